@@ -1,0 +1,1 @@
+"""Breaks things, audits what came out, judges and reports; owns the `rushproof` command."""

@@ -1,0 +1,1 @@
+"""The reference ordering stack. Imports nothing of the toolkit that measures it."""

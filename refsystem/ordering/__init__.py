@@ -1,0 +1,1 @@
+"""Pure ordering rules: no input or output, money in integer minor units."""

@@ -1,0 +1,92 @@
+"""An order: one submitted request, checked before it may enter a log, and the hash that tells two contents apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from refsystem.ordering.errors import KEY_MISSING, ORDER_INVALID, PRICE_CHANGED, OrderRejected
+from refsystem.ordering.menu import Menu
+
+Channel = Literal["qr", "cashier", "mini_program"]
+CHANNELS: tuple[Channel, ...] = ("qr", "cashier", "mini_program")
+LINES_MAX = 100
+QUANTITY_MAX = 999
+NOTE_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One submitted request. `items` holds `(item_id, quantity)` as sent, in order; `total_minor` is what was agreed."""
+
+    order_id: str
+    channel: Channel
+    table: str
+    items: tuple[tuple[str, int], ...]
+    total_minor: int
+    note: str = ""
+
+    @property
+    def body_hash(self) -> str:
+        """Equal for equal content under one key; the same at the edge, in the cloud and in a client."""
+        return body_hash(self.channel, self.table, self.items, self.total_minor, self.note)
+
+
+def body_hash(channel: str, table: str, items: tuple[tuple[str, int], ...], total_minor: int, note: str) -> str:
+    """The first 16 hexadecimal digits of SHA-256 over the content of an order."""
+    content = json.dumps([channel, table, list(items), total_minor, note], separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def parse_key(key: str | None) -> str:
+    """The `order_id` in an Idempotency-Key header, in canonical form; raises `OrderRejected` unless it is a UUID."""
+    try:
+        return str(UUID((key or "").strip().strip('"')))
+    except ValueError:
+        raise OrderRejected(KEY_MISSING, "send the order's UUID in the header Idempotency-Key") from None
+
+
+def parse_order(order_id: str, body: Any) -> Order:
+    """The order in a request body: `channel`, `table`, `items` [{item_id, quantity}], `total_minor`, `note`.
+
+    Raises `OrderRejected` that names the field. Prices are checked apart, by `check_price`, because a key that is known is
+    answered before any other check.
+    """
+    if not isinstance(body, dict):
+        raise OrderRejected(ORDER_INVALID, "the body must be a JSON object")
+    channel = body.get("channel")
+    if channel not in CHANNELS:
+        raise OrderRejected(ORDER_INVALID, f"channel must be one of {', '.join(CHANNELS)}, not {channel!r}")
+    table, note = body.get("table", ""), body.get("note", "")
+    if not isinstance(table, str) or len(table) > 40:
+        raise OrderRejected(ORDER_INVALID, "table must be a text of at most 40 characters")
+    if not isinstance(note, str) or len(note) > NOTE_CHARACTERS_MAX:
+        raise OrderRejected(ORDER_INVALID, f"note must be a text of at most {NOTE_CHARACTERS_MAX} characters")
+    total_minor = body.get("total_minor")
+    if not isinstance(total_minor, int) or isinstance(total_minor, bool) or total_minor < 0:
+        raise OrderRejected(ORDER_INVALID, "total_minor must be a whole number of minor units, 0 or more")
+    return Order(order_id, channel, table, _parse_items(body.get("items")), total_minor, note)
+
+
+def check_price(order: Order, menu: Menu) -> None:
+    """Raises `OrderRejected` if an item is unknown or the total is not what the menu says."""
+    total_minor = menu.total_minor(order.items)
+    if total_minor != order.total_minor:
+        raise OrderRejected(PRICE_CHANGED, f"the menu says {total_minor}, the order {order.total_minor}")
+
+
+def _parse_items(items: Any) -> tuple[tuple[str, int], ...]:
+    if not isinstance(items, list) or not 1 <= len(items) <= LINES_MAX:
+        raise OrderRejected(ORDER_INVALID, f"items must be a list of 1 to {LINES_MAX} lines")
+    lines: list[tuple[str, int]] = []
+    for number, line in enumerate(items):
+        if not isinstance(line, dict) or not isinstance(line.get("item_id"), str):
+            raise OrderRejected(ORDER_INVALID, f"items[{number}].item_id must be a text")
+        quantity = line.get("quantity")
+        if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= QUANTITY_MAX:
+            raise OrderRejected(ORDER_INVALID, f"items[{number}].quantity must be a whole number from 1 to {QUANTITY_MAX}")
+        lines.append((line["item_id"], quantity))
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""Scenario, history and diners; predicts in virtual time. Knows the reference stack, nothing of load or faults."""
