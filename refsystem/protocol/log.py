@@ -1,0 +1,173 @@
+"""The log that both devices of a store hold, and the index of keys that is a view of it (P6).
+
+Every entry is chained to the one before it by its hash, which covers epoch, seq, the previous hash and the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+RecordKind = Literal["order", "duplicate_of", "conflict", "refused", "bump"]
+
+
+class Cursor(NamedTuple):
+    """A place in a log: the seq of an entry and that entry's own hash. `GENESIS` is before the first entry."""
+
+    seq: int
+    hash: str
+
+
+GENESIS = Cursor(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log. `record` is the record's canonical JSON text."""
+
+    epoch: int
+    seq: int
+    hash: str
+    record: str
+
+    @property
+    def cursor(self) -> Cursor:
+        """The place of this entry."""
+        return Cursor(self.seq, self.hash)
+
+    def content(self) -> dict[str, Any]:
+        """The record as a dictionary; `kind` is always in it."""
+        content: dict[str, Any] = json.loads(self.record)
+        return content
+
+
+def encode_record(record: dict[str, Any]) -> str:
+    """The canonical text of a record: sorted keys, no spaces."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def entry_hash(epoch: int, seq: int, previous_hash: str, record: str) -> str:
+    """SHA-256 over epoch, seq, the previous entry's hash and the record, in hexadecimal."""
+    return hashlib.sha256(f"{epoch}\n{seq}\n{previous_hash}\n{record}".encode()).hexdigest()
+
+
+def chain(epoch: int, after: Cursor, records: Iterable[str]) -> tuple[Entry, ...]:
+    """Entries for `records`, chained on behind `after`."""
+    entries: list[Entry] = []
+    seq, previous_hash = after
+    for record in records:
+        seq += 1
+        previous_hash = entry_hash(epoch, seq, previous_hash, record)
+        entries.append(Entry(epoch, seq, previous_hash, record))
+    return tuple(entries)
+
+
+def chain_error(after: Cursor, entries: Sequence[Entry]) -> str | None:
+    """What is wrong with `entries` as the continuation of `after`, or None."""
+    seq, previous_hash = after
+    for entry in entries:
+        seq += 1
+        if entry.seq != seq:
+            return f"entry {entry.seq} stands where {seq} belongs"
+        previous_hash = entry_hash(entry.epoch, entry.seq, previous_hash, entry.record)
+        if entry.hash != previous_hash:
+            return f"the hash of entry {entry.seq} does not fit the entry before it"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the index knows of an idempotency key: where its order stands and what its content was."""
+
+    seq: int
+    body_hash: str
+
+
+class Log:
+    """Entries in order and the views derived from them. Views change only together with the entries."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries: list[Entry] = []
+        self._keys: dict[str, Key] = {}
+        self._downlink_numbers: list[tuple[int, int]] = []
+        self._bumps: dict[tuple[str, int, str], int] = {}
+        self.extend(tuple(entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def last(self) -> Cursor:
+        """The place of the last entry."""
+        return self._entries[-1].cursor if self._entries else GENESIS
+
+    @property
+    def downlink_cursor(self) -> int:
+        """The number of the last order taken from the cloud (P15)."""
+        return self._downlink_numbers[-1][1] if self._downlink_numbers else 0
+
+    def entry(self, seq: int) -> Entry:
+        """The entry at `seq`, which must be held."""
+        assert 1 <= seq <= len(self._entries), f"no entry {seq} in a log of {len(self._entries)}"
+        return self._entries[seq - 1]
+
+    def cursor(self, seq: int) -> Cursor:
+        """The place of the entry at `seq`; `GENESIS` for 0."""
+        return self.entry(seq).cursor if seq else GENESIS
+
+    def holds(self, cursor: Cursor) -> bool:
+        """Whether the entry at that seq is held with that very hash (P12: the entry's own hash, not its predecessor's)."""
+        return cursor == GENESIS or (cursor.seq <= len(self._entries) and self.cursor(cursor.seq) == cursor)
+
+    def slice(self, from_seq: int, to_seq: int, records_max: int) -> tuple[Entry, ...]:
+        """Entries from `from_seq` to `to_seq` inclusive, `records_max` at most."""
+        return tuple(self._entries[from_seq - 1 : min(to_seq, from_seq - 1 + records_max)])
+
+    def key(self, order_id: str) -> Key | None:
+        """Where the order with this key stands, committed or not."""
+        return self._keys.get(order_id)
+
+    def bump_seq(self, order_id: str, version: int, station: str) -> int | None:
+        """Where this ticket was bumped, or None."""
+        return self._bumps.get((order_id, version, station))
+
+    def extend(self, entries: Sequence[Entry]) -> None:
+        """Append `entries`, which must continue the log."""
+        for entry in entries:
+            assert entry.seq == len(self._entries) + 1, f"entry {entry.seq} behind a log of {len(self._entries)}"
+            self._entries.append(entry)
+            self._index(entry)
+
+    def set_aside(self, from_seq: int) -> tuple[Entry, ...]:
+        """Take out the entries from `from_seq` on, and their keys with them; returns them."""
+        aside = tuple(self._entries[from_seq - 1 :])
+        del self._entries[from_seq - 1 :]
+        for entry in aside:
+            self._unindex(entry)
+        while self._downlink_numbers and self._downlink_numbers[-1][0] >= from_seq:
+            self._downlink_numbers.pop()
+        return aside
+
+    def _index(self, entry: Entry) -> None:
+        content = entry.content()
+        if content["kind"] == "order":
+            self._keys.setdefault(content["order_id"], Key(entry.seq, content["body_hash"]))
+        if content["kind"] == "bump":
+            self._bumps.setdefault((content["order_id"], content["version"], content["station"]), entry.seq)
+        number = content.get("downlink_number")
+        if number is not None:
+            self._downlink_numbers.append((entry.seq, number))
+
+    def _unindex(self, entry: Entry) -> None:
+        content = entry.content()
+        if content["kind"] == "order":
+            key = self._keys.get(content["order_id"])
+            if key is not None and key.seq == entry.seq:
+                del self._keys[content["order_id"]]
+        if content["kind"] == "bump":
+            ticket = (content["order_id"], content["version"], content["station"])
+            if self._bumps.get(ticket) == entry.seq:
+                del self._bumps[ticket]
