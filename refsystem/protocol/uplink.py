@@ -99,8 +99,9 @@ class FeedSender:
         """The next batch for the receiver; without entries when there is nothing to send or the cursor is not known."""
         after = self.cursor if self.cursor is not None else GENESIS
         entries: Sequence[Entry] = ()
-        if self.cursor is not None and self.mismatch is None and after.seq < commit_seq:
-            entries = log.slice(after.seq + 1, self.visible_seq(log, commit_seq), self.batch_max)
+        visible_seq = self.visible_seq(log, commit_seq)
+        if self.cursor is not None and self.mismatch is None and after.seq < visible_seq:
+            entries = log.slice(after.seq + 1, visible_seq, self.batch_max)
         return Batch(self.store, epoch, node_id, after.seq + 1, after.hash, tuple(entries))
 
     def visible_seq(self, log: Log, commit_seq: int) -> int:
@@ -109,10 +110,14 @@ class FeedSender:
 
     def answered(self, log: Log, commit_seq: int, cursor: Cursor) -> None:
         """The receiver told its cursor. One that this log does not hold as committed is an alarm."""
-        if cursor.seq <= commit_seq and log.holds(cursor):
+        if cursor.seq <= self.visible_seq(log, commit_seq) and log.holds(cursor):
             self.cursor, self.mismatch = cursor, None
         else:
             self.mismatch = f"the receiver stands at entry {cursor.seq} ({cursor.hash[:12]}), which is not committed here"
+
+    def forget(self) -> None:
+        """Ask the receiver again where it stands before anything more is sent."""
+        self.cursor, self.mismatch = None, None
 
     def lag(self, commit_seq: int) -> int:
         """How many committed entries the receiver is not known to have."""

@@ -1,0 +1,232 @@
+"""Every path of a request into the log and out of it: keys are looked up first and wait for the commit (P5, P6, P15, P20).
+
+A request is given with a number by the driver; its answer comes out as a `Reply` with that number. Nothing is answered
+before its entry is committed, and "not there" only after a round trip that began after the request.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from refsystem.ordering.errors import (
+    KEY_REUSED,
+    NOT_CONFIRMED,
+    NOT_PRIMARY,
+    ORDER_UNKNOWN,
+    OUTCOME_UNKNOWN,
+    OVERLOADED,
+    STANDBY_REQUIRED,
+    OrderRejected,
+    Problem,
+)
+from refsystem.ordering.menu import Menu
+from refsystem.ordering.order import Order, check_price
+from refsystem.protocol.downlink import Downlink, DownlinkOrder, order_record
+from refsystem.protocol.log import encode_record
+from refsystem.protocol.messages import Reply
+from refsystem.protocol.replica import Replica, Role
+
+Policy = Literal["available", "require_r2"]
+STATION = "kitchen"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request whose entry is not committed yet, or whose absence is not confirmed yet."""
+
+    request_id: int
+    since_us: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A read that found nothing: it waits for round trip `round` to the peer, or register read `read` if alone."""
+
+    waiting: Waiting
+    order_id: str
+    round: int | None
+    read: int | None
+
+
+class Admission:
+    """Requests waiting at one device. `policy` "require_r2" acknowledges nothing below R2."""
+
+    def __init__(self, replica: Replica, downlink: Downlink, menu: Menu, policy: Policy) -> None:
+        self._replica = replica
+        self._menu = menu
+        self._policy = policy
+        self._waiting: dict[int, list[Waiting]] = {}
+        self._confirmations: deque[Confirmation] = deque()
+        self._replies: list[Reply] = []
+        self._count = 0
+        self._fence_count = replica.fence_count
+        self._downlink = downlink
+        self.reads_wanted = 0
+        self.reads_done = 0
+
+    @property
+    def count(self) -> int:
+        """How many requests wait."""
+        return self._count
+
+    def submit(self, request_id: int, order: Order, now_us: int) -> None:
+        """An order of a diner. The key comes before any other check (P6)."""
+        waiting = Waiting(request_id, now_us)
+        if not self._admitted(waiting):
+            return
+        key = self._replica.log.key(order.order_id)
+        if key is not None:
+            if key.body_hash != order.body_hash:
+                self._refuse(waiting, KEY_REUSED, "the key belongs to an order with other content")
+            else:
+                self._wait(key.seq, Waiting(request_id, now_us, replayed=True))
+            return
+        try:
+            check_price(order, self._menu)
+        except OrderRejected as rejection:
+            self._refuse(waiting, rejection.problem, rejection.detail)
+            return
+        if self._policy == "require_r2" and len(self._replica.members) < 2:
+            self._refuse(waiting, STANDBY_REQUIRED, "")
+            return
+        (entry,) = self._replica.propose([encode_record(order_record(order, "edge"))])
+        self._wait(entry.seq, waiting)
+
+    def read(self, request_id: int, order_id: str, now_us: int) -> None:
+        """Someone asks for an order."""
+        waiting = Waiting(request_id, now_us)
+        if not self._admitted(waiting):
+            return
+        key = self._replica.log.key(order_id)
+        if key is not None:
+            self._wait(key.seq, waiting)
+            return
+        self._count += 1
+        if len(self._replica.members) == 2:
+            self._confirmations.append(Confirmation(waiting, order_id, self._replica.begin_round(), None))
+        else:
+            self.reads_wanted += 1
+            self._confirmations.append(Confirmation(waiting, order_id, None, self.reads_wanted))
+
+    def take_downlink(self, orders: Sequence[DownlinkOrder]) -> None:
+        """Orders of the cloud, in order of their numbers."""
+        if self._replica.role is Role.PRIMARY:
+            self._replica.propose([encode_record(record) for record in self._downlink.records(orders)])
+
+    def bump(self, order_id: str, version: int, station: str) -> None:
+        """The kitchen has made a ticket; a repeat is passed over (P17)."""
+        if self._replica.role is not Role.PRIMARY or self._replica.log.bump_seq(order_id, version, station) is not None:
+            return
+        record = {"kind": "bump", "order_id": order_id, "version": version, "station": station}
+        self._replica.propose([encode_record(record)])
+
+    def settle(self, now_us: int) -> tuple[Reply, ...]:
+        """Answers that can be given now: committed, confirmed absent, fenced, or out of time."""
+        if self._replica.fence_count != self._fence_count:
+            self._fence_count = self._replica.fence_count
+            self._give_up_all()
+        for seq in [seq for seq in self._waiting if self._may_answer(seq)]:
+            for waiting in self._waiting.pop(seq):
+                self._acknowledge(waiting, seq)
+        self._settle_confirmations()
+        self._expire(now_us)
+        replies, self._replies = tuple(self._replies), []
+        return replies
+
+    def _may_answer(self, seq: int) -> bool:
+        """P5: nothing before its commit; under `require_r2` nothing below R2."""
+        if seq > self._replica.commit_seq:
+            return False
+        return self._policy == "available" or self._replica.level(seq) == "R2"
+
+    def _repeat_may_answer(self, seq: int) -> bool:
+        """P6: a repeated key is answered when its entry has committed, as the first request is."""
+        return self._may_answer(seq)
+
+    def _admitted(self, waiting: Waiting) -> bool:
+        if self._replica.role is not Role.PRIMARY:
+            self._refuse(waiting, NOT_PRIMARY, f"this device is {self._replica.role}")
+            return False
+        if self._count >= self._replica.timing.waiting_max:
+            self._refuse(waiting, OVERLOADED, f"{self._count} requests wait already")
+            return False
+        return True
+
+    def _refuse(self, waiting: Waiting, problem: Problem, detail: str) -> None:
+        self._replies.append(Reply(waiting.request_id, problem, detail))
+
+    def _wait(self, seq: int, waiting: Waiting) -> None:
+        if self._may_answer(seq) or (waiting.replayed and self._repeat_may_answer(seq)):
+            self._count += 1
+            self._acknowledge(waiting, seq)
+            return
+        self._count += 1
+        self._waiting.setdefault(seq, []).append(waiting)
+
+    def _acknowledge(self, waiting: Waiting, seq: int) -> None:
+        self._count -= 1
+        entry = self._replica.log.entry(seq)
+        content = entry.content()
+        bump_seq = self._replica.log.bump_seq(content["order_id"], content["version"], STATION)
+        served = bump_seq is not None and bump_seq <= self._replica.commit_seq
+        level = self._level(seq)
+        self._replies.append(Reply(waiting.request_id, None, "", level, entry, waiting.replayed, served))
+
+    def _level(self, seq: int) -> Literal["R2", "R1", "RC"]:
+        return self._replica.level(seq)
+
+    def _settle_confirmations(self) -> None:
+        if self._confirmations and self._confirmations[0].round is not None and len(self._replica.members) == 1:
+            self._confirm_alone()
+        while self._confirmations and self._confirmed(self._confirmations[0]):
+            confirmation = self._confirmations.popleft()
+            self._count -= 1
+            key = self._replica.log.key(confirmation.order_id)
+            if key is not None:
+                self._wait(key.seq, confirmation.waiting)
+            else:
+                self._refuse(confirmation.waiting, ORDER_UNKNOWN, "no such order was taken here")
+
+    def _confirm_alone(self) -> None:
+        """The other member is gone: those who waited for its round trip wait for the register's instead."""
+        self.reads_wanted += 1
+        for index, confirmation in enumerate(self._confirmations):
+            if confirmation.round is not None:
+                self._confirmations[index] = replace(confirmation, round=None, read=self.reads_wanted)
+
+    def _confirmed(self, confirmation: Confirmation) -> bool:
+        if confirmation.round is not None:
+            return self._replica.round_answered >= confirmation.round
+        return confirmation.read is not None and self.reads_done >= confirmation.read
+
+    def _give_up_all(self) -> None:
+        """P6: a device that stops being primary answers its waiting requests 503."""
+        for waitings in self._waiting.values():
+            for waiting in waitings:
+                self._refuse(waiting, OUTCOME_UNKNOWN, "this device stopped being the primary")
+        for confirmation in self._confirmations:
+            self._refuse(confirmation.waiting, NOT_CONFIRMED, "this device stopped being the primary")
+        self._waiting.clear()
+        self._confirmations.clear()
+        self._count = 0
+
+    def _expire(self, now_us: int) -> None:
+        limit_us = now_us - self._replica.timing.request_timeout_us
+        for seq, waitings in list(self._waiting.items()):
+            late = [waiting for waiting in waitings if waiting.since_us <= limit_us]
+            for waiting in late:
+                self._count -= 1
+                self._refuse(waiting, OUTCOME_UNKNOWN, "the order was not committed in time")
+            if late:
+                rest = [waiting for waiting in waitings if waiting.since_us > limit_us]
+                if rest:
+                    self._waiting[seq] = rest
+                else:
+                    del self._waiting[seq]
+        while self._confirmations and self._confirmations[0].waiting.since_us <= limit_us:
+            self._count -= 1
+            self._refuse(self._confirmations.popleft().waiting, NOT_CONFIRMED, "the other member did not answer in time")

@@ -1,0 +1,166 @@
+"""A whole device as one machine: replica, admission and feeds. The asyncio driver and the virtual cluster both run this.
+
+Every input is followed by `take_ready`; the driver then flushes, sends and answers as it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from refsystem.ordering.menu import Menu
+from refsystem.ordering.order import Order
+from refsystem.protocol.admission import Admission, Policy
+from refsystem.protocol.downlink import Downlink, DownlinkOrder
+from refsystem.protocol.log import Cursor, Log
+from refsystem.protocol.messages import Message, Ready, RegisterRead, RegisterState
+from refsystem.protocol.replica import DurableState, Replica, Role
+from refsystem.protocol.timing import Timing
+from refsystem.protocol.uplink import Batch, FeedSender
+
+FeedName = Literal["kitchen", "uplink"]
+Bump = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAnswer:
+    """What the receiver of a feed said: where it stands, or that a higher sender was seen, or neither (a gap)."""
+
+    cursor: Cursor | None = None
+    bumps: tuple[Bump, ...] = ()
+    highest_epoch: int | None = None
+    mismatch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The classes that a device is made of. A broken variant replaces one of them; nothing else does."""
+
+    replica: type[Replica] = Replica
+    log: type[Log] = Log
+    admission: type[Admission] = Admission
+    downlink: type[Downlink] = Downlink
+    kitchen_feed: type[FeedSender] = FeedSender
+    uplink_feed: type[FeedSender] = FeedSender
+
+
+SOUND = Parts()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What a device is told at its start."""
+
+    store: str
+    menu: Menu
+    policy: Policy = "available"
+    timing: Timing = Timing()
+
+
+class Device:
+    """One in-store device. All times are microseconds of one monotonic clock."""
+
+    def __init__(
+        self, settings: DeviceSettings, state: DurableState, incarnation: str, now_us: int, parts: Parts = SOUND
+    ) -> None:
+        self.settings = settings
+        self.replica = parts.replica(state, incarnation, settings.timing, now_us, parts.log)
+        downlink = parts.downlink(self.replica.log, settings.menu)
+        self.admission = parts.admission(self.replica, downlink, settings.menu, settings.policy)
+        self.feeds: dict[FeedName, FeedSender] = {
+            "kitchen": parts.kitchen_feed(settings.store),
+            "uplink": parts.uplink_feed(settings.store),
+        }
+        self._confirm_prefix = f"{state.node_id}/{incarnation}/confirm/"
+        self._confirm_request: tuple[str, int, int] | None = None
+        self._confirm_count = 0
+        self._fence_count = 0
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this device takes orders now, as far as it knows."""
+        return self.replica.role is Role.PRIMARY
+
+    def submit(self, request_id: int, order: Order, now_us: int) -> None:
+        """A diner's order; see `Admission.submit`."""
+        self.admission.submit(request_id, order, now_us)
+
+    def read(self, request_id: int, order_id: str, now_us: int) -> None:
+        """Someone asks for an order; see `Admission.read`."""
+        self.admission.read(request_id, order_id, now_us)
+
+    def take_downlink(self, orders: Sequence[DownlinkOrder]) -> None:
+        """Orders from the cloud; see `Admission.take_downlink`."""
+        self.admission.take_downlink(orders)
+
+    def feed_batch(self, name: FeedName) -> Batch | None:
+        """What to send on a feed now; None unless primary."""
+        if not self.is_primary:
+            return None
+        replica = self.replica
+        return self.feeds[name].next_batch(replica.log, replica.commit_seq, replica.epoch, replica.node_id)
+
+    def feed_answered(self, name: FeedName, answer: FeedAnswer) -> None:
+        """The receiver of a feed answered the last batch."""
+        feed = self.feeds[name]
+        if answer.highest_epoch is not None:
+            self.replica.refused_outside(answer.highest_epoch)
+        elif answer.mismatch is not None:
+            feed.mismatch = answer.mismatch
+        elif answer.cursor is None:
+            feed.forget()
+        elif self.is_primary:
+            feed.answered(self.replica.log, self.replica.commit_seq, answer.cursor)
+        for order_id, version, station in answer.bumps:
+            self.admission.bump(order_id, version, station)
+
+    def receive(self, message: Message, now_us: int) -> None:
+        """A message of the peer or the arbiter."""
+        if isinstance(message, RegisterState) and message.request_id.startswith(self._confirm_prefix):
+            self._on_confirm(message)
+        else:
+            self.replica.receive(message, now_us)
+
+    def tick(self, now_us: int) -> None:
+        """Let time pass."""
+        self.replica.tick(now_us)
+
+    def persisted(self, token: int, now_us: int) -> None:
+        """Everything up to the `Ready` with this token is flushed."""
+        self.replica.persisted(token, now_us)
+
+    def deadline_us(self) -> int:
+        """When `tick` should be called at the latest."""
+        return self.replica.deadline_us()
+
+    def take_ready(self, now_us: int) -> Ready:
+        """All that is to be done since the last call."""
+        if self.replica.fence_count != self._fence_count:
+            self._fence_count = self.replica.fence_count
+            for feed in self.feeds.values():
+                feed.forget()
+        ready = self.replica.take_ready()
+        replies = self.admission.settle(now_us)
+        return replace(ready, replies=replies, send=ready.send + self._confirm_reads(now_us))
+
+    def _confirm_reads(self, now_us: int) -> tuple[RegisterRead, ...]:
+        """One register read at a time for those who wait to be told "not there" while this device is alone (P5)."""
+        admission = self.admission
+        if admission.reads_done >= admission.reads_wanted or not self.is_primary:
+            return ()
+        retry_us = self.settings.timing.register_retry_us
+        if self._confirm_request is not None and now_us - self._confirm_request[2] < retry_us:
+            return ()
+        self._confirm_count += 1
+        request_id = f"{self._confirm_prefix}{self._confirm_count}"
+        self._confirm_request = (request_id, admission.reads_wanted, now_us)
+        return (RegisterRead(request_id, self.replica.node_id),)
+
+    def _on_confirm(self, message: RegisterState) -> None:
+        if self._confirm_request is None or self._confirm_request[0] != message.request_id:
+            return
+        _, reads, _ = self._confirm_request
+        self._confirm_request = None
+        if self.is_primary and message.register is not None and message.register == self.replica.register:
+            self.admission.reads_done = max(self.admission.reads_done, reads)
