@@ -1,0 +1,196 @@
+"""The diners: who comes when, what each wants, and how long each bears it.
+
+A timetable is made before a run and never changes with how the system behaves (an open workload). Every draw is keyed
+by the seed and the diner's number, so that one seed always gives one timetable. The time scale is applied already:
+all times here are real microseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from refsystem.ordering.menu import Menu
+from refsystem.ordering.order import Channel
+from simulator.arrivals import arrival_times_s
+from simulator.distributions import between, choice, distinct, geometric, lognormal, whole_between
+from simulator.scenario_model import Scenario
+from simulator.streams import Streams
+
+Behaviour = Literal["plain", "double_tap", "two_doors", "reorders"]
+
+KEY_BITS = 74
+# Measured on `takeaway-orders.csv.gz`: 1.24 of an item on each line.
+QUANTITY_MEAN = 1.25
+THINK_DEVIATION = 0.5
+PATIENCE_DEVIATION = 0.2
+POLL_SPREAD = 0.2
+
+
+class TimetableError(ValueError):
+    """The file is not a timetable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diner:
+    """One person who orders once, or twice on giving up.
+
+    `at_us` is when the diner opens the menu, after the start of the run; the order is meant for `at_us + think_us`
+    (`intended_us`), and `patience_us` runs from there. `items` holds `(item_id, quantity)`. `note` is what the person
+    writes, nothing by default: what is sent is the `marker` of the run. The key bits are the 74 random bits of the
+    UUIDv7 of the first and of the second order. `double_tap` sends the same key twice at once; `two_doors` sends it
+    to edge and cloud at once; `reorders` makes a second order under the same intent on giving up.
+    """
+
+    diner: int
+    store: str
+    at_us: int
+    channel: Channel
+    table: str
+    items: tuple[tuple[str, int], ...]
+    total_minor: int
+    note: str
+    order_key_bits: int
+    reorder_key_bits: int
+    think_us: int
+    patience_us: int
+    poll_us: int
+    polls_max: int
+    behaviour: Behaviour
+
+    @property
+    def intended_us(self) -> int:
+        """The intended start of the order, after the start of the run."""
+        return self.at_us + self.think_us
+
+
+def make_timetable(
+    scenario: Scenario, menu: Menu, seed: int, rate_per_s: float | None = None, duration_s: float | None = None
+) -> list[Diner]:
+    """All diners of a run, in order of arrival, numbered from 0; rate and duration replace the scenario's if given."""
+    arrivals, streams = scenario.diners.arrivals, Streams(seed)
+    times_s = arrival_times_s(
+        streams,
+        arrivals.rate_per_s if rate_per_s is None else rate_per_s,
+        scenario.duration_s if duration_s is None else duration_s,
+        arrivals.curve,
+    )
+    item_ids = [item.item_id for item in menu.items]
+    return [
+        make_diner(
+            scenario, menu, streams, number, round(at_s * 1_000_000), draw_basket(scenario, streams, number, item_ids)
+        )
+        for number, at_s in enumerate(times_s)
+    ]
+
+
+def draw_basket(scenario: Scenario, streams: Streams, number: int, item_ids: list[str]) -> tuple[tuple[str, int], ...]:
+    """What diner `number` orders: different items, as many lines as the basket says and the menu has."""
+    basket = scenario.diners.basket
+    largest = min(basket.lines_max, len(item_ids))
+    lines = geometric(streams.uniform("lines", diner=number), basket.lines_mean, largest)
+    chosen = distinct(lambda place: streams.uniform("item", diner=number, index=place), item_ids, lines)
+    return tuple(
+        (item_id, geometric(streams.uniform("quantity", diner=number, index=place), QUANTITY_MEAN, basket.quantity_max))
+        for place, item_id in enumerate(chosen)
+    )
+
+
+def make_diner(
+    scenario: Scenario, menu: Menu, streams: Streams, number: int, at_us: int, items: tuple[tuple[str, int], ...]
+) -> Diner:
+    """Diner `number` with this arrival and these items; everything else is drawn."""
+    said = scenario.diners
+
+    def draw(purpose: str) -> float:
+        return streams.uniform(purpose, diner=number)
+
+    store = scenario.stores[whole_between(draw("store"), 0, len(scenario.stores) - 1)]
+    channel = choice(draw("channel"), said.channels.shares)
+    tables: dict[Channel, str] = {"qr": f"T{whole_between(draw('table'), 1, store.tables)}", "cashier": "counter"}
+    return Diner(
+        diner=number,
+        store=store.name,
+        at_us=at_us,
+        channel=channel,
+        table=tables.get(channel, "pickup"),
+        items=items,
+        total_minor=menu.total_minor(items),
+        note="",
+        order_key_bits=streams.bits(KEY_BITS, "order key", diner=number),
+        reorder_key_bits=streams.bits(KEY_BITS, "reorder key", diner=number),
+        think_us=scenario.scaled_us(_around(draw("think"), said.think_s, THINK_DEVIATION)),
+        patience_us=max(1, scenario.scaled_us(_around(draw("patience"), said.patience_s, PATIENCE_DEVIATION))),
+        poll_us=max(1, scenario.scaled_us(said.poll_s * between(draw("poll"), 1 - POLL_SPREAD, 1 + POLL_SPREAD))),
+        polls_max=said.polls_max,
+        behaviour=_behaviour(scenario, draw("behaviour")),
+    )
+
+
+def order_id(diner: Diner, start_unix_ms: int, which: Literal[0, 1] = 0) -> str:
+    """The UUIDv7 of a diner's first (0) or second (1) order in a run that started at this time since 1970."""
+    key = diner.reorder_key_bits if which else diner.order_key_bits
+    at_ms = (start_unix_ms + diner.intended_us // 1000) & ((1 << 48) - 1)
+    high, low = key >> 62, key & ((1 << 62) - 1)
+    return str(UUID(int=(at_ms << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low))
+
+
+def intent_id(run: str, diner: Diner) -> str:
+    """What this diner wants in this run; both orders of a diner who reorders have it."""
+    return f"{run}-{diner.diner}"
+
+
+def marker(run: str, diner: Diner, which: Literal[0, 1] = 0) -> str:
+    """The note by which the audit finds a diner's first (0) or second (1) order in every place."""
+    return f"rp-{run}-{diner.diner}-{which}"
+
+
+def timetable_length_s(timetable: Iterable[Diner]) -> float:
+    """When the last order is meant to start, in seconds after the start of the run; 0 for an empty timetable."""
+    return max((diner.intended_us for diner in timetable), default=0) / 1_000_000
+
+
+def write_timetable(path: Path, timetable: Iterable[Diner]) -> None:
+    """Write the timetable as a JSON list, one diner a line."""
+    rows = ",\n".join(json.dumps(_plain(diner), separators=(",", ":"), ensure_ascii=False) for diner in timetable)
+    path.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
+
+
+def read_timetable(path: Path) -> list[Diner]:
+    """The timetable that `write_timetable` wrote; raises `TimetableError` that names the file."""
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return [_diner(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TimetableError(f"{path}: not a timetable ({error})") from error
+
+
+def _diner(row: dict[str, Any]) -> Diner:
+    items = tuple((str(item_id), int(quantity)) for item_id, quantity in row["items"])
+    return Diner(**{**row, "items": items})
+
+
+def _plain(diner: Diner) -> dict[str, Any]:
+    return {field.name: getattr(diner, field.name) for field in dataclasses.fields(diner)}
+
+
+def _around(uniform: float, mean: float, relative_deviation: float) -> float:
+    """Lognormal about `mean` and at most four times it."""
+    return min(4 * mean, lognormal(uniform, mean, relative_deviation * mean))
+
+
+def _behaviour(scenario: Scenario, uniform: float) -> Behaviour:
+    said = scenario.diners.behaviours
+    rest = max(0.0, 1 - said.double_tap - said.two_doors)
+    shares: dict[Behaviour, float] = {
+        "double_tap": said.double_tap,
+        "two_doors": said.two_doors,
+        "reorders": rest * said.reorders,
+        "plain": rest * (1 - said.reorders),
+    }
+    return choice(uniform, shares)

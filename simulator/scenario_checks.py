@@ -1,0 +1,199 @@
+"""What must fit together between the fields of a scenario. Each flaw names its field and says what would be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from simulator.arrivals import ARRIVALS_MAX
+from simulator.network import BUILT_IN_PROFILES
+from simulator.scenario_faults import (
+    SHARED_LINKS,
+    SHARED_PROCESSES,
+    Fault,
+    LinkFault,
+    LinkState,
+    LinkWeak,
+    fault_end_s,
+    fault_label,
+    fault_target,
+)
+
+if TYPE_CHECKING:
+    from simulator.scenario_model import Scenario
+
+Path = tuple[str | int, ...]
+
+_SAME_DEVICES = frozenset(
+    frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
+)
+_IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing that does not fit: where, and a sentence without subject, "what is wrong; what would be right"."""
+
+    path: Path
+    message: str
+
+
+def flaws(scenario: Scenario) -> list[Flaw]:
+    """Everything that does not fit together in `scenario`."""
+    return [
+        *_store_flaws(scenario),
+        *_diner_flaws(scenario),
+        *_link_flaws(scenario),
+        *_fault_flaws(scenario),
+        *_overlap_flaws(scenario),
+    ]
+
+
+def one_of(value: str, known: list[str]) -> str:
+    """How to say that `value` is none of `known`, with the one that was probably meant."""
+    close = get_close_matches(value, known, n=1)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{value!r} is not known{meant}; choose one of {', '.join(known)}"
+
+
+def _store_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    seen: set[str] = set()
+    for number, store in enumerate(scenario.stores):
+        if store.name in seen:
+            yield Flaw(
+                ("stores", number, "name"), f"the name {store.name!r} is taken by another store; give each its own"
+            )
+        seen.add(store.name)
+
+
+def _diner_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    diners = scenario.diners
+    total = math.fsum(diners.channels.shares.values())
+    if not math.isclose(total, 1, abs_tol=1e-6):
+        yield Flaw(("diners", "channels"), f"the shares sum to {total:g}; qr, cashier and mini_program must sum to 1")
+    behaviours = diners.behaviours
+    if behaviours.double_tap + behaviours.two_doors > 1 + 1e-9:
+        yield Flaw(("diners", "behaviours"), "double_tap and two_doors are more than 1 together; lower one of them")
+    if diners.retries.backoff_max_ms < diners.retries.backoff_ms:
+        yield Flaw(
+            ("diners", "retries", "backoff_max_ms"),
+            f"is below backoff_ms; give at least {diners.retries.backoff_ms:g}",
+        )
+    expected = diners.arrivals.rate_per_s * scenario.duration_s
+    if expected > ARRIVALS_MAX:
+        yield Flaw(
+            ("diners", "arrivals", "rate_per_s"),
+            f"makes {expected:.0f} diners over duration_s; lower one of them, {ARRIVALS_MAX} diners are the most",
+        )
+    yield from _point_flaws(scenario)
+
+
+def _point_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    arrivals, path = scenario.diners.arrivals, ("diners", "arrivals", "points")
+    if arrivals.profile != "points":
+        if arrivals.points is not None:
+            yield Flaw(
+                path, f"is not used by profile {arrivals.profile!r}; write `profile: points` or leave the points out"
+            )
+        return
+    if not arrivals.points or len(arrivals.points) < 2:
+        yield Flaw(path, "profile 'points' needs at least two points; give pairs like [0, 0.5], [1, 1]")
+        return
+    if any(rate > 1_000_000 for _, rate in arrivals.points):
+        yield Flaw(path, "relative rates must be 1000000 at most; only their proportion counts")
+    for number in range(1, len(arrivals.points)):
+        if arrivals.points[number][0] < arrivals.points[number - 1][0]:
+            yield Flaw((*path, number), "comes before the point above it; sort the points by fraction, from 0 to 1")
+            return
+    first, last = arrivals.points[0], arrivals.points[-1]
+    if first[0] == last[0] or all(rate == 0 for _, rate in arrivals.points):
+        yield Flaw(path, "never has a rate above 0 for any time; spread the points and give one of them a rate above 0")
+
+
+def _link_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    for name in scenario.profiles:
+        if name in BUILT_IN_PROFILES:
+            yield Flaw(("profiles", name), "is the name of a built-in profile; choose another name")
+    for link, state in scenario.links.items():
+        yield from _state_flaws(scenario, state, ("links", link))
+
+
+def _state_flaws(scenario: Scenario, state: LinkState, path: Path) -> Iterator[Flaw]:
+    if state.profile is None:
+        if not state.has_figures:
+            yield Flaw(path, "says nothing about the link; give a profile, or latency_ms, jitter_ms or rate_kbit_s")
+        return
+    if state.has_figures:
+        yield Flaw((*path, "profile"), "stands beside figures; give either a profile or figures")
+    known = [*scenario.profiles, *BUILT_IN_PROFILES]
+    if state.profile not in known:
+        yield Flaw((*path, "profile"), one_of(state.profile, known))
+
+
+def _fault_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    labels: set[str] = set()
+    for number, fault in enumerate(scenario.faults):
+        path: Path = ("faults", number)
+        end_s = fault_end_s(fault, scenario.duration_s)
+        if fault.at_s >= scenario.duration_s:
+            yield Flaw(
+                (*path, "at_s"),
+                f"{fault.at_s:g} is after the end of the load; it must be below duration_s, {scenario.duration_s:g}",
+            )
+        elif end_s > scenario.duration_s + 1e-9:
+            longest = scenario.duration_s - fault.at_s
+            yield Flaw((*path, "for_s"), f"the fault would end at {end_s:g} s, after the load; {longest:g} is the most")
+        if isinstance(fault, LinkWeak):
+            yield from _state_flaws(scenario, fault, path)
+        yield from _fault_store_flaws(scenario, fault, path)
+        if fault.name is not None and fault.name in labels:
+            yield Flaw((*path, "name"), f"the name {fault.name!r} is taken by another fault; give each its own")
+        labels.add(fault_label(fault))
+
+
+def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator[Flaw]:
+    names = [store.name for store in scenario.stores]
+    target = fault_target(fault)
+    if fault.store is not None:
+        if fault.store not in names:
+            yield Flaw((*path, "store"), one_of(fault.store, names))
+    elif len(names) > 1 and target not in SHARED_LINKS | SHARED_PROCESSES:
+        yield Flaw(path, f"does not say which store; add `store:` with one of {', '.join(names)}")
+
+
+def _overlap_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    for later, fault in enumerate(scenario.faults):
+        for other in scenario.faults[:later]:
+            if (
+                _same_time(scenario, fault, other)
+                and _same_store(scenario, fault, other)
+                and _same_target(fault, other)
+            ):
+                hit = f"hits {fault_target(fault)} while {fault_label(other)!r} still lasts"
+                yield Flaw(("faults", later), f"{hit}; let one end before the other begins")
+                break
+
+
+def _same_time(scenario: Scenario, one: Fault, other: Fault) -> bool:
+    if one.at_s == other.at_s:
+        return True
+    return one.at_s < fault_end_s(other, scenario.duration_s) and other.at_s < fault_end_s(one, scenario.duration_s)
+
+
+def _same_store(scenario: Scenario, one: Fault, other: Fault) -> bool:
+    if {fault_target(one), fault_target(other)} & (SHARED_LINKS | SHARED_PROCESSES):
+        return True
+    only = scenario.stores[0].name
+    return (one.store or only) == (other.store or only)
+
+
+def _same_target(one: Fault, other: Fault) -> bool:
+    targets = frozenset({fault_target(one), fault_target(other)})
+    if isinstance(one, LinkFault) or isinstance(other, LinkFault):
+        return len(targets) == 1 and one.fault == other.fault
+    if "store" in targets:
+        return targets == {"store"} or not targets.isdisjoint(_IN_STORE)
+    return len(targets) == 1 or targets in _SAME_DEVICES
