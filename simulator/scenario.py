@@ -136,7 +136,11 @@ def _file_text(path: Path) -> str:
 def _read_text(source: str, text: str) -> Scenario:
     document = parse(source, text)
     try:
-        return Scenario.model_validate_json(json.dumps(document.data, default=str))
+        content = json.dumps(document.data, default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ScenarioError(f"{source}, line 1: holds half of a character ({error.reason}); write it as text") from error
+    try:
+        return Scenario.model_validate_json(content)
     except ValidationError as error:
         raise explain(document, error, _schema()) from error
 

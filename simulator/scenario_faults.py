@@ -19,6 +19,7 @@ LINKS: tuple[LinkName, ...] = (
     "cloud_database",
 )
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
+PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
 ProcessName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres"]
 
 SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database"})
@@ -140,9 +141,7 @@ class PowerCut(_Planned):
     """Power fails: what was not flushed to the disk is gone."""
 
     fault: Literal["power_cut"] = Field(description="Power fails: what was not flushed is gone.")
-    process: DeviceName | Literal["store"] = Field(
-        description="The device that is hit, or `store`: everything in the store at once."
-    )
+    process: PoweredName = Field(description="The device that is hit, or `store`: everything in the store at once.")
     for_s: float = Field(gt=0, description="How long power is out, in real seconds.")
 
 

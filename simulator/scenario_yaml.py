@@ -95,7 +95,12 @@ def _lines(
         raise ScenarioError(f"{source}, line 1: is too large or nested too deeply; a scenario is a few hundred lines")
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            field = (*path, str(key.value) if isinstance(key, ScalarNode) else "?")
+            if not isinstance(key, ScalarNode):
+                line = key.start_mark.line + 1
+                raise ScenarioError(
+                    f"{source}, line {line}: {_dotted(path)}: a field's name is no text; use plain names"
+                )
+            field = (*path, str(key.value))
             yield field, key.start_mark.line + 1
             yield from _lines(source, value, field, seen)
     elif isinstance(node, SequenceNode):
@@ -153,8 +158,8 @@ def _sentence(details: ErrorDetails, context: dict[str, Any], known: list[str], 
         return f"is missing; give it: {description[:1].lower()}{description[1:].rstrip('.')}"
     if kind == "extra_forbidden":
         close = get_close_matches(name, known, n=1)
-        meant = f"did you mean {close[0]!r} (of" if close else "choose among ("
-        return f"is not a field here; {meant} {', '.join(known)})".replace("( ", "(")
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"is not a field here{meant}; the fields are {', '.join(known)}"
     if kind in _EXPECTED:
         return f"must be {_EXPECTED[kind]}, not {_shown(value)}{_hint(description)}"
     if kind in _BOUNDS:
@@ -166,6 +171,9 @@ def _sentence(details: ErrorDetails, context: dict[str, Any], known: list[str], 
         return one_of(str(tag), choices.replace(" or ", ", ").replace("'", "").split(", "))
     if kind == "union_tag_not_found":
         return f"is missing; choose one of {', '.join(known)}"
+    if kind in ("too_short", "too_long"):
+        words = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"has {context['actual_length']} entries; give {words}"
     if kind == "string_pattern_mismatch":
         return f"{_shown(value)} cannot be a name; use small letters, digits, _ and -, beginning with a letter or digit"
     return f"{details['msg'][:1].lower()}{details['msg'][1:]}{_hint(description)}"
