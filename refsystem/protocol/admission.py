@@ -160,11 +160,10 @@ class Admission:
         self._replies.append(Reply(waiting.request_id, problem, detail))
 
     def _wait(self, seq: int, waiting: Waiting) -> None:
+        self._count += 1
         if self._may_answer(seq) or (waiting.replayed and self._repeat_may_answer(seq)):
-            self._count += 1
             self._acknowledge(waiting, seq)
             return
-        self._count += 1
         self._waiting.setdefault(seq, []).append(waiting)
 
     def _acknowledge(self, waiting: Waiting, seq: int) -> None:
@@ -173,8 +172,8 @@ class Admission:
         content = entry.content()
         bump_seq = self._replica.log.bump_seq(content["order_id"], content["version"], STATION)
         served = bump_seq is not None and bump_seq <= self._replica.commit_seq
-        level = self._level(seq)
-        self._replies.append(Reply(waiting.request_id, None, "", level, entry, waiting.replayed, served))
+        level, epoch = self._level(seq), self._replica.epoch
+        self._replies.append(Reply(waiting.request_id, None, "", level, epoch, entry, waiting.replayed, served))
 
     def _level(self, seq: int) -> Literal["R2", "R1", "RC"]:
         return self._replica.level(seq)
@@ -229,4 +228,6 @@ class Admission:
                     del self._waiting[seq]
         while self._confirmations and self._confirmations[0].waiting.since_us <= limit_us:
             self._count -= 1
-            self._refuse(self._confirmations.popleft().waiting, NOT_CONFIRMED, "the other member did not answer in time")
+            self._refuse(
+                self._confirmations.popleft().waiting, NOT_CONFIRMED, "the other member did not answer in time"
+            )

@@ -58,7 +58,9 @@ class Downlink:
         known = self._known_body_hash(order.order_id) or taken.get(order.order_id)
         if known is not None:
             kind = "duplicate_of" if known == order.body_hash else "conflict"
-            return _outcome(kind, number, order, "" if kind == "duplicate_of" else "the key is in the log with other content")
+            return _outcome(
+                kind, number, order, "" if kind == "duplicate_of" else "the key is in the log with other content"
+            )
         try:
             check_price(order, self._menu)
         except OrderRejected as rejection:

@@ -144,12 +144,13 @@ PersistOp = StoreEpoch | SetAside | StoreEntries | StoreCommit
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a waiting request: `order` when it is told yes, else `problem`."""
+    """The answer to a waiting request: a committed `entry` with its level and the device's epoch, or a `problem`."""
 
     request_id: int
     problem: Problem | None = None
     detail: str = ""
     level: Level | None = None
+    epoch: int = 0
     entry: Entry | None = None
     replayed: bool = False
     served: bool = False

@@ -270,7 +270,8 @@ class Replica:
         if epoch < self.epoch:
             self._send_after.append(Rejected(self.epoch, self.node_id))
             return False
-        return not self._learn_epoch(epoch) or self.role is not Role.FENCED
+        was_primary = self.role is Role.PRIMARY
+        return not (self._learn_epoch(epoch) and was_primary)
 
     def _learn_epoch(self, epoch: int) -> bool:
         """P3: store a higher epoch; a primary fences itself and reads the register. True if it was higher."""
@@ -494,7 +495,12 @@ class Replica:
 
     def _grow_when_caught_up(self) -> None:
         """P8: back to the both-flushed rule when the lag is small; the register when every committed entry is matched."""
-        if self.register is None or len(self.register.members) != 1 or self._peer_node_id is None or self._peer_sent is None:
+        if (
+            self.register is None
+            or len(self.register.members) != 1
+            or self._peer_node_id is None
+            or self._peer_sent is None
+        ):
             return
         if not self._both_flushed_rule and self._may_return_to_both():
             self._both_flushed_rule = True

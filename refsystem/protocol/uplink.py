@@ -113,7 +113,9 @@ class FeedSender:
         if cursor.seq <= self.visible_seq(log, commit_seq) and log.holds(cursor):
             self.cursor, self.mismatch = cursor, None
         else:
-            self.mismatch = f"the receiver stands at entry {cursor.seq} ({cursor.hash[:12]}), which is not committed here"
+            self.mismatch = (
+                f"the receiver stands at entry {cursor.seq} ({cursor.hash[:12]}), which is not committed here"
+            )
 
     def forget(self) -> None:
         """Ask the receiver again where it stands before anything more is sent."""

@@ -1,0 +1,1 @@
+"""The arbiter's process: one durable register, served over HTTP."""

@@ -1,0 +1,103 @@
+"""`python -m refsystem.arbiter`: the arbiter of one store, told by its environment (see `refsystem.settings`)."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from refsystem.arbiter.store import RegisterStore
+from refsystem.problems import BodyLimit, install_problem_handlers
+from refsystem.protocol.messages import Register, RegisterRead, RegisterState, RegisterSwap
+from refsystem.protocol.wire import WireError, decode_request, encode_state
+from refsystem.serving import serve
+from refsystem.settings import HOST, SettingsError, arbiter_settings
+from refsystem.telemetry import Telemetry, configure_logging
+
+
+class NewRegister(BaseModel):
+    """The first register of a store: its first primary, alone."""
+
+    primary: str
+
+
+def make_app(store: RegisterStore) -> FastAPI:
+    """The arbiter's application."""
+    lock = threading.Lock()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            store.close()
+
+    app = FastAPI(title="Rushproof arbiter", version="1", lifespan=lifespan)
+    install_problem_handlers(app)
+    app.add_middleware(BodyLimit)
+    Telemetry("arbiter").install(app)
+
+    def answer(request: RegisterRead | RegisterSwap) -> RegisterState:
+        with lock:
+            register = store.swap(request) if isinstance(request, RegisterSwap) else store.read()
+        return RegisterState(request.request_id, register)
+
+    @app.post("/v1/register")
+    async def register(request: Request) -> Response:
+        """Read the register, or compare-and-set it (a `register_swap`)."""
+        try:
+            message = decode_request(await request.body())
+        except WireError as error:
+            return JSONResponse({"detail": str(error)}, 400)
+        state = await run_in_threadpool(answer, message)
+        return Response(encode_state(state), media_type="application/json")
+
+    @app.put("/v1/register", status_code=201)
+    def create(new: NewRegister) -> Response:
+        """Set the store up: once, by a person or whoever installs it."""
+        with lock:
+            created = store.create(Register(1, new.primary, (new.primary,), "set-up"))
+        return Response(status_code=201 if created else 409)
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    def ready() -> Response:
+        """200 when there is a register."""
+        with lock:
+            found = store.read()
+        return JSONResponse({"register": _register_json(found)}, 200 if found else 503)
+
+    return app
+
+
+def _register_json(register: Register | None) -> dict[str, Any] | None:
+    if register is None:
+        return None
+    return {"epoch": register.epoch, "primary": register.primary, "members": list(register.members)}
+
+
+def main() -> int:
+    """Run until SIGTERM; 2 if a setting is wrong."""
+    configure_logging()
+    try:
+        settings = arbiter_settings()
+    except SettingsError as error:
+        print(f"rushproof arbiter: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    serve(make_app(RegisterStore(settings.data, volatile=settings.volatile)), HOST, settings.http_port)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""`python -m refsystem.edge`: one in-store device, told by its environment (see `refsystem.settings`)."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+
+from refsystem.edge.app import make_app
+from refsystem.edge.driver import Driver, now_us
+from refsystem.edge.store import EdgeStore
+from refsystem.protocol.broken import parts_for
+from refsystem.protocol.device import Device, DeviceSettings
+from refsystem.serving import serve
+from refsystem.settings import HOST, SettingsError, edge_settings
+from refsystem.telemetry import configure_logging
+
+
+def main() -> int:
+    """Run until SIGTERM; 2 if a setting is wrong."""
+    configure_logging()
+    try:
+        settings = edge_settings()
+    except SettingsError as error:
+        print(f"rushproof edge: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    new_node_id = f"{settings.slot}-{uuid.uuid4().hex[:8]}"
+    store = EdgeStore(settings.data, new_node_id, volatile=settings.volatile, synchronous=settings.synchronous)
+    device = Device(
+        DeviceSettings(settings.store, settings.menu, settings.policy),
+        store.load(),
+        uuid.uuid4().hex[:8],
+        now_us(),
+        parts_for(settings.broken_variant),
+    )
+    serve(make_app(Driver(settings, device, store)), HOST, settings.http_port)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""The routes of an edge device."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from refsystem.edge.driver import Driver
+from refsystem.ordering.errors import (
+    ITEM_UNKNOWN,
+    KEY_MISSING,
+    KEY_REUSED,
+    NOT_CONFIRMED,
+    NOT_PRIMARY,
+    ORDER_INVALID,
+    ORDER_UNKNOWN,
+    OUTCOME_UNKNOWN,
+    OVERLOADED,
+    PRICE_CHANGED,
+    STANDBY_REQUIRED,
+)
+from refsystem.ordering.order import parse_key, parse_order
+from refsystem.problems import (
+    BodyLimit,
+    ProblemError,
+    install_problem_handlers,
+    problem_docs,
+    read_json,
+)
+from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.messages import Reply
+from refsystem.telemetry import Telemetry
+
+ENTRIES_MAX = 1_000
+
+
+class LineItemBody(BaseModel):
+    """One line of an order."""
+
+    item_id: str
+    quantity: int = Field(ge=1)
+
+
+class OrderBody(BaseModel):
+    """An order as a diner's device sends it."""
+
+    channel: str = Field(description="qr or cashier")
+    table: str = ""
+    items: list[LineItemBody]
+    total_minor: int = Field(description="what the diner was shown, in minor units", ge=0)
+    note: str = ""
+
+
+class OrderAnswer(BaseModel):
+    """An acknowledged order. `level` says what it survives: R2 the loss of a device, R1 a power cut of this one."""
+
+    order_id: str
+    store: str
+    level: str
+    node_id: str
+    epoch: int
+    seq: int
+    total_minor: int
+    status: str
+
+
+class OrderDetails(OrderAnswer):
+    """An order as it is kept."""
+
+    channel: str
+    table: str
+    items: list[LineItemBody]
+    note: str
+
+
+def make_app(driver: Driver) -> FastAPI:
+    """The application of one device; starting it starts the driver."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await driver.start()
+        try:
+            yield
+        finally:
+            await driver.stop()
+
+    app = FastAPI(
+        title="Rushproof edge device",
+        description="Takes the orders of one store. The primary answers; another device says 503 and where the primary is.",
+        version="1",
+        lifespan=lifespan,
+    )
+    install_problem_handlers(app)
+    app.add_middleware(BodyLimit)
+    telemetry = Telemetry("edge")
+    telemetry.install(app)
+    orders_total = telemetry.counter("orders_total", "Orders acknowledged, by level", ("level",))
+    _add_order_routes(app, driver, orders_total)
+    _add_operator_routes(app, driver)
+    return app
+
+
+def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
+    refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED)
+    unavailable = (NOT_PRIMARY, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
+    menu_json = driver.settings.menu.to_json()
+
+    @app.post(
+        "/v1/orders",
+        status_code=201,
+        response_model=OrderAnswer,
+        responses=problem_docs(*refusals, *unavailable),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": OrderBody.model_json_schema()}},
+            }
+        },
+    )
+    async def submit_order(
+        request: Request,
+        idempotency_key: str | None = Header(None, description="the order's UUID; the same in every retry"),
+    ) -> Response:
+        """Submit an order. Asking again with the same key and content never makes a second one."""
+        order = parse_order(parse_key(idempotency_key), await read_json(request))
+        reply = await driver.submit(order)
+        _raise_problem(driver, reply)
+        orders_total.labels(reply.level or "").inc()
+        headers = {"Idempotency-Replayed": "true"} if reply.replayed else {}
+        return JSONResponse(_order_json(driver, reply), 201, headers)
+
+    @app.get(
+        "/v1/orders/{order_id}",
+        response_model=OrderDetails,
+        responses=problem_docs(KEY_MISSING, ORDER_UNKNOWN, NOT_PRIMARY, NOT_CONFIRMED),
+    )
+    async def read_order(order_id: str) -> Response:
+        """An order as it is kept. 404 is told only when it is certain."""
+        reply = await driver.read(parse_key(order_id))
+        _raise_problem(driver, reply)
+        assert reply.entry is not None
+        content = reply.entry.content()
+        items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]]
+        details = {"channel": content["channel"], "table": content["table"], "items": items, "note": content["note"]}
+        return JSONResponse(_order_json(driver, reply) | details)
+
+    @app.get("/v1/menu")
+    async def read_menu() -> Response:
+        """What can be ordered, and at what price."""
+        return Response(menu_json, media_type="application/json")
+
+
+def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
+    @app.get("/health", tags=["operator"])
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/ready", tags=["operator"])
+    async def ready() -> Response:
+        """200 when this device takes orders now."""
+        primary = driver.device.is_primary
+        return JSONResponse({"role": driver.device.replica.role}, 200 if primary else 503)
+
+    @app.get("/v1/status", tags=["operator"])
+    async def status() -> dict[str, Any]:
+        """Where this device stands."""
+        return device_status(driver)
+
+    @app.get("/v1/audit/entries", tags=["operator"])
+    async def entries(
+        from_seq: int = Query(1, ge=1), limit: int = Query(ENTRIES_MAX, ge=1, le=ENTRIES_MAX)
+    ) -> dict[str, Any]:
+        """Committed entries from `from_seq` on, ascending."""
+        replica = driver.device.replica
+        found = replica.log.slice(from_seq, replica.commit_seq, limit) if from_seq <= replica.commit_seq else ()
+        return {"node_id": replica.node_id, "entries": [_entry_json(entry) for entry in found]}
+
+    @app.get("/v1/audit/set-aside", tags=["operator"])
+    def set_aside() -> dict[str, Any]:
+        """What was set aside when this device joined; staff enter an order of it again under its own key."""
+        replica = driver.device.replica
+        return {"node_id": replica.node_id, "entries": [_entry_json(entry) for entry in driver.store.set_aside()]}
+
+
+def device_status(driver: Driver) -> dict[str, Any]:
+    """Where a device stands, as `GET /v1/status` tells it."""
+    replica = driver.device.replica
+    feeds = driver.device.feeds
+    return {
+        "store": driver.settings.store,
+        "slot": driver.settings.slot,
+        "node_id": replica.node_id,
+        "role": replica.role,
+        "epoch": replica.epoch,
+        "members": list(replica.members),
+        "commit_seq": replica.commit_seq,
+        "commit_hash": replica.log.cursor(replica.commit_seq).hash,
+        "last_seq": replica.log.last.seq,
+        "last_hash": replica.log.last.hash,
+        "downlink_cursor": replica.log.downlink_cursor,
+        "uplink_cursor": _cursor_json(feeds["uplink"].cursor),
+        "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
+        "waiting": driver.device.admission.count,
+        "flush_us_max": driver.journal.flush_us_max,
+        "alarm": replica.alarm or feeds["uplink"].mismatch or feeds["kitchen"].mismatch,
+    }
+
+
+def _raise_problem(driver: Driver, reply: Reply) -> None:
+    if reply.problem is not None:
+        hint = driver.settings.peer_hint_url if driver.device.replica.leader_node_id is not None else None
+        raise ProblemError(reply.problem, reply.detail, primary_hint=hint or None)
+
+
+def _order_json(driver: Driver, reply: Reply) -> dict[str, Any]:
+    assert reply.entry is not None
+    content = reply.entry.content()
+    return {
+        "order_id": content["order_id"],
+        "store": driver.settings.store,
+        "level": reply.level,
+        "node_id": driver.device.replica.node_id,
+        "epoch": reply.epoch,
+        "seq": reply.entry.seq,
+        "total_minor": content["total_minor"],
+        "status": "served" if reply.served else "committed",
+    }
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    return {"seq": entry.seq, "epoch": entry.epoch, "hash": entry.hash, "record": entry.content()}
+
+
+def _cursor_json(cursor: Cursor | None) -> dict[str, Any] | None:
+    return None if cursor is None else {"seq": cursor.seq, "hash": cursor.hash}

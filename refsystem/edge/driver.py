@@ -1,0 +1,190 @@
+"""The asyncio driver of a device: moves bytes and timers between the machine and the world, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import httpx
+
+from refsystem.edge.feeds import Feeds
+from refsystem.edge.journal import Journal
+from refsystem.edge.peer_link import PeerLink
+from refsystem.edge.store import EdgeStore
+from refsystem.ordering.order import Order
+from refsystem.protocol.device import Device
+from refsystem.protocol.messages import (
+    ArbiterRequest,
+    PeerMessage,
+    Ready,
+    RegisterRead,
+    RegisterSwap,
+    Reply,
+)
+from refsystem.protocol.wire import WireError, decode_state, encode_request
+from refsystem.serving import listening_socket
+from refsystem.settings import HOST, EdgeSettings
+
+logger = logging.getLogger(__name__)
+
+ARBITER_TIMEOUT_S = 0.8
+ARBITER_REQUESTS_MAX = 8
+STALL_US = 150_000
+GRACE_S = 0.03
+
+
+def now_us() -> int:
+    """The host's monotonic clock in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+class Driver:
+    """Runs one `Device` on real time, a real disk and real sockets."""
+
+    def __init__(self, settings: EdgeSettings, device: Device, store: EdgeStore) -> None:
+        self.settings = settings
+        self.device = device
+        self.store = store
+        self.journal = Journal(store, self._flushed_in_thread)
+        self._peer = PeerLink(settings.peer_host, settings.peer_address_port, self._on_peer)
+        self._http = httpx.AsyncClient(trust_env=False, timeout=ARBITER_TIMEOUT_S)
+        self._feeds = Feeds(settings, device, self._http, self.pump)
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._requests = 0
+        self._arbiter_requests: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_us = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Open the sockets and let the machine run."""
+        self._loop = asyncio.get_running_loop()
+        self.journal.start()
+        await self._peer.listen(listening_socket(HOST, self.settings.peer_port))
+        self._spawn(self._peer.keep_connected())
+        self._spawn(self._feeds.run_kitchen())
+        self._spawn(self._feeds.run_uplink())
+        self._spawn(self._feeds.run_downlink())
+        self._tick()
+
+    async def stop(self) -> None:
+        """End all tasks and flush what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [*self._tasks, *self._arbiter_requests]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._peer.close()
+        await self._http.aclose()
+        self.journal.stop()
+        self.store.close()
+
+    async def submit(self, order: Order) -> Reply:
+        """Hand in an order and wait for its answer, which the machine gives within its own limit."""
+        request_id, future = self._expect()
+        self.device.submit(request_id, order, now_us())
+        self.pump()
+        return await future
+
+    async def read(self, order_id: str) -> Reply:
+        """Ask for an order and wait for the answer."""
+        request_id, future = self._expect()
+        self.device.read(request_id, order_id, now_us())
+        self.pump()
+        return await future
+
+    def pump(self) -> None:
+        """Do what the machine says is to be done."""
+        ready = self.device.take_ready(now_us())
+        self._send(ready.send)
+        if ready.needs_flush:
+            self.journal.add(ready)
+        for reply in ready.replies:
+            future = self._waiting.pop(reply.request_id, None)
+            if future is not None and not future.done():
+                future.set_result(reply)
+        if ready.apply:
+            self._feeds.wake()
+        self._set_timer()
+
+    def _expect(self) -> tuple[int, asyncio.Future[Reply]]:
+        assert self._loop is not None
+        self._requests += 1
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting[self._requests] = future
+        return self._requests, future
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(coroutine))
+
+    def _send(self, messages: tuple[PeerMessage | ArbiterRequest, ...]) -> None:
+        to_peer: list[PeerMessage] = []
+        for message in messages:
+            if isinstance(message, RegisterRead | RegisterSwap):
+                self._ask_arbiter(message)
+            else:
+                to_peer.append(message)
+        self._peer.send(to_peer)
+
+    def _on_peer(self, messages: list[PeerMessage]) -> None:
+        for message in messages:
+            self.device.receive(message, now_us())
+        self.pump()
+
+    def _ask_arbiter(self, request: ArbiterRequest) -> None:
+        if len(self._arbiter_requests) >= ARBITER_REQUESTS_MAX:
+            return
+        task = asyncio.create_task(self._arbiter_round_trip(request))
+        self._arbiter_requests.add(task)
+        task.add_done_callback(self._arbiter_requests.discard)
+
+    async def _arbiter_round_trip(self, request: ArbiterRequest) -> None:
+        try:
+            answer = await self._http.post(f"{self.settings.arbiter_url}/v1/register", content=encode_request(request))
+            answer.raise_for_status()
+            state = decode_state(answer.content)
+        except (httpx.HTTPError, WireError) as error:
+            logger.info("the arbiter gave no answer: %s", type(error).__name__)
+            return
+        self.device.receive(state, now_us())
+        self.pump()
+
+    def _flushed_in_thread(self, group: list[Ready]) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._flushed, group)
+
+    def _flushed(self, group: list[Ready]) -> None:
+        for ready in group:
+            self.device.persisted(ready.token, now_us())
+            self._send(ready.send_after_persist)
+        self.pump()
+
+    def _set_timer(self) -> None:
+        assert self._loop is not None
+        due_us = self.device.deadline_us()
+        if self._timer is not None:
+            if due_us >= self._timer_due_us:
+                return
+            self._timer.cancel()
+        self._timer_due_us = due_us
+        self._timer = self._loop.call_later(max(0.0, (due_us - now_us()) / 1e6), self._on_timer)
+
+    def _on_timer(self) -> None:
+        """Waiting input is read before timers fire (P20): a timer that comes late after a stall gives input time first."""
+        assert self._loop is not None
+        if now_us() - self._timer_due_us > STALL_US:
+            self._timer_due_us = now_us() + int(GRACE_S * 1e6)
+            self._timer = self._loop.call_later(GRACE_S, self._on_timer)
+            return
+        self._tick()
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.device.tick(now_us())
+        self.pump()

@@ -1,0 +1,154 @@
+"""The links out of the store, over HTTP: tickets to the kitchen display, committed entries to the cloud, orders from it.
+
+Each loop sends one request at a time, backs off when it fails, and hands every answer to the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from refsystem.feed_messages import batch_json
+from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.order import Order, parse_order
+from refsystem.protocol.device import Device, FeedAnswer, FeedName
+from refsystem.protocol.downlink import DownlinkOrder
+from refsystem.protocol.log import Cursor
+from refsystem.protocol.uplink import Batch
+from refsystem.settings import EdgeSettings
+
+logger = logging.getLogger(__name__)
+
+IDLE_KITCHEN_S = 0.2
+IDLE_UPLINK_S = 0.5
+IDLE_DOWNLINK_S = 0.25
+NOT_PRIMARY_S = 0.1
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 1.0
+TIMEOUT_S = 3.0
+DOWNLINK_MAX = 100
+
+
+class FeedTrouble(Exception):
+    """The other side did not answer as agreed."""
+
+
+class Feeds:
+    """The three loops of one device; they rest while it is not primary."""
+
+    def __init__(
+        self, settings: EdgeSettings, device: Device, http: httpx.AsyncClient, pump: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._device = device
+        self._http = http
+        self._pump = pump
+        self._wakes = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
+
+    def wake(self) -> None:
+        """Entries were committed: do not wait for the next idle round."""
+        for event in self._wakes.values():
+            event.set()
+
+    async def run_kitchen(self) -> None:
+        """Tickets to the kitchen display, bumps from it."""
+        await self._run_feed("kitchen", f"{self._settings.kitchen_url}/v1/feed", IDLE_KITCHEN_S)
+
+    async def run_uplink(self) -> None:
+        """Committed entries to the cloud."""
+        url = f"{self._settings.cloud_url}/v1/stores/{self._settings.store}/uplink"
+        await self._run_feed("uplink", url, IDLE_UPLINK_S)
+
+    async def run_downlink(self) -> None:
+        """Orders that entered at the cloud, from the cursor on."""
+        url = f"{self._settings.cloud_url}/v1/stores/{self._settings.store}/downlink"
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            if not self._device.is_primary:
+                await asyncio.sleep(NOT_PRIMARY_S)
+                continue
+            try:
+                orders = await self._downlink_orders(url)
+            except (httpx.HTTPError, FeedTrouble) as error:
+                backoff_s = await self._back_off("downlink", error, backoff_s)
+                continue
+            backoff_s = BACKOFF_FIRST_S
+            if orders:
+                self._device.take_downlink(orders)
+                self._pump()
+            else:
+                await asyncio.sleep(IDLE_DOWNLINK_S)
+
+    async def _run_feed(self, name: FeedName, url: str, idle_s: float) -> None:
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            self._wakes[name].clear()
+            batch = self._device.feed_batch(name)
+            if batch is None:
+                await asyncio.sleep(NOT_PRIMARY_S)
+                continue
+            try:
+                answer = await self._post(url, batch)
+            except (httpx.HTTPError, FeedTrouble) as error:
+                backoff_s = await self._back_off(name, error, backoff_s)
+                continue
+            backoff_s = BACKOFF_FIRST_S
+            self._device.feed_answered(name, answer)
+            self._pump()
+            if not self._more_to_send(name):
+                await self._idle(name, idle_s)
+
+    def _more_to_send(self, name: FeedName) -> bool:
+        batch = self._device.feed_batch(name)
+        return batch is not None and bool(batch.entries)
+
+    async def _idle(self, name: FeedName, idle_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(idle_s):
+                await self._wakes[name].wait()
+
+    async def _post(self, url: str, batch: Batch) -> FeedAnswer:
+        answer = await self._http.post(url, json=batch_json(batch), timeout=TIMEOUT_S)
+        if answer.status_code not in (200, 409):
+            raise FeedTrouble(f"status {answer.status_code}")
+        try:
+            return _feed_answer(answer.json())
+        except (ValueError, KeyError, TypeError) as error:
+            raise FeedTrouble(f"an answer of another form ({error})") from error
+
+    async def _downlink_orders(self, url: str) -> list[DownlinkOrder]:
+        after = self._device.replica.log.downlink_cursor
+        answer = await self._http.get(url, params={"after": after, "limit": DOWNLINK_MAX}, timeout=TIMEOUT_S)
+        if answer.status_code != 200:
+            raise FeedTrouble(f"status {answer.status_code}")
+        try:
+            return [(int(row["number"]), _order(row)) for row in answer.json()["orders"]]
+        except (ValueError, KeyError, TypeError, OrderRejected) as error:
+            raise FeedTrouble(f"an answer of another form ({error})") from error
+
+    async def _back_off(self, name: str, error: Exception, backoff_s: float) -> float:
+        logger.info("%s: %s %s", name, type(error).__name__, error)
+        await asyncio.sleep(backoff_s)
+        return min(backoff_s * 2, BACKOFF_MAX_S)
+
+
+def _feed_answer(body: dict[str, Any]) -> FeedAnswer:
+    judgement = body.get("judgement")
+    if judgement == "stale-sender":
+        return FeedAnswer(highest_epoch=int(body["highest_epoch"]))
+    if judgement == "hash-mismatch":
+        return FeedAnswer(mismatch=str(body["detail"]))
+    if judgement == "gap":
+        return FeedAnswer()
+    bumps = tuple((str(bump["order_id"]), int(bump["version"]), str(bump["station"])) for bump in body.get("bumps", ()))
+    return FeedAnswer(Cursor(int(body["cursor"]["seq"]), str(body["cursor"]["hash"])), bumps)
+
+
+def _order(row: dict[str, Any]) -> Order:
+    items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in row["items"]]
+    return parse_order(str(row["order_id"]), {**row, "items": items})

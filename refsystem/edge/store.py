@@ -1,0 +1,71 @@
+"""A device's disk: its log, its highest epoch, and what was set aside, in one SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+
+from refsystem.protocol.log import GENESIS, Entry, chain_error
+from refsystem.protocol.messages import PersistOp, SetAside, StoreCommit, StoreEntries, StoreEpoch
+from refsystem.protocol.replica import DurableState
+from refsystem.sqlite import Synchronous, load_queries, open_database
+
+QUERIES = load_queries("refsystem.edge")
+
+
+class StoreDamaged(Exception):
+    """The log on disk does not hold together; the device may not take part with it."""
+
+
+class EdgeStore:
+    """The storage of one device. Every call runs in one thread at a time."""
+
+    def __init__(
+        self, folder: Path, new_node_id: str, *, volatile: bool = False, synchronous: Synchronous = "FULL"
+    ) -> None:
+        self._connection: apsw.Connection = open_database(
+            folder / "log.sqlite3", volatile=volatile, synchronous=synchronous
+        )
+        with self._connection:
+            QUERIES.create_tables(self._connection)
+            QUERIES.create_device(self._connection, node_id=new_node_id)
+
+    def load(self) -> DurableState:
+        """What is on the disk; raises `StoreDamaged` if the chain of hashes is broken."""
+        node_id, epoch, commit_seq = QUERIES.read_device(self._connection)
+        entries = tuple(Entry(*row) for row in QUERIES.read_log(self._connection))
+        error = chain_error(GENESIS, entries)
+        if error is not None:
+            raise StoreDamaged(f"the log of {node_id} is damaged: {error}")
+        return DurableState(node_id, epoch, min(commit_seq, len(entries)), entries)
+
+    def apply(self, ops: Sequence[PersistOp]) -> None:
+        """Do all of `ops`, in order, in one transaction; returns when it is synced."""
+        with self._connection:
+            for op in ops:
+                self._apply(op)
+
+    def set_aside(self) -> tuple[Entry, ...]:
+        """The entries that were set aside (`recovered_unacknowledged`), oldest first."""
+        return tuple(Entry(*row) for row in QUERIES.read_set_aside(self._connection))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _apply(self, op: PersistOp) -> None:
+        match op:
+            case StoreEpoch(epoch):
+                QUERIES.store_epoch(self._connection, epoch=epoch)
+            case StoreCommit(commit_seq):
+                QUERIES.store_commit(self._connection, commit_seq=commit_seq)
+            case SetAside(from_seq, at_epoch):
+                QUERIES.copy_to_set_aside(self._connection, from_seq=from_seq, at_epoch=at_epoch)
+                QUERIES.cut_log(self._connection, from_seq=from_seq)
+            case StoreEntries(entries):
+                for entry in entries:
+                    QUERIES.store_entry(
+                        self._connection, seq=entry.seq, epoch=entry.epoch, hash=entry.hash, record=entry.record
+                    )

@@ -1,0 +1,81 @@
+"""Broken variants: each is the protocol with one clause left out, a change of a line or two.
+
+They exist so that the audit can be shown to find what each clause prevents. A device runs one only when it is told its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from refsystem.protocol.admission import Admission
+from refsystem.protocol.device import SOUND, Parts
+from refsystem.protocol.downlink import Downlink
+from refsystem.protocol.log import Log
+from refsystem.protocol.messages import Level, Register
+from refsystem.protocol.replica import Purpose, Replica
+from refsystem.protocol.uplink import FeedSender
+
+
+class AcknowledgesBeforeStandby(Replica):
+    """Breaks P4: an entry counts as committed, and as R2, when this device alone has flushed it."""
+
+    def _commit_target(self) -> int:
+        return self.flushed_seq
+
+    def level(self, seq: int) -> Level:
+        """R2 whenever there are two members."""
+        return "R2" if len(self.members) == 2 else "R1"
+
+
+class AnswersRepeatsAtOnce(Admission):
+    """Breaks P6: a repeated key is answered yes without waiting for the commit."""
+
+    def _repeat_may_answer(self, seq: int) -> bool:
+        return True
+
+    def _level(self, seq: int) -> Level:
+        return "R2" if len(self._replica.members) == 2 else "R1"
+
+
+class SendsBeforeCommit(FeedSender):
+    """Breaks P5: a feed shows what is not committed."""
+
+    def visible_seq(self, log: Log, commit_seq: int) -> int:
+        """All that the log holds."""
+        return log.last.seq
+
+
+class PromotesWithoutRegister(Replica):
+    """Breaks P9 and P21: a standby that hears nothing takes the next epoch without asking the arbiter."""
+
+    def _ask_swap(self, purpose: Purpose, base: Register, members: tuple[str, ...]) -> None:
+        if purpose is not Purpose.PROMOTE:
+            super()._ask_swap(purpose, base, members)
+            return
+        self._take_primary(Register(base.epoch + 1, self.node_id, members, "taken"))
+
+
+class TwoDoors(Downlink):
+    """Breaks P6 on the downlink: the key of an order from the cloud is not looked up."""
+
+    def _record(self, number: int, order: Any, taken: dict[str, str]) -> dict[str, Any]:
+        return super()._record(number, order, {})
+
+    def _known_body_hash(self, order_id: str) -> str | None:
+        return None
+
+
+PROTOCOL_VARIANTS: dict[str, Parts] = {
+    "acknowledge-before-standby": replace(SOUND, replica=AcknowledgesBeforeStandby),
+    "repeated-key-answered-at-once": replace(SOUND, admission=AnswersRepeatsAtOnce),
+    "kitchen-before-commit": replace(SOUND, kitchen_feed=SendsBeforeCommit),
+    "uplink-before-commit": replace(SOUND, uplink_feed=SendsBeforeCommit),
+    "promote-without-register": replace(SOUND, replica=PromotesWithoutRegister),
+    "two-doors": replace(SOUND, downlink=TwoDoors),
+}
+
+
+def parts_for(variant: str | None) -> Parts:
+    """The parts of a device; the sound ones unless a variant of the protocol is named."""
+    return SOUND if variant is None else PROTOCOL_VARIANTS.get(variant, SOUND)

@@ -1,0 +1,125 @@
+"""What every process is told through its environment; a missing or wrong value is one clear sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.protocol.admission import Policy
+from refsystem.sqlite import Synchronous
+
+HOST = "127.0.0.1"
+
+
+class SettingsError(ValueError):
+    """A setting in the environment is missing or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """Of an edge device. `peer_port` is where the other device's messages arrive; `*_url` lead through the links."""
+
+    store: str
+    slot: str
+    data: Path
+    http_port: int
+    peer_port: int
+    peer_host: str
+    peer_address_port: int
+    peer_hint_url: str
+    arbiter_url: str
+    cloud_url: str
+    kitchen_url: str
+    menu: Menu
+    policy: Policy
+    volatile: bool
+    synchronous: Synchronous
+    broken_variant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArbiterSettings:
+    """Of the arbiter."""
+
+    data: Path
+    http_port: int
+    volatile: bool
+
+
+def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
+    """The settings of an edge device; raises `SettingsError`."""
+    read = _Reader(environment)
+    peer_host, peer_address_port = read.address("RUSHPROOF_PEER_ADDRESS")
+    policy = read.choice("RUSHPROOF_POLICY", get_args(Policy), "available")
+    synchronous = read.choice("RUSHPROOF_SYNCHRONOUS", get_args(Synchronous), "FULL")
+    return EdgeSettings(
+        store=read.text("RUSHPROOF_STORE"),
+        slot=read.choice("RUSHPROOF_SLOT", ("a", "b"), None),
+        data=Path(read.text("RUSHPROOF_DATA")),
+        http_port=read.port("RUSHPROOF_HTTP_PORT"),
+        peer_port=read.port("RUSHPROOF_PEER_PORT"),
+        peer_host=peer_host,
+        peer_address_port=peer_address_port,
+        peer_hint_url=read.text("RUSHPROOF_PEER_HINT_URL", ""),
+        arbiter_url=read.text("RUSHPROOF_ARBITER_URL"),
+        cloud_url=read.text("RUSHPROOF_CLOUD_URL"),
+        kitchen_url=read.text("RUSHPROOF_KITCHEN_URL"),
+        menu=read.menu(),
+        policy="require_r2" if policy == "require_r2" else "available",
+        volatile=read.flag("RUSHPROOF_VOLATILE"),
+        synchronous="NORMAL" if synchronous == "NORMAL" else "FULL",
+        broken_variant=read.text("RUSHPROOF_BREAK", "") or None,
+    )
+
+
+def arbiter_settings(environment: Mapping[str, str] = os.environ) -> ArbiterSettings:
+    """The settings of the arbiter; raises `SettingsError`."""
+    read = _Reader(environment)
+    return ArbiterSettings(
+        Path(read.text("RUSHPROOF_DATA")), read.port("RUSHPROOF_HTTP_PORT"), read.flag("RUSHPROOF_VOLATILE")
+    )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._environment.get(name, default)
+        if value is None:
+            raise SettingsError(f"the environment variable {name} is missing")
+        return value
+
+    def port(self, name: str) -> int:
+        value = self.text(name)
+        if not value.isdigit() or not 0 < int(value) < 65536:
+            raise SettingsError(f"{name} must be a port from 1 to 65535, not {value!r}")
+        return int(value)
+
+    def address(self, name: str) -> tuple[str, int]:
+        host, _, port = self.text(name).rpartition(":")
+        if not host or not port.isdigit():
+            raise SettingsError(f"{name} must be HOST:PORT")
+        return host, int(port)
+
+    def flag(self, name: str) -> bool:
+        return self.choice(name, ("0", "1"), "0") == "1"
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str | None) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    def menu(self) -> Menu:
+        path = self._environment.get("RUSHPROOF_MENU")
+        if not path:
+            return DEMO_MENU
+        try:
+            return read_menu(Path(path))
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
