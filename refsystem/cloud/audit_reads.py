@@ -1,0 +1,63 @@
+"""What the cloud shows to an audit: its orders, the raw entries and the alarms, page by page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from refsystem.cloud.database import Database, queries
+
+ALARMS_MAX = 10_000
+
+
+class AuditReads:
+    """Reads of one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def orders(self, store: str, after: str | None, limit: int) -> dict[str, Any]:
+        """Orders by ascending `order_id`, beginning behind `after`."""
+        async with self._database.reading() as connection:
+            rows = [row async for row in queries.audit_orders(connection, store=store, after=after, limit=limit)]
+        return {"orders": [_order(row) for row in rows]}
+
+    async def entries(self, store: str, from_seq: int, limit: int) -> dict[str, Any]:
+        """Entries of the store's log as they came, by ascending seq."""
+        async with self._database.reading() as connection:
+            rows = [row async for row in queries.audit_entries(connection, store=store, from_seq=from_seq, limit=limit)]
+        return {"entries": [{**dict(row), "record": json.loads(row["record"])} for row in rows]}
+
+    async def alarms(self, store: str) -> dict[str, Any]:
+        """Every alarm, with when it was raised first and how often."""
+        async with self._database.reading() as connection:
+            rows = [row async for row in queries.audit_alarms(connection, store=store, limit=ALARMS_MAX)]
+        return {
+            "alarms": [
+                {
+                    "at": row["at"].isoformat(),
+                    "last_at": row["last_at"].isoformat(),
+                    "times": row["times"],
+                    "kind": row["kind"],
+                    "detail": row["detail"],
+                }
+                for row in rows
+            ]
+        }
+
+
+def _order(row: Any) -> dict[str, Any]:
+    return {
+        "order_id": str(row["order_id"]),
+        "marker": row["note"],
+        "origin": row["origin"],
+        "channel": row["channel"],
+        "table": row["table_name"],
+        "items": json.loads(row["items"]),
+        "total_minor": row["total_minor"],
+        "level_told": row["level_told"],
+        "store_seq": row["store_seq"],
+        "outcome": row["outcome"],
+        "number": row["number"],
+        "served": row["served"],
+    }

@@ -1,0 +1,1 @@
+"""The SQL of the cloud, as named queries."""
