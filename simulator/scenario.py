@@ -138,7 +138,9 @@ def _read_text(source: str, text: str) -> Scenario:
     try:
         content = json.dumps(document.data, default=str, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise ScenarioError(f"{source}, line 1: holds half of a character ({error.reason}); write it as text") from error
+        raise ScenarioError(
+            f"{source}, line 1: holds half of a character ({error.reason}); write it as text"
+        ) from error
     try:
         return Scenario.model_validate_json(content)
     except ValidationError as error:
