@@ -1,0 +1,116 @@
+"""The audit: history x final reads x faults -> findings in the classes of `findings.CLASSES`.
+
+It trusts nothing that the stack says about itself: what each client was told is joined with what each place holds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from chaos.judge import contents, replies
+from chaos.judge.findings import CLASSES, Finding
+from chaos.judge.ledger import StoreLedger, unsettled_reason
+from chaos.judge.losses import Undecided, audit_losses, unacknowledged_gaps
+from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
+from chaos.judge.reads import ROUNDS
+from chaos.judge.runfolder import Plan, RunFiles
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audit found. `undecided`: places that cannot yet say whether they hold an acknowledged order."""
+
+    stories: Mapping[str, OrderStory]
+    ledgers: Mapping[str, StoreLedger]
+    findings: tuple[Finding, ...]
+    undecided: tuple[Undecided, ...] = field(default=())
+
+    @cached_property
+    def by_class(self) -> Mapping[str, tuple[Finding, ...]]:
+        """The findings of every class, also of those without any."""
+        groups: dict[str, list[Finding]] = {audit_class.name: [] for audit_class in CLASSES}
+        for finding in self.findings:
+            groups[finding.name].append(finding)
+        return {name: tuple(group) for name, group in groups.items()}
+
+    def count(self, name: str) -> int:
+        """How many orders (for `split`: entries and epochs; for `reordered`: intents) are in this class."""
+        return len({(finding.store, finding.subject) for finding in self.by_class[name]})
+
+    @cached_property
+    def acknowledged(self) -> Mapping[str, int]:
+        """The size of K by the highest level told."""
+        levels = [story.level for story in self.stories.values()]
+        return {level: levels.count(level) for level in LEVELS}
+
+    @cached_property
+    def lost_acknowledged(self) -> int:
+        """Lost orders that somebody had been told yes for."""
+        return len({finding.subject for finding in self.by_class["lost"] if finding.level != "none"})
+
+    @cached_property
+    def lost_by(self) -> Mapping[str, Mapping[str, int]]:
+        """Lost orders by level and place; an order that is missing in two places counts in both."""
+        table: dict[str, dict[str, int]] = {}
+        for level, place, _ in sorted({(f.level, f.place, f.subject) for f in self.by_class["lost"]}):
+            row = table.setdefault(level, {})
+            row[place] = row.get(place, 0) + 1
+        return table
+
+
+def audit(files: RunFiles) -> Audit:
+    """The audit of a run. A place that could not be read makes its findings undecided, never a loss."""
+    stories = fold(files.attempts)
+    ledgers = {
+        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence))
+        for store, reads in files.rounds[ROUNDS[-1]].items()
+    }
+    if not stories:
+        return Audit(stories, ledgers, ())
+    found: list[Finding] = []
+    undecided: list[Undecided] = []
+    disks = frozenset(node_id for fault in files.faults if fault.took_effect for node_id in fault.disk_lost_node_ids)
+    for story in stories.values():
+        for item in audit_losses(story, ledgers[story.store], disks):
+            if isinstance(item, Finding):
+                found.append(item)
+            else:
+                undecided.append(item)
+    acknowledged = frozenset(story.order_id for story in stories.values() if story.oks)
+    given_up = frozenset(finding.subject for finding in found if finding.name == "given_up")
+    for ledger in ledgers.values():
+        found += unacknowledged_gaps(ledger, acknowledged)
+        found += contents.unbacked(ledger, stories)
+        found += contents.unexpected(ledger, stories, history_whole=files.history_whole)
+        found += contents.altered(ledger, stories)
+        found += contents.late(ledger, stories, _late_after_us(files))
+        found += replies.split(ledger, stories.values(), given_up)
+    found += contents.duplicated(ledgers, stories)
+    found += _from_replies(stories.values(), ledgers)
+    found += _reordered(stories, ledgers)
+    return Audit(stories, ledgers, tuple(found), tuple(undecided))
+
+
+def _late_after_us(files: RunFiles) -> float:
+    if not isinstance(files.plan, Plan):
+        return float("inf")
+    return files.plan.budgets.late_after_s * 1e6 / files.plan.time_scale
+
+
+def _from_replies(stories: Iterable[OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:
+    for story in stories:
+        ledger = ledgers[story.store]
+        yield from replies.contradicted(story)
+        yield from replies.stale(story, story.order_id in ledger.order_entries or story.order_id in ledger.cloud_orders)
+
+
+def _reordered(stories: Mapping[str, OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:
+    groups: dict[str, list[str]] = defaultdict(list, reordered(stories))
+    for intent, order_ids in groups.items():
+        store = stories[order_ids[0]].store
+        kept = [order_id for order_id in order_ids if order_id in ledgers[store].order_entries]
+        text = f"orders {', '.join(order_ids)}; {len(kept)} of them are in the store"
+        yield Finding("reordered", store, intent, "reply", text, order_ids[-1], stories[order_ids[0]].level or "none")

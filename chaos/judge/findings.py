@@ -1,0 +1,60 @@
+"""The classes of the audit, in the order of the report, and one finding of one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Rule = Literal["always", "budget", "counted", "not_exercised"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditClass:
+    """A class of outcome. `rule`: one case fails the run; a budget decides; only counted; cannot occur in this stack."""
+
+    name: str
+    rule: Rule
+    definition: str
+
+
+CLASSES: tuple[AuditClass, ...] = (
+    AuditClass("lost", "always", "acknowledged, and not found where it must be; by level and by place"),
+    AuditClass("given_up", "budget", "acknowledged by one device whose disk was destroyed, and held nowhere else"),
+    AuditClass("duplicated", "always", "two orders under one key or one marker, or a ticket shown twice"),
+    AuditClass("unbacked", "always", "in the cloud or the kitchen, but not committed in the store"),
+    AuditClass("unexpected", "always", "found, although nobody sent it or every attempt was told no"),
+    AuditClass("contradicted", "always", "told no after the same order had been told yes"),
+    AuditClass("altered", "always", "items, total, table or channel differ from what was sent"),
+    AuditClass(
+        "split", "always", "one place in the log committed with two contents, or one epoch acknowledged by two devices"
+    ),
+    AuditClass("stale", "always", "told that the order does not exist, after it had been acknowledged"),
+    AuditClass("mischarged", "not_exercised", "captured less refunds differs from what was owed"),
+    AuditClass("oversold", "not_exercised", "more sold than stocked"),
+    AuditClass("late", "budget", "shown in the kitchen later after the first yes than the budget allows"),
+    AuditClass("refused_after_rc", "budget", "acknowledged by the cloud, then refused by the store"),
+    AuditClass("surfaced", "counted", "nobody could tell its fate, and it was found"),
+    AuditClass("vanished", "counted", "nobody could tell its fate, and it was not found"),
+    AuditClass("voided", "not_exercised", "cancelled, with a record of who and why"),
+    AuditClass("comped", "not_exercised", "on the check and free, with a record of who and why"),
+    AuditClass("reordered", "counted", "a person gave up and ordered again: two orders, one intent"),
+)
+CLASS_BY_NAME: Mapping[str, AuditClass] = {audit_class.name: audit_class for audit_class in CLASSES}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One case of one class. `subject` is what is counted: an order's id, or "entry 12", "epoch 3", an intent.
+
+    `level` is the highest level that the order's clients were told ("none" if nobody was told yes); `place` is where the
+    case shows ("edge", "cloud", "kitchen", "reply").
+    """
+
+    name: str
+    store: str
+    subject: str
+    place: str
+    evidence: str
+    order_id: str | None = None
+    level: str = "none"

@@ -1,0 +1,42 @@
+"""What the scenario of a run asked for, as far as it matters to the judge: its budgets, stores, time scale and faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos.judge.gate import Budgets
+from chaos.judge.reads import Unreadable
+from chaos.judge.runfolder import Plan
+from simulator.scenario import Scenario, ScenarioError, load_scenario
+
+
+def read_plan(run: Path) -> Plan | Unreadable:
+    """The plan in `scenario.yaml` of the run folder, or why there is none."""
+    try:
+        return plan_of(load_scenario(run / "scenario.yaml"))
+    except ScenarioError as error:
+        return Unreadable("scenario", str(error))
+
+
+def plan_of(scenario: Scenario) -> Plan:
+    """What of a scenario matters to the judge."""
+    budgets = Budgets(
+        loss_rate=scenario.budgets.loss_rate,
+        given_up=scenario.budgets.given_up,
+        late=scenario.budgets.late,
+        late_after_s=scenario.budgets.late_after_s,
+        refused_after_rc=scenario.budgets.refused_after_rc,
+        late_start_share=scenario.budgets.late_start_share,
+        failover_ms_p50=scenario.budgets.failover_ms_p50,
+        least_exposed=scenario.least_exposed,
+        least_acknowledged=scenario.least_acknowledged,
+    )
+    return Plan(
+        name=scenario.name,
+        title=scenario.title,
+        seed=scenario.seed,
+        time_scale=scenario.time_scale,
+        stores=tuple(store.name for store in scenario.stores),
+        faults_planned=len(scenario.faults),
+        budgets=budgets,
+    )

@@ -1,0 +1,137 @@
+"""Did the replies contradict one another or the logs: contradicted, stale, split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Set
+
+from chaos.judge.findings import Finding
+from chaos.judge.ledger import StoreLedger
+from chaos.judge.orders import OrderStory
+from chaos.judge.reads import LogEntry
+from simulator.history import Attempt
+
+_NOT_FOUND = 404
+_TOO_MANY = 429
+
+
+def contradicted(story: OrderStory) -> Iterator[Finding]:
+    """Submissions invoked after another's yes was told, with the same key and body, that are told no.
+
+    A 503 that says "this request left no trace" (not the primary, overloaded), like a 429, says nothing about the order and
+    is no contradiction.
+    """
+    for attempt in story.attempts:
+        if not _says_no(attempt):
+            continue
+        before = [
+            ok
+            for ok in story.oks
+            if ok.body_hash == attempt.body_hash and (ok.completed_at_us or 0) < attempt.invoked_at_us
+        ]
+        if before:
+            yes, gap_us = before[0], attempt.invoked_at_us - (before[0].completed_at_us or 0)
+            no = f"{attempt.status} {attempt.problem or ''}".strip()
+            text = f"told yes ({yes.level}) by {yes.node_id}, and {_ms(gap_us)} later {no} for the same content"
+            yield _finding("contradicted", story, text)
+
+
+def _says_no(attempt: Attempt) -> bool:
+    status = attempt.status or 0
+    return attempt.outcome == "fail" and 400 <= status < 500 and status != _TOO_MANY
+
+
+def stale(story: OrderStory, found: bool) -> Iterator[Finding]:
+    """Reads invoked after the first yes was told that answer a definite "not there", of an order that is found later."""
+    if story.first_ok_us is None:
+        return
+    for read in story.reads:
+        definite = read.outcome == "fail" and read.status == _NOT_FOUND
+        if definite and read.invoked_at_us > story.first_ok_us and (found or _found_later(story, read)):
+            text = f"asked {_ms(read.invoked_at_us - story.first_ok_us)} after its first yes, told that there is no such order"
+            yield _finding("stale", story, text)
+
+
+def _found_later(story: OrderStory, read: Attempt) -> bool:
+    return any(other.outcome == "ok" and other.invoked_at_us > read.invoked_at_us for other in story.reads)
+
+
+def split(ledger: StoreLedger, stories: Iterable[OrderStory], given_up: Set[str]) -> Iterator[Finding]:
+    """One seq committed with two contents, or one epoch acknowledged by two devices.
+
+    Evidence: committed logs; replies at R1 or R2; what the kitchen and the cloud received and what devices set aside, but
+    only where a reply says that it was committed at that seq. A tail that nobody was told about is no split. Replies about
+    orders given up with a destroyed disk are left out: their seqs are free again.
+    """
+    mine = [story for story in stories if story.store == ledger.store and story.order_id not in given_up]
+    replies = [attempt for story in mine for attempt in (*story.attempts, *story.reads) if _is_commitment(attempt)]
+    yield from _split_seqs(ledger, replies)
+    yield from _split_epochs(ledger, replies)
+
+
+def _is_commitment(attempt: Attempt) -> bool:
+    return attempt.outcome == "ok" and attempt.level in ("R1", "R2") and attempt.seq is not None
+
+
+def _split_seqs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding]:
+    by_seq: dict[int, dict[str, str]] = defaultdict(dict)
+    for slot, device in ledger.devices.items():
+        for entry in device.entries:
+            by_seq[entry.seq].setdefault(entry.hash, f"{slot} committed {_content(entry)}")
+    told: dict[int, dict[str, Attempt]] = defaultdict(dict)
+    for reply in replies:
+        if reply.seq is not None:
+            told[reply.seq].setdefault(reply.order_id, reply)
+    for seq, order_id, entry_hash, text in _raw(ledger):
+        if order_id in told.get(seq, {}):
+            by_seq[seq].setdefault(entry_hash, text)
+    forked = False
+    for seq in sorted(by_seq.keys() | told.keys()):
+        contents = list(by_seq.get(seq, {}).values())
+        tellings = told.get(seq, {})
+        names = set(tellings) | (_orders_at(ledger, seq) if tellings else set())
+        # Behind the first difference between two logs every hash differs: one finding for it is enough.
+        if (len(contents) > 1 and not forked) or len(names) > 1:
+            replies_say = [f"{reply.node_id} told {reply.level} for {reply.order_id}" for reply in tellings.values()]
+            yield Finding("split", ledger.store, f"entry {seq}", "edge", "; ".join(contents + replies_say))
+        forked = forked or len(contents) > 1
+
+
+def _orders_at(ledger: StoreLedger, seq: int) -> set[str]:
+    entry = ledger.committed.get(seq)
+    return {entry.order_id if entry.kind == "order" else f"a {entry.kind} entry"} if entry is not None else set()
+
+
+def _raw(ledger: StoreLedger) -> Iterator[tuple[int, str, str, str]]:
+    if ledger.cloud is not None:
+        for entry in ledger.cloud.entries:
+            yield entry.seq, entry.order_id, entry.hash, f"the cloud received {_content(entry)}"
+    if ledger.kitchen is not None:
+        for delivery in ledger.kitchen.deliveries:
+            text = f"the kitchen received order {delivery.order_id} of epoch {delivery.epoch}"
+            yield delivery.seq, delivery.order_id or "", delivery.hash, text
+    for slot, device in ledger.devices.items():
+        for entry in device.set_aside:
+            yield entry.seq, entry.order_id, entry.hash, f"{slot} set aside {_content(entry)}"
+
+
+def _split_epochs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding]:
+    tellers: dict[int, dict[str, str]] = defaultdict(dict)
+    for reply in replies:
+        if reply.epoch is not None and reply.node_id:
+            tellers[reply.epoch].setdefault(reply.node_id, f"{reply.node_id} told {reply.level} for {reply.order_id}")
+    for epoch, nodes in sorted(tellers.items()):
+        if len(nodes) > 1:
+            yield Finding("split", ledger.store, f"epoch {epoch}", "reply", "; ".join(nodes.values()))
+
+
+def _content(entry: LogEntry) -> str:
+    return f"{entry.kind} {entry.order_id} of epoch {entry.epoch} as entry {entry.seq}"
+
+
+def _ms(duration_us: int) -> str:
+    return f"{duration_us / 1000:.0f} ms"
+
+
+def _finding(name: str, story: OrderStory, text: str) -> Finding:
+    return Finding(name, story.store, story.order_id, "reply", text, story.order_id, story.level or "none")
