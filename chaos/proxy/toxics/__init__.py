@@ -1,0 +1,62 @@
+"""The toxics: for each type its attributes and the stage that applies it to one direction of one connection.
+
+Attributes that would be harmful elsewhere are refused (negative numbers) or do nothing (a slicer of size 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chaos.proxy.toxics.bandwidth import Bandwidth
+from chaos.proxy.toxics.base import CHUNK_BYTES_MAX, Attributes, Chunk, Closing, Direction, Item, Stage
+from chaos.proxy.toxics.closings import LimitData, ResetPeer, SlowClose, Timeout
+from chaos.proxy.toxics.latency import Latency
+from chaos.proxy.toxics.noop import Noop
+from chaos.proxy.toxics.slicer import Slicer
+
+__all__ = [
+    "CHUNK_BYTES_MAX",
+    "TOXIC_TYPES",
+    "Attributes",
+    "Bandwidth",
+    "Chunk",
+    "Closing",
+    "Direction",
+    "Item",
+    "Latency",
+    "LimitData",
+    "Noop",
+    "ResetPeer",
+    "Slicer",
+    "SlowClose",
+    "Stage",
+    "Timeout",
+    "Toxic",
+]
+
+TOXIC_TYPES: dict[str, type[Attributes]] = {
+    "bandwidth": Bandwidth,
+    "latency": Latency,
+    "limit_data": LimitData,
+    "noop": Noop,
+    "reset_peer": ResetPeer,
+    "slicer": Slicer,
+    "slow_close": SlowClose,
+    "timeout": Timeout,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Toxic:
+    """One toxic of one proxy, as the API shows it.
+
+    `stream` stands as the client typed it ("Upstream" is valid); `direction` is what it means. `toxicity` is the share
+    of connections that it hits, not checked for its range.
+    """
+
+    name: str
+    type: str
+    stream: str
+    direction: Direction
+    toxicity: float
+    attributes: Attributes

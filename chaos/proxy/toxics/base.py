@@ -1,0 +1,105 @@
+"""What every toxic is made of: the items that flow through a link, the attributes of a type, and a stage.
+
+A stage applies a toxic to one direction of one connection. It does no I/O and reads no clock: items and the time go in,
+items come out, and `due` says when there is more to come; `link.Link` moves the bytes and keeps the timer.
+Times are seconds of the monotonic clock; attributes keep the units of Toxiproxy's API.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections import deque
+from dataclasses import dataclass
+from random import Random
+from typing import ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+
+CHUNK_BYTES_MAX = 32 * 1024
+HELD_CHUNKS_MAX = 4096
+HELD_BYTES_MAX = 32 * 1024 * 1024
+INT64_MAX = 2**63 - 1
+
+
+class Direction(enum.Enum):
+    """Which way bytes flow: `UPSTREAM` from the client to the server behind the proxy, `DOWNSTREAM` back."""
+
+    UPSTREAM = "upstream"
+    DOWNSTREAM = "downstream"
+
+
+class Chunk(NamedTuple):
+    """Some bytes and when the proxy received them (moved on by each delay that was applied)."""
+
+    data: bytes
+    received_at: float
+
+
+class Closing(enum.Enum):
+    """How a direction ends: the sender is done (`HALF`), close the connection (`FULL`), or reset it (`RESET`)."""
+
+    HALF = "half"
+    FULL = "full"
+    RESET = "reset"
+
+
+Item: TypeAlias = Chunk | Closing
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """The attributes of one toxic type; all are non-negative integers with the default 0."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value <= INT64_MAX:
+                raise ValueError(f"{field.name} must lie between 0 and {INT64_MAX}")
+
+    def stage(self, draws: Random, now: float) -> Stage[Attributes]:
+        """A fresh stage for one direction of one connection, whose random decisions come from `draws`."""
+        raise NotImplementedError
+
+
+A = TypeVar("A", bound=Attributes, covariant=True)
+
+
+class Stage(Generic[A]):
+    """One toxic at work on one direction of one connection: a bounded queue with rules for what may leave it.
+
+    The caller puts an item only while the stage is not `full`; an item flushed from an earlier stage may exceed that.
+    """
+
+    chunks_max: ClassVar[int] = 1
+
+    def __init__(self, attributes: A, now: float) -> None:
+        self.attributes = attributes
+        self._since = now
+        self._held: deque[Item] = deque()
+
+    @property
+    def full(self) -> bool:
+        """Whether the stage wants no more items for now."""
+        return len(self._held) >= self.chunks_max
+
+    def put(self, item: Item, now: float) -> None:
+        """Take in an item from the stage before."""
+        self._held.append(item)
+
+    def take(self, now: float) -> Item | None:
+        """The next item that may leave by `now`; None if there is none."""
+        return self._held.popleft() if self._held else None
+
+    def due(self) -> float | None:
+        """When `take` may have an item if nothing more is put in; None if never."""
+        return None
+
+    def update(self, attributes: Attributes, now: float) -> None:
+        """Go on under other attributes of the same type; they act on what is held, too."""
+        assert type(attributes) is type(self.attributes), "a toxic never changes its type"
+        self.attributes = attributes
+
+    def flush(self) -> list[Item]:
+        """Everything in flight, in order: called once, when the toxic is removed."""
+        items = list(self._held)
+        self._held.clear()
+        return items
