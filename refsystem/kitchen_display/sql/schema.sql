@@ -1,0 +1,44 @@
+-- The kitchen display's tables.
+
+-- name: create_schema#
+CREATE TABLE IF NOT EXISTS place (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    -- P17: the last entry of the store's log whose ticket is stored, and its hash.
+    cursor_seq INTEGER NOT NULL,
+    cursor_hash TEXT NOT NULL,
+    -- P13: the highest epoch of a sender.
+    highest_epoch INTEGER NOT NULL
+) STRICT;
+
+INSERT OR IGNORE INTO place VALUES (1, 0, '', 0);
+
+CREATE TABLE IF NOT EXISTS tickets (
+    order_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    station TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    items TEXT NOT NULL,
+    note TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    shown_at_us INTEGER NOT NULL,
+    -- When somebody here said that it is done, and when that came back through the log.
+    bump_asked_at_us INTEGER,
+    bumped_at_us INTEGER,
+    PRIMARY KEY (order_id, version, station)
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS tickets_not_bumped ON tickets (seq) WHERE bumped_at_us IS NULL;
+
+-- Every entry that ever came, however often and whether it was taken or not: evidence for an audit, nothing else.
+CREATE TABLE IF NOT EXISTS deliveries (
+    delivery INTEGER PRIMARY KEY,
+    sender_epoch INTEGER NOT NULL,
+    sender_node_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    order_id TEXT,
+    judgement TEXT NOT NULL
+) STRICT;

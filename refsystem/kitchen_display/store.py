@@ -1,0 +1,212 @@
+"""What the kitchen display holds, in SQLite (P13, P17): a crash loses no ticket whose entry the cursor has passed.
+
+All methods run in one thread, which owns the connection. Times come in as arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import apsw
+
+from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.uplink import Accepted, Batch, Gap, HashMismatch, Judgement, StaleSender, judge_batch
+
+STATION = "kitchen"
+BUMPS_MAX = 200
+DELIVERIES_MAX = 500_000
+BUSY_TIMEOUT_MS = 5000
+
+queries: Any = aiosql.from_path(Path(__file__).with_name("sql"), "apsw")
+
+
+@dataclass(frozen=True, slots=True)
+class Bump:
+    """The key of a ticket that is done."""
+
+    order_id: str
+    version: int
+    station: str
+
+
+class KitchenStore:
+    """The display's database in `folder`. `kitchen_us` after it is shown a ticket is done by itself; 0 means never."""
+
+    def __init__(self, folder: Path, kitchen_us: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._kitchen_us = kitchen_us
+        self._connection = apsw.Connection(str(folder / "kitchen.sqlite3"))
+        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self._connection.pragma("journal_mode", "wal")
+        self._connection.pragma("synchronous", "full")
+        with self._transaction():
+            queries.create_schema(self._connection)
+        self._deliveries: int = queries.last_delivery(self._connection)
+        self.deliveries_left_out = 0
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def receive(self, batch: Batch, now_us: int) -> tuple[Judgement, list[Bump]]:
+        """Judge `batch`; if it is accepted, its tickets are stored when this returns. Also the bumps to send back."""
+        return self.take(batch, now_us), self.pending_bumps(now_us)
+
+    def take(self, batch: Batch, now_us: int) -> Judgement:
+        """The transaction: the cursor moves together with all that its entries make, or neither does."""
+        with self._transaction():
+            judgement = self.judge_and_move(batch)
+            self.keep(batch, judgement, now_us)
+        return judgement
+
+    def judge_and_move(self, batch: Batch) -> Judgement:
+        """Judge the batch, and move highest epoch and cursor."""
+        cursor, highest_epoch = self.place()
+        judgement = judge_batch(cursor, highest_epoch, batch)
+        if not isinstance(judgement, StaleSender) and batch.sender_epoch > highest_epoch:
+            queries.raise_highest_epoch(self._connection, sender_epoch=batch.sender_epoch)
+        if isinstance(judgement, Accepted) and judgement.entries:
+            queries.move_cursor(self._connection, seq=judgement.cursor.seq, hash=judgement.cursor.hash)
+        return judgement
+
+    def keep(self, batch: Batch, judgement: Judgement, now_us: int) -> None:
+        """Store what was accepted: tickets of orders, and bumps that came back. Every delivery is noted besides."""
+        self._note_deliveries(batch, judgement)
+        if not isinstance(judgement, Accepted):
+            return
+        tickets: list[dict[str, Any]] = []
+        bumps: list[dict[str, Any]] = []
+        for entry in judgement.entries:
+            content = _content(entry)
+            if content.get("kind") == "order":
+                tickets.append(_ticket(entry, content, now_us))
+            elif content.get("kind") == "bump":
+                key = {"order_id": _text(content, "order_id"), "station": _text(content, "station")}
+                bumps.append({**key, "version": _version(content), "at_us": now_us})
+        if tickets:
+            queries.insert_tickets(self._connection, tickets)
+        if bumps:
+            queries.set_bumped(self._connection, bumps)
+
+    def place(self) -> tuple[Cursor, int]:
+        """The cursor, and the highest epoch of a sender."""
+        seq, digest, highest_epoch = queries.place(self._connection)
+        return Cursor(seq, digest), highest_epoch
+
+    def pending_bumps(self, now_us: int) -> list[Bump]:
+        """Bumps that have not come back through the log yet, the oldest tickets first."""
+        found = queries.pending_bumps(self._connection, now_us=now_us, kitchen_us=self._kitchen_us, limit=BUMPS_MAX)
+        return [Bump(*row) for row in found]
+
+    def ask_bump(self, ticket: Bump, now_us: int) -> str | None:
+        """Somebody said that `ticket` is done: "pending" or, once it came back, "bumped"; None if there is none."""
+        key = {"order_id": ticket.order_id, "version": ticket.version, "station": ticket.station}
+        with self._transaction():
+            queries.ask_bump(self._connection, **key, at_us=now_us)
+            row = queries.ticket(self._connection, **key)
+        if row is None:
+            return None
+        return "pending" if row[1] is None else "bumped"
+
+    def open_tickets(self, limit: int) -> list[dict[str, Any]]:
+        """Tickets to be made, the oldest first."""
+        names = ("order_id", "version", "station", "channel", "table", "items", "note", "shown_at_us")
+        rows = [dict(zip(names, row, strict=True)) for row in queries.open_tickets(self._connection, limit=limit)]
+        return [{**row, "items": json.loads(row["items"])} for row in rows]
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many tickets were ever shown, how many are bumped, how many are open."""
+        tickets, bumped, still_open = queries.counts(self._connection)
+        return tickets, bumped, still_open
+
+    def audit_tickets(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+        """Tickets as shown, by the place of their order in the log, behind `after_seq`."""
+        names = ("order_id", "version", "station", "marker", "seq", "hash", "shown_at_us", "bumped_at_us")
+        rows = queries.audit_tickets(self._connection, after_seq=after_seq, limit=limit)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def audit_deliveries(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Entries as they came, repeated and refused ones too, behind number `after`."""
+        names = ("delivery", "sender_epoch", "sender_node_id", "epoch", "seq", "hash", "order_id", "judgement")
+        rows = queries.audit_deliveries(self._connection, after=after, limit=limit)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._connection:
+            yield
+
+    def _note_deliveries(self, batch: Batch, judgement: Judgement) -> None:
+        room = DELIVERIES_MAX - self._deliveries
+        self.deliveries_left_out += max(0, len(batch.entries) - room)
+        rows = [
+            {
+                "sender_epoch": batch.sender_epoch,
+                "sender_node_id": batch.sender_node_id,
+                "epoch": entry.epoch,
+                "seq": entry.seq,
+                "hash": entry.hash,
+                "order_id": _order_id(_content(entry)),
+                "judgement": _name(judgement),
+            }
+            for entry in batch.entries[: max(0, room)]
+        ]
+        if rows:
+            queries.insert_deliveries(self._connection, rows)
+            self._deliveries += len(rows)
+
+
+def _name(judgement: Judgement) -> str:
+    match judgement:
+        case Accepted():
+            return "accepted"
+        case Gap():
+            return "gap"
+        case StaleSender():
+            return "stale-sender"
+        case HashMismatch():
+            return "hash-mismatch"
+
+
+def _content(entry: Entry) -> dict[str, Any]:
+    """The record, or nothing if it is none: what this display does not understand, a later one may."""
+    try:
+        content = entry.content()
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _text(content: dict[str, Any], name: str) -> str:
+    """A field as a text that can be stored, whatever it is: a strange record must not hold up those behind it."""
+    return str(content.get(name, "")).encode(errors="replace").decode()
+
+
+def _version(content: dict[str, Any]) -> int:
+    version = content.get("version")
+    return version if isinstance(version, int) and 0 <= version < 2**62 else 1
+
+
+def _order_id(content: dict[str, Any]) -> str | None:
+    return _text(content, "order_id") if content.get("kind") == "order" else None
+
+
+def _ticket(entry: Entry, content: dict[str, Any], now_us: int) -> dict[str, Any]:
+    return {
+        "order_id": _text(content, "order_id"),
+        "version": _version(content),
+        "station": STATION,
+        "channel": _text(content, "channel"),
+        "table_name": _text(content, "table"),
+        "items": json.dumps(content.get("items")),
+        "note": _text(content, "note"),
+        "seq": entry.seq,
+        "hash": entry.hash,
+        "shown_at_us": now_us,
+    }
