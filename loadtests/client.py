@@ -52,13 +52,13 @@ class Device:
     def ask(self, kind: Kind, request: Request, rows: Rows, intended_at_us: int, deadline_us: int) -> Answer:
         """Send `request` until the answer is final, the rounds are used up, or `deadline_us` would pass.
 
-        Returns the last answer. A submission ends, too, when another door or tap was told yes under the same key.
+        Returns the last answer. A submission is not sent again when another door or tap was told yes meanwhile.
         """
         answer = NOT_SENT
         for round_number in range(self._retries.attempts_max):
             if round_number and not self._pause(round_number, answer, deadline_us):
                 break
-            if kind == "order" and rows.outcome == "ok":
+            if round_number and kind == "order" and rows.outcome == "ok":
                 break
             told = self._round(kind, request, rows, intended_at_us, deadline_us)
             if told is None:
