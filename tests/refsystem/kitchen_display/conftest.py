@@ -97,3 +97,16 @@ def display_process(tmp_path: Path) -> Iterator[Callable[..., DisplayProcess]]:
     yield start
     for display in started:
         display.close()
+
+
+class Records:
+    """The records and logs that the tests are made of."""
+
+    order = staticmethod(order_record)
+    bump = staticmethod(bump_record)
+    log = staticmethod(log_of)
+
+
+@pytest.fixture(scope="session")
+def records() -> type[Records]:
+    return Records
