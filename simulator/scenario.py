@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -117,6 +118,24 @@ def dump_scenario(scenario: Scenario) -> str:
     return out.getvalue()
 
 
+def with_changes(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
+    """`scenario` with some fields replaced (nested by field), checked as a whole; raises `ScenarioError`."""
+    content = _merged(scenario.model_dump(mode="json", exclude_none=True), changes)
+    try:
+        return Scenario.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the scenario as asked for"
+        raise ScenarioError(f"{scenario.name}: {place}: {first['msg']}") from error
+
+
+def _merged(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for name, value in changes.items():
+        merged[name] = _merged(merged[name], value) if isinstance(value, Mapping) else value
+    return merged
+
+
 def _file_text(path: Path) -> str:
     try:
         if path.stat().st_size > BYTES_MAX:
@@ -181,4 +200,5 @@ __all__ = [
     "load_scenario",
     "scenario_schema",
     "shipped_scenarios",
+    "with_changes",
 ]

@@ -173,7 +173,8 @@ def _case(name: str, count: int, limit: int, audit: Audit) -> str:
     if name == "lost":
         cells = [f"{level} at the {place}: {n}" for level, row in audit.lost_by.items() for place, n in row.items()]
         where = f" ({', '.join(cells)})"
-    return f"{count} {name.replace('_', ' ')}{where}{allowed}; the first, {first.subject}: {first.evidence}"
+    cases = f"{count} {'case' if count == 1 else 'cases'} of {name.replace('_', ' ')}"
+    return f"{cases}{where}{allowed}; the first, {first.subject}: {first.evidence}"
 
 
 def _exposure(evidence: Evidence) -> Check:

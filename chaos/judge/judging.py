@@ -104,7 +104,7 @@ def _cause(outcome: Outcome, decisive: tuple[Check, ...], found: Audit) -> str:
         return f"All {total} acknowledged orders were found at the edge, in the cloud and in the kitchen, once and as sent."
     own = [check for check in decisive if "which says little" not in check.detail] or list(decisive)
     also = f" (also: {', '.join(check.name for check in own[1:])})" if len(own) > 1 else ""
-    return f"{own[0].name}: {own[0].detail}{also}."
+    return f"{own[0].detail[:1].upper()}{own[0].detail[1:]}{also}."
 
 
 def _notes(files: RunFiles, environment: Environment | None) -> list[str]:

@@ -28,14 +28,14 @@ def audit_losses(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set
         yield from _untold(story, ledger)
         return
     refusal = ledger.refusals.get(story.order_id)
-    in_store = story.order_id in ledger.order_entries
-    if refusal is not None and not in_store and story.levels_told == {"RC"}:
+    if refusal is not None and "RC" in story.levels_told:
         text = (
             f"{_told(story)}; entry {refusal.seq} of the store says {refusal.kind}: {refusal.record.get('detail', '')}"
         )
         yield _finding("refused_after_rc", story, "edge", text)
-        yield from _missing(story, "cloud", ledger.at_cloud(story.order_id, None, promised=True), "")
-        return
+        if story.levels_told == {"RC"}:
+            yield from _missing(story, "cloud", ledger.at_cloud(story.order_id, None, promised=True), "")
+            return
     if _is_given_up(story, ledger, disk_lost_node_ids):
         text = f"{_told(story)}; the disk of that device was destroyed, and neither the survivor nor the cloud holds it"
         yield _finding("given_up", story, "edge", text)

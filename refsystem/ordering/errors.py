@@ -28,9 +28,15 @@ class Problem:
 
 NOT_PRIMARY = Problem("not-primary", 503, "This device is not the primary; nothing was written", True)
 OVERLOADED = Problem("overloaded", 503, "Too many requests are waiting; nothing was written", True)
-STANDBY_REQUIRED = Problem("standby-required", 503, "Two devices are required and one is missing; nothing was written", True)
-OUTCOME_UNKNOWN = Problem("outcome-unknown", 503, "It is not known whether the order was kept; ask again with the same key", False)
-NOT_CONFIRMED = Problem("not-confirmed", 503, "It could not be confirmed now whether the order exists; ask again", False)
+STANDBY_REQUIRED = Problem(
+    "standby-required", 503, "Two devices are required and one is missing; nothing was written", True
+)
+OUTCOME_UNKNOWN = Problem(
+    "outcome-unknown", 503, "It is not known whether the order was kept; ask again, same key", False
+)
+NOT_CONFIRMED = Problem(
+    "not-confirmed", 503, "It could not be confirmed now whether the order exists; ask again", False
+)
 STORAGE_UNAVAILABLE = Problem("storage-unavailable", 503, "The storage did not answer; nothing was written", True)
 KEY_MISSING = Problem("key-missing", 400, "The header Idempotency-Key must hold the order's UUID", True)
 KEY_REUSED = Problem("key-reused", 422, "This key was used for an order with other content", True)

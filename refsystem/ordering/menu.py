@@ -46,7 +46,9 @@ class Menu:
 
     def to_json(self) -> str:
         """The menu as JSON, as `GET /v1/menu` serves it and `read_menu` reads it."""
-        return json.dumps({"currency": self.currency, "items": [asdict(item) for item in self.items]}, ensure_ascii=False)
+        return json.dumps(
+            {"currency": self.currency, "items": [asdict(item) for item in self.items]}, ensure_ascii=False
+        )
 
 
 def read_menu(path: Path) -> Menu:

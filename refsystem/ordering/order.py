@@ -87,6 +87,8 @@ def _parse_items(items: Any) -> tuple[tuple[str, int], ...]:
             raise OrderRejected(ORDER_INVALID, f"items[{number}].item_id must be a text")
         quantity = line.get("quantity")
         if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= QUANTITY_MAX:
-            raise OrderRejected(ORDER_INVALID, f"items[{number}].quantity must be a whole number from 1 to {QUANTITY_MAX}")
+            raise OrderRejected(
+                ORDER_INVALID, f"items[{number}].quantity must be a whole number from 1 to {QUANTITY_MAX}"
+            )
         lines.append((line["item_id"], quantity))
     return tuple(lines)

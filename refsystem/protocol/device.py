@@ -16,7 +16,7 @@ from refsystem.protocol.downlink import Downlink, DownlinkOrder
 from refsystem.protocol.log import Cursor, Log
 from refsystem.protocol.messages import Message, Ready, RegisterRead, RegisterState
 from refsystem.protocol.replica import DurableState, Replica, Role
-from refsystem.protocol.timing import Timing
+from refsystem.protocol.timing import DEFAULT_TIMING, Timing
 from refsystem.protocol.uplink import Batch, FeedSender
 
 FeedName = Literal["kitchen", "uplink"]
@@ -55,7 +55,7 @@ class DeviceSettings:
     store: str
     menu: Menu
     policy: Policy = "available"
-    timing: Timing = Timing()
+    timing: Timing = DEFAULT_TIMING
 
 
 class Device:

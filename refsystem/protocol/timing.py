@@ -22,3 +22,6 @@ class Timing:
     grow_lag_max: int = 64
     waiting_max: int = 2_000
     known_places_max: int = 40
+
+
+DEFAULT_TIMING = Timing()

@@ -1,0 +1,66 @@
+"""The `rushproof` command. Each subcommand has a module of its own; here they are put together.
+
+Exit codes: 0 pass, 1 fail, 2 usage or environment, 3 unknown, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from chaos.cli import audit, drill, gate, report, scenarios
+from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
+
+DESCRIPTION = """\
+Load a restaurant's ordering system, break it, audit every order, judge.
+
+  rushproof drill                 the lunch rush on the reference stack, about two minutes
+  rushproof drill calm            another shipped scenario, or a YAML file of your own
+  rushproof scenarios list        what is shipped
+  rushproof gate runs/latest      judge a run again, with other budgets
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage text."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Exit 2."""
+        raise CommandError(f"{message} (see '{self.prog} --help')")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for module in (drill, scenarios, audit, gate, report):
+        module.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
+    try:
+        options = make_parser().parse_args(arguments)
+        code: int = options.run(options)
+    except CommandError as error:
+        print(f"rushproof: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("rushproof: interrupted", file=sys.stderr)  # noqa: T201
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_USAGE
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

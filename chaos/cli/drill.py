@@ -1,0 +1,243 @@
+"""`rushproof drill`: the main job, from start-up to verdict and report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import resource
+import shlex
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
+from chaos.cli.output import print_verdict
+from chaos.experiment import Drill, DrillPlan
+from chaos.faults.toxiproxy import ToxiproxyError
+from chaos.judge import Verdict, exit_code, judge_run, write_outputs, write_report
+from chaos.live import LiveView
+from chaos.run_folder import RunFolderError, new_run_folder
+from chaos.variants import VARIANTS, Variant, VariantError, find_variant
+from refsystem.cloud.postgres import PostgresError
+from refsystem.ordering.menu import DEMO_MENU
+from refsystem.processes import StackError
+from simulator.diners import make_timetable
+from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
+from simulator.traces import TraceError, fit_rate_factor, orders_wanted, read_trace, trace_menu, trace_timetable
+
+OPEN_FILES_LEAST = 1024
+SEED_LIMIT = 2**63
+RETRIES_MAX = 20
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "drill",
+        help="load a real store, break it, audit every order, judge",
+        description="Start a real store (two edge devices, an arbiter, a kitchen display, the cloud, PostgreSQL), drive the "
+        "scenario's diners through it, inject its faults, read every place at the end, and judge. The run folder "
+        "keeps everything; its report.html is the place to look.",
+        epilog="Exit code: 0 pass, 1 fail, 2 usage or environment, 3 unknown, 130 interrupted.",
+    )
+    parser.add_argument(
+        "scenario",
+        nargs="?",
+        metavar="NAME|FILE",
+        help=f"a shipped scenario or a YAML file (default {DEFAULT_SCENARIO})",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run folder, new or empty (default runs/<time>-<scenario>)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw (default: the scenario's)")
+    parser.add_argument("--rate", type=float, metavar="R", help="mean arrivals a second instead of the scenario's")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds of load instead of the scenario's")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="replay real orders from a CSV file (.gz too)")
+    parser.add_argument(
+        "--rate-factor", type=float, metavar="X", help="how many times faster than real the trace is replayed"
+    )
+    parser.add_argument("--copies", type=int, default=1, metavar="N", help="how often the trace is replayed at once")
+    parser.add_argument(
+        "--break", dest="variant", metavar="NAME|list", help="run a broken variant of the protocol, or list them"
+    )
+    parser.add_argument(
+        "--toxiproxy", metavar="URL", help="disturb links by this Toxiproxy server instead of the embedded one"
+    )
+    parser.add_argument(
+        "--retry-unknown",
+        type=int,
+        default=0,
+        metavar="N",
+        help="repeat an unknown run, N times at most",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print verdict.json to standard output, all else to standard error"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    if options.variant == "list":
+        _list_variants()
+        return 0
+    plan = _plan(options)
+    _check_environment()
+    verdict, folder = _run_once(plan, options, 0)
+    for attempt in range(1, options.retry_unknown + 1):
+        if verdict is None or verdict.verdict != "unknown":
+            break
+        sys.stderr.write(f"rushproof: unknown ({verdict.cause}); run again, {attempt} of {options.retry_unknown}\n")
+        verdict, folder = _run_once(plan, options, attempt)
+    if verdict is None:
+        return EXIT_INTERRUPTED
+    print_verdict(verdict, folder, as_json=options.json)
+    return exit_code(verdict.verdict)
+
+
+def _run_once(plan: DrillPlan, options: argparse.Namespace, attempt: int) -> tuple[Verdict | None, Path]:
+    """One drill with its verdict, which is None if it was interrupted; the run folder is judged in any case."""
+    try:
+        out = options.out
+        if out is not None and attempt > 0:
+            out = out.with_name(f"{out.name}-retry-{attempt}")
+        folder = new_run_folder(plan.scenario.name, out)
+    except RunFolderError as error:
+        raise CommandError(str(error)) from error
+    broken = f", broken: {plan.variant.name}" if plan.variant is not None else ""
+    with LiveView(f"drill {plan.scenario.name}, seed {plan.seed}{broken}; {folder}") as view:
+        try:
+            interrupted = _interruptible(Drill(plan, folder, view).run())
+        except (StackError, ToxiproxyError, PostgresError) as error:
+            raise CommandError(f"{error} (what was kept lies in {folder})") from error
+        if interrupted:
+            view.say("interrupted; what was measured is kept")
+        with _signals_noted() as noted:
+            view.phase("judging")
+            verdict = judge_run(folder)
+            write_outputs(folder, verdict)
+            write_report(folder, verdict)
+    return (None if interrupted or noted else verdict), folder
+
+
+def _interruptible(work: Coroutine[Any, Any, None]) -> bool:
+    """Run `work`; True if SIGINT or SIGTERM ended it. It is cancelled once and then cleans up undisturbed."""
+
+    async def supervised() -> bool:
+        task = asyncio.ensure_future(work)
+        interrupted = False
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if not interrupted:
+                interrupted = True
+                task.cancel()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        try:
+            await task
+        except asyncio.CancelledError:
+            return True
+        except Exception:
+            if interrupted:
+                return True
+            raise
+        return interrupted
+
+    return asyncio.run(supervised())
+
+
+@contextlib.contextmanager
+def _signals_noted() -> Any:
+    """SIGINT and SIGTERM while the run is judged: noted, so that the files are written whole before the exit."""
+    noted: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, _: noted.append(got)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plan(options: argparse.Namespace) -> DrillPlan:
+    try:
+        variant = find_variant(options.variant) if options.variant is not None else None
+        scenario = _scenario(options, variant)
+        seed = scenario.seed if options.seed is None else options.seed
+        if not 0 <= seed < SEED_LIMIT:
+            raise CommandError(f"--seed must be a whole number from 0 to {SEED_LIMIT - 1}, not {seed}")
+        if not 0 <= options.retry_unknown <= RETRIES_MAX:
+            raise CommandError(f"--retry-unknown must be from 0 to {RETRIES_MAX}")
+        changes: dict[str, Any] = {"seed": seed}
+        if options.duration is not None:
+            changes["duration_s"] = options.duration
+        if options.rate is not None:
+            changes["diners"] = {"arrivals": {"rate_per_s": options.rate}}
+        scenario = with_changes(scenario, changes)
+        command = shlex.join(["rushproof", *sys.argv[1:]])
+        database_url = os.environ.get("RUSHPROOF_DATABASE_URL") or None
+        if options.trace is not None:
+            return _trace_plan(options, scenario, seed, command, variant, database_url)
+        if options.rate_factor is not None or options.copies != 1:
+            raise CommandError("--rate-factor and --copies go with --trace")
+        timetable = make_timetable(scenario, DEMO_MENU, seed)
+        return DrillPlan(scenario, seed, DEMO_MENU, timetable, command, variant, options.toxiproxy, database_url)
+    except (ScenarioError, VariantError, TraceError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _scenario(options: argparse.Namespace, variant: Variant | None) -> Scenario:
+    default = variant.scenario if variant is not None else DEFAULT_SCENARIO
+    return load_scenario(find_scenario(options.scenario or default))
+
+
+def _trace_plan(
+    options: argparse.Namespace,
+    scenario: Scenario,
+    seed: int,
+    command: str,
+    variant: Variant | None,
+    database_url: str | None,
+) -> DrillPlan:
+    if options.rate is not None:
+        raise CommandError("--rate does not go with --trace; use --rate-factor")
+    orders = read_trace(options.trace)
+    factor = options.rate_factor
+    if factor is None:
+        factor = fit_rate_factor(orders, scenario.duration_s, orders_wanted(scenario, options.copies))
+    timetable = trace_timetable(orders, scenario, seed, factor, options.copies)
+    trace = {"file": options.trace.name, "rate_factor": factor, "copies": options.copies, "diners": len(timetable)}
+    return DrillPlan(
+        scenario, seed, trace_menu(orders), timetable, command, variant, options.toxiproxy, database_url, trace
+    )
+
+
+def _check_environment() -> None:
+    """Limits that would spoil a run are told before it begins."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < OPEN_FILES_LEAST:
+        raise CommandError(
+            f"only {hard} open files are allowed and a drill needs {OPEN_FILES_LEAST}; raise the limit (ulimit -n)"
+        )
+    if soft < OPEN_FILES_LEAST:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES_LEAST if hard == resource.RLIM_INFINITY else hard, hard))
+
+
+def _list_variants() -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("variant", "check that must fail", "scenario", "what it breaks"):
+        table.add_column(column, no_wrap=column != "what it breaks")
+    for variant in VARIANTS.values():
+        table.add_row(variant.name, variant.check, variant.scenario, variant.breaks)
+    Console(highlight=False).print(table)

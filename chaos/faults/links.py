@@ -1,0 +1,73 @@
+"""Faults of links: weak, or down both ways or one way."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chaos.faults.base import Effect, Target
+from chaos.faults.networks import SILENCE_PROBE_S, Direction, Links, least_round_trip_ms
+from refsystem.stack import Link
+from simulator.network import LinkProfile
+
+
+class LinkWeakened:
+    """A link gets a profile in place of its standing state."""
+
+    def __init__(self, links: Links, hit: list[Link], profile: LinkProfile, target: Target) -> None:
+        self.target = target
+        self._links = links
+        self._hit = hit
+        self._profile = profile
+
+    async def begin(self) -> None:
+        """Change the toxics."""
+        await asyncio.to_thread(self._links.weaken, self._hit, self._profile)
+
+    async def prove(self) -> Effect:
+        """A round trip takes at least what the profile says."""
+        link = self._hit[0]
+        least_ms = least_round_trip_ms(self._profile, link.kind)
+        took_ms = await self._links.probe_ms(link)
+        if took_ms is None:
+            names = await asyncio.to_thread(self._links.toxic_names, link)
+            return Effect(False, f"a probe of {link.name} got no answer (toxics: {', '.join(names) or 'none'})")
+        evidence = f"a probe of {link.name} took {took_ms:.0f} ms; at least {least_ms:.0f} ms were to be expected"
+        return Effect(took_ms >= least_ms, evidence)
+
+    async def undo(self) -> str:
+        """Back to the standing state."""
+        await asyncio.to_thread(self._links.restore, self._hit)
+        return "standing state restored"
+
+
+class LinkCut:
+    """A link carries nothing."""
+
+    def __init__(self, links: Links, hit: list[Link], direction: Direction, target: Target) -> None:
+        self.target = target
+        self._links = links
+        self._hit = hit
+        self._direction = direction
+
+    async def begin(self) -> None:
+        """Close the proxies, or swallow one direction."""
+        await asyncio.to_thread(self._links.cut, self._hit, self._direction)
+
+    async def prove(self) -> Effect:
+        """A probe gets no answer."""
+        for link in self._cut_links():
+            took_ms = await self._links.probe_ms(link, SILENCE_PROBE_S)
+            if took_ms is not None:
+                return Effect(False, f"a probe of {link.name} was answered after {took_ms:.0f} ms")
+        return Effect(True, f"no probe of {', '.join(link.name for link in self._cut_links())} was answered")
+
+    async def undo(self) -> str:
+        """Back to the standing state; a probe is answered again."""
+        await asyncio.to_thread(self._links.restore, self._hit)
+        return "link open again"
+
+    def _cut_links(self) -> list[Link]:
+        """A one-way cut between the devices closes one of the two connections."""
+        if self._direction == "both" or self._hit[0].kind != "edge_edge":
+            return self._hit
+        return [link for link in self._hit if link.name.endswith(".a" if self._direction == "to" else ".b")]

@@ -1,0 +1,181 @@
+"""The faults of a scenario on a running stack: each at its time, each proven, each undone whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaos.faults.base import Effect, FaultError, Injected, Target
+from chaos.faults.links import LinkCut, LinkWeakened
+from chaos.faults.networks import Links
+from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
+from chaos.observer import Observer, Sample, now_us
+from refsystem.stack import Stack
+from simulator.scenario import Fault, LinkDown, LinkWeak, PowerCut, Scenario, fault_end_s, fault_label
+
+logger = logging.getLogger(__name__)
+
+DEVICES = {"edge_a": "a", "edge_b": "b"}
+STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
+SHARED = ("cloud", "postgres")
+RESOLVE_TIMEOUT_S = 3.0
+UNDO_TIMEOUT_S = 60.0
+
+
+class Timeline:
+    """Runs the faults of `scenario`; `in_force` names those that are on now."""
+
+    def __init__(
+        self, scenario: Scenario, stack: Stack, links: Links, observer: Observer, path: Path, say: Callable[[str], None]
+    ) -> None:
+        self._scenario = scenario
+        self._stack = stack
+        self._links = links
+        self._observer = observer
+        self._path = path
+        self._say = say
+        self.in_force: list[str] = []
+        self.hit_processes: set[str] = set()
+        path.touch()
+
+    async def run(self, start_us: int) -> None:
+        """Every fault at its time after `start_us`; returns when all are undone. Cancelling undoes what is in force."""
+        async with asyncio.TaskGroup() as tasks:
+            for fault in self._scenario.faults:
+                tasks.create_task(self._one(fault, start_us))
+
+    async def _one(self, fault: Fault, start_us: int) -> None:
+        planned_at_us = start_us + round(fault.at_s * 1_000_000)
+        end_us = start_us + round(fault_end_s(fault, self._scenario.duration_s) * 1_000_000)
+        await _sleep_until(planned_at_us)
+        label = fault_label(fault)
+        row: dict[str, Any] = {
+            "name": label,
+            "kind": fault.fault,
+            "store": fault.store or self._scenario.stores[0].name,
+            "planned_at_us": planned_at_us,
+            "started_at_us": now_us(),
+            "took_effect": False,
+            "undone": False,
+            "evidence": "",
+            "undo_detail": "",
+        }
+        injected: Injected | None = None
+        self.in_force.append(label)
+        try:
+            injected = await self._resolve(fault)
+            row["started_at_us"] = now_us()
+            self._say(f"fault: {label} ({injected.target.resolved})")
+            await injected.begin()
+            effect = await injected.prove()
+            row |= {"took_effect": effect.proven, "evidence": effect.evidence}
+            await _sleep_until(end_us)
+        except (FaultError, OSError, RuntimeError) as error:
+            row["evidence"] = row["evidence"] or f"could not be injected: {error}"
+            logger.warning("%s: %s", label, error)
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._finish(label, row, injected)))
+
+    async def _finish(self, label: str, row: dict[str, Any], injected: Injected | None) -> None:
+        """Undo and write the row down."""
+        if injected is not None:
+            target = injected.target
+            row |= {
+                "target": target.name,
+                "resolved": target.resolved,
+                "hits_primary": target.hits_primary,
+                "epoch_before": target.epoch_before,
+                "disk_lost_node_ids": target.disk_lost_node_ids,
+            }
+            try:
+                async with asyncio.timeout(UNDO_TIMEOUT_S):
+                    row["undo_detail"] = await injected.undo()
+                row["undone"] = True
+            except (OSError, RuntimeError, TimeoutError) as error:
+                row["undo_detail"] = f"could not be undone: {error or type(error).__name__}"
+                logger.error("%s %s", label, row["undo_detail"])
+        else:
+            row |= {"target": "", "resolved": "", "undone": True, "undo_detail": "was never injected"}
+        row["ended_at_us"] = now_us()
+        self.in_force.remove(label)
+        self._say(f"undone: {label}")
+        with self._path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    async def _resolve(self, fault: Fault) -> Injected:
+        store = fault.store or self._scenario.stores[0].name
+        if isinstance(fault, LinkWeak | LinkDown):
+            hit = self._links.matching(fault.link, store)
+            if not hit:
+                raise FaultError(f"there is no link {fault.link} of store {store}")
+            target = Target(fault.link, ", ".join(link.name for link in hit))
+            if isinstance(fault, LinkDown):
+                return LinkCut(self._links, hit, fault.direction, target)
+            return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
+        return await self._resolve_process(fault, store)
+
+    async def _resolve_process(self, fault: Any, store: str) -> Injected:
+        sample = await self._sample_with_primary(store, needed=fault.process in ("primary", "standby"))
+        names = _process_names(fault.process, sample)
+        primary_name = None if sample.primary_slot is None else f"edge_{sample.primary_slot}"
+        target = Target(fault.process, ", ".join(names), hits_primary=primary_name in names)
+        if sample.primary is not None:
+            target.epoch_before = int(sample.primary["epoch"])
+        processes = [self._stack.process(name if name in SHARED else f"{store}.{name}") for name in names]
+        match fault.fault:
+            case "process_killed":
+                return Killed(self._stack, processes, target)
+            case "process_restarted":
+                return Restarted(self._stack, processes, target)
+            case "process_paused":
+                return Paused(processes[0], target)
+            case "disk_lost":
+                target.disk_lost_node_ids += _node_ids(names, sample)
+                return DiskLost(self._stack, processes, target)
+            case "power_cut":
+                return Killed(self._stack, processes, target, power=True)
+            case kind:
+                raise FaultError(f"no such fault: {kind}")
+
+    async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
+        deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
+        sample = await self._observer.sample(store)
+        while needed and sample.primary is None:
+            if time.monotonic() > deadline_s:
+                raise FaultError("no device is primary, so neither primary nor standby can be hit")
+            await asyncio.sleep(0.05)
+            sample = await self._observer.sample(store)
+        return sample
+
+
+def cuts_power(scenario: Scenario) -> bool:
+    """Whether the files of devices and arbiters must be such that a kill loses what a power cut would lose."""
+    return any(isinstance(fault, PowerCut) for fault in scenario.faults)
+
+
+def _process_names(process: str, sample: Sample) -> Sequence[str]:
+    if process == "store":
+        return STORE_PROCESSES
+    if process in ("primary", "standby"):
+        primary = sample.primary_slot
+        assert primary is not None
+        standby = "b" if primary == "a" else "a"
+        return [f"edge_{primary if process == 'primary' else standby}"]
+    return [process]
+
+
+def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
+    statuses = [sample.edges[DEVICES[name]] for name in names]
+    return [str(status["node_id"]) for status in statuses if status is not None]
+
+
+async def _sleep_until(at_us: int) -> None:
+    await asyncio.sleep(max(0.0, (at_us - now_us()) / 1e6))
+
+
+__all__ = ["Effect", "Timeline", "cuts_power"]

@@ -1,0 +1,325 @@
+"""The whole stack: PostgreSQL, the cloud, and for each store two edge devices, an arbiter and a kitchen display.
+
+`links` tells every TCP link between them; a launcher that wants to disturb a link puts a proxy before it and says so with
+`route`, before `start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from refsystem.cloud.postgres import PrivatePostgres
+from refsystem.processes import (
+    READY_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    Managed,
+    PythonProcess,
+    StackError,
+    reserve_port,
+)
+from refsystem.settings import HOST
+
+SLOTS = ("a", "b")
+MEMBERS_TIMEOUT_S = 20.0
+DATABASE_CONNECTIONS_PORT = 5432
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump."""
+
+    name: str
+    policy: str = "available"
+    kitchen_seconds: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One TCP link: who dials (`from_process`) and where it leads. `kind` is its name in the architecture."""
+
+    name: str
+    kind: str
+    store: str | None
+    from_process: str
+    to_process: str
+    upstream_port: int
+    upstream_host: str = HOST
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose."""
+
+    folder: Path
+    stores: tuple[StoreSettings, ...]
+    menu_path: Path
+    database_url: str | None = None
+    volatile: bool = False
+    synchronous: str = "FULL"
+    broken_variant: str | None = None
+
+
+class DatabaseProcess:
+    """The private PostgreSQL as a process that faults can be put on."""
+
+    name = "postgres"
+
+    def __init__(self, server: PrivatePostgres) -> None:
+        self.server = server
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id while it runs."""
+        return self.server.pid
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes."""
+        self.server.kill()
+
+    def pause(self) -> None:
+        """SIGSTOP to all of its processes."""
+        self.server.pause()
+
+    def resume(self) -> None:
+        """SIGCONT to all of its processes."""
+        self.server.resume()
+
+    def start(self) -> None:
+        """Start again on the same port and data."""
+        self.server.start()
+
+    async def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Return when it takes connections."""
+        self.server.wait_ready(timeout_s)
+
+
+class Stack:
+    """Starts, knows and stops every process. Use `reserve`, then `route` for disturbed links, then `start`."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self._reservations: dict[str, socket.socket] = {}
+        self._routes: dict[str, tuple[str, int]] = {}
+        self._python: dict[str, PythonProcess] = {}
+        self._postgres: DatabaseProcess | None = None
+
+    # --- ports and links ---
+
+    def reserve(self) -> None:
+        """Start PostgreSQL, unless there is one already, and reserve a port for every other process."""
+        if self.settings.database_url is None:
+            server = PrivatePostgres(self._log_path("postgres"))
+            self._postgres = DatabaseProcess(server)
+            server.start()
+        for name in self._listeners():
+            self._reservations[name] = reserve_port()
+
+    def links(self) -> list[Link]:
+        """Every link of the stack."""
+        database_host, database_port = self._database_address()
+        links = [
+            Link("diner_cloud", "diner_cloud", None, "diner", "cloud", self.port("cloud")),
+            Link("cloud_database", "cloud_database", None, "cloud", "postgres", database_port, database_host),
+        ]
+        for store in self.settings.stores:
+            for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
+                links += self._device_links(store.name, slot, other)
+        return links
+
+    def route(self, link_name: str, host: str, port: int) -> None:
+        """Have this link dialled at another address, which leads on to its upstream."""
+        self._routes[link_name] = (host, port)
+
+    def port(self, listener: str) -> int:
+        """The reserved port of a process (`s1.edge_a`, `s1.edge_a.peer`, `cloud`, …)."""
+        port: int = self._reservations[listener].getsockname()[1]
+        return port
+
+    def url(self, process: str) -> str:
+        """Where a process answers HTTP, past every link."""
+        return f"http://{HOST}:{self.port(process)}"
+
+    def link_url(self, link_name: str) -> str:
+        """Where a link is dialled."""
+        host, port = self._address(link_name)
+        return f"http://{host}:{port}"
+
+    # --- processes ---
+
+    def process(self, name: str) -> Managed:
+        """A process by its name: `postgres`, `cloud`, or `<store>.edge_a|edge_b|arbiter|kitchen`."""
+        if name == "postgres":
+            if self._postgres is None:
+                raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")
+            return self._postgres
+        return self._python[name]
+
+    def data_folder(self, process: str) -> Path:
+        """Where a process keeps its files."""
+        return self.settings.folder / "data" / process
+
+    async def start(self) -> None:
+        """Start everything and set each store up; returns when every store has a primary with two members."""
+        self._python = {process.name: process for process in self._make_processes()}
+        for process in self._python.values():
+            process.start()
+        await asyncio.gather(*(process.wait_ready() for process in self._python.values()))
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+            await asyncio.gather(*(self._set_up(http, store) for store in self.settings.stores))
+
+    def stop(self) -> None:
+        """End every process and free every port; may be called at any time and twice."""
+        for process in self._python.values():
+            process.stop()
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        for process in self._python.values():
+            process.wait_stopped(deadline_s)
+        if self._postgres is not None:
+            self._postgres.server.stop()
+            self._postgres = None
+        for reservation in self._reservations.values():
+            reservation.close()
+        self._reservations.clear()
+
+    def remove_data(self, process: str) -> None:
+        """Lose the disk of a process that does not run."""
+        shutil.rmtree(self.data_folder(process), ignore_errors=True)
+
+    # --- inside ---
+
+    def _listeners(self) -> Iterable[str]:
+        yield "cloud"
+        for store in self.settings.stores:
+            for role in ("edge_a", "edge_a.peer", "edge_b", "edge_b.peer", "arbiter", "kitchen"):
+                yield f"{store.name}.{role}"
+
+    def _device_links(self, store: str, slot: str, other: str) -> list[Link]:
+        device, peer = f"{store}.edge_{slot}", f"{store}.edge_{other}"
+        return [
+            Link(f"diner_edge.{store}.{slot}", "diner_edge", store, "diner", device, self.port(device)),
+            Link(f"edge_edge.{store}.{slot}", "edge_edge", store, device, peer, self.port(f"{peer}.peer")),
+            Link(
+                f"edge_arbiter.{store}.{slot}",
+                "edge_arbiter",
+                store,
+                device,
+                f"{store}.arbiter",
+                self.port(f"{store}.arbiter"),
+            ),
+            Link(f"edge_cloud.{store}.{slot}", "edge_cloud", store, device, "cloud", self.port("cloud")),
+            Link(
+                f"edge_kds.{store}.{slot}", "edge_kds", store, device, f"{store}.kitchen", self.port(f"{store}.kitchen")
+            ),
+        ]
+
+    def _address(self, link_name: str) -> tuple[str, int]:
+        if link_name in self._routes:
+            return self._routes[link_name]
+        link = next(link for link in self.links() if link.name == link_name)
+        return link.upstream_host, link.upstream_port
+
+    def _database_address(self) -> tuple[str, int]:
+        parts = urlsplit(self._direct_database_url())
+        return parts.hostname or HOST, parts.port or DATABASE_CONNECTIONS_PORT
+
+    def _direct_database_url(self) -> str:
+        if self._postgres is not None:
+            return self._postgres.server.url
+        assert self.settings.database_url is not None
+        return self.settings.database_url
+
+    def _routed_database_url(self) -> str:
+        host, port = self._address("cloud_database")
+        parts = urlsplit(self._direct_database_url())
+        credentials, at, _ = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{credentials}{at}{host}:{port}"))
+
+    def _log_path(self, process: str) -> Path:
+        folder = self.settings.folder / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{process}.log"
+
+    def _make_processes(self) -> Iterable[PythonProcess]:
+        cloud = {
+            "RUSHPROOF_DATABASE_URL": self._routed_database_url(),
+            "RUSHPROOF_CLOUD_HOST": HOST,
+            "RUSHPROOF_CLOUD_PORT": str(self.port("cloud")),
+            "RUSHPROOF_MENU": str(self.settings.menu_path),
+        }
+        yield self._process("cloud", "refsystem.cloud", cloud)
+        for store in self.settings.stores:
+            yield self._process(
+                f"{store.name}.arbiter",
+                "refsystem.arbiter",
+                {
+                    "RUSHPROOF_DATA": str(self.data_folder(f"{store.name}.arbiter")),
+                    "RUSHPROOF_HTTP_PORT": str(self.port(f"{store.name}.arbiter")),
+                    "RUSHPROOF_VOLATILE": str(int(self.settings.volatile)),
+                },
+            )
+            kitchen = f"{store.name}.kitchen"
+            self.data_folder(kitchen).mkdir(parents=True, exist_ok=True)
+            yield self._process(
+                kitchen,
+                "refsystem.kitchen_display",
+                {
+                    "RUSHPROOF_STORE": store.name,
+                    "RUSHPROOF_KITCHEN_STORE": store.name,
+                    "RUSHPROOF_KITCHEN_HOST": HOST,
+                    "RUSHPROOF_KITCHEN_PORT": str(self.port(kitchen)),
+                    "RUSHPROOF_KITCHEN_DATA": str(self.data_folder(kitchen)),
+                    "RUSHPROOF_KITCHEN_SECONDS": str(store.kitchen_seconds),
+                },
+            )
+            for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
+                yield self._device(store, slot, other)
+
+    def _device(self, store: StoreSettings, slot: str, other: str) -> PythonProcess:
+        name = f"{store.name}.edge_{slot}"
+        peer_host, peer_port = self._address(f"edge_edge.{store.name}.{slot}")
+        environment = {
+            "RUSHPROOF_STORE": store.name,
+            "RUSHPROOF_SLOT": slot,
+            "RUSHPROOF_DATA": str(self.data_folder(name)),
+            "RUSHPROOF_HTTP_PORT": str(self.port(name)),
+            "RUSHPROOF_PEER_PORT": str(self.port(f"{name}.peer")),
+            "RUSHPROOF_PEER_ADDRESS": f"{peer_host}:{peer_port}",
+            "RUSHPROOF_PEER_HINT_URL": self.link_url(f"diner_edge.{store.name}.{other}"),
+            "RUSHPROOF_ARBITER_URL": self.link_url(f"edge_arbiter.{store.name}.{slot}"),
+            "RUSHPROOF_CLOUD_URL": self.link_url(f"edge_cloud.{store.name}.{slot}"),
+            "RUSHPROOF_KITCHEN_URL": self.link_url(f"edge_kds.{store.name}.{slot}"),
+            "RUSHPROOF_MENU": str(self.settings.menu_path),
+            "RUSHPROOF_POLICY": store.policy,
+            "RUSHPROOF_VOLATILE": str(int(self.settings.volatile)),
+            "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,
+        }
+        if self.settings.broken_variant is not None:
+            environment["RUSHPROOF_BREAK"] = self.settings.broken_variant
+        return self._process(name, "refsystem.edge", environment)
+
+    def _process(self, name: str, module: str, environment: Mapping[str, str]) -> PythonProcess:
+        port = self.port(name)
+        return PythonProcess(name, module, environment, port, self._log_path(name))
+
+    async def _set_up(self, http: httpx.AsyncClient, store: StoreSettings) -> None:
+        """Tell the cloud of the store and the arbiter of its first primary, then wait for both devices."""
+        answer = await http.put(f"{self.url('cloud')}/v1/stores/{store.name}", json={"name": store.name})
+        answer.raise_for_status()
+        status = (await http.get(f"{self.url(f'{store.name}.edge_a')}/v1/status")).json()
+        answer = await http.put(f"{self.url(f'{store.name}.arbiter')}/v1/register", json={"primary": status["node_id"]})
+        answer.raise_for_status()
+        deadline_s = time.monotonic() + MEMBERS_TIMEOUT_S
+        while len(status["members"]) < len(SLOTS):
+            if time.monotonic() > deadline_s:
+                raise StackError(f"store {store.name} has no two members after {MEMBERS_TIMEOUT_S:g} s: {status}")
+            await asyncio.sleep(0.05)
+            status = (await http.get(f"{self.url(f'{store.name}.edge_a')}/v1/status")).json()
