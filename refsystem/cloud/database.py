@@ -61,11 +61,16 @@ class Database:
         self._url = url
         self._pool: asyncpg.Pool | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._opened = asyncio.Event()
         self._waiting = 0
 
     async def start(self) -> None:
         """Begin to open the pool; until it is open, every request is told that the storage is unavailable."""
         self._opening = asyncio.create_task(self._open())
+
+    async def opened(self) -> None:
+        """Return when the pool is open and the tables are there."""
+        await self._opened.wait()
 
     async def stop(self) -> None:
         """Close every connection."""
@@ -112,10 +117,10 @@ class Database:
             raise
         except LINK_ERRORS as error:
             logger.warning("the database failed: %s: %s", type(error).__name__, error)
-            connection.terminate()
+            _discard(connection)
             raise ProblemError(problem, "the database did not answer") from error
         except asyncio.CancelledError:
-            connection.terminate()
+            _discard(connection)
             raise
 
     @contextlib.asynccontextmanager
@@ -161,5 +166,12 @@ class Database:
                 raise
             else:
                 self._pool = pool
+                self._opened.set()
                 logger.info("the database is open")
                 return
+
+
+def _discard(connection: Connection) -> None:
+    """Close a connection at once. One that was lost has left the pool already, which asyncpg tells by an error."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
