@@ -173,14 +173,15 @@ def _case(name: str, count: int, limit: int, audit: Audit) -> str:
     if name == "lost":
         cells = [f"{level} at the {place}: {n}" for level, row in audit.lost_by.items() for place, n in row.items()]
         where = f" ({', '.join(cells)})"
-    cases = f"{count} {'case' if count == 1 else 'cases'} of {name.replace('_', ' ')}"
+    things = ("log place or epoch", "log places or epochs") if name == "split" else ("order", "orders")
+    cases = f"{count} {things[0] + ' is' if count == 1 else things[1] + ' are'} {name.replace('_', ' ')}"
     return f"{cases}{where}{allowed}; the first, {first.subject}: {first.evidence}"
 
 
 def _exposure(evidence: Evidence) -> Check:
     count, least = len(exposed(evidence.effects)), evidence.budgets.least_exposed
     if count < least:
-        text = f"only {count} orders were in flight when faults struck; the scenario asks for {least} at least"
+        text = f"too few orders were in flight when faults struck: {count}, and the scenario asks for {least}"
         return Check("exposure", "unknown", text)
     return Check("exposure", "pass", f"{count} orders were in flight when faults struck ({least} asked for)")
 
@@ -188,7 +189,7 @@ def _exposure(evidence: Evidence) -> Check:
 def _sample(evidence: Evidence) -> Check:
     count, least = evidence.acknowledged, evidence.budgets.least_acknowledged
     if count < least:
-        text = f"only {count} orders were acknowledged; the scenario asks for {least} at least"
+        text = f"too few orders were acknowledged: {count}, and the scenario asks for {least}"
         return Check("sample", "unknown", text)
     return Check("sample", "pass", f"{count} orders were acknowledged ({least} asked for)")
 

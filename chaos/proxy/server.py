@@ -37,6 +37,7 @@ from chaos.proxy.proxy import Proxy
 
 VERSION = "2.12.0+rushproof"
 DEFAULT_PORT = 8474
+SHUTDOWN_TIMEOUT_S = 2
 
 Handler: TypeAlias = Callable[..., Awaitable[Response]]
 
@@ -186,7 +187,13 @@ class ProxyServer:
         sock = bind_listener(ListenAddress(self.host, self.port))
         self.port = int(bound_address(sock).rpartition(":")[2])
         config = uvicorn.Config(
-            Api(self.proxies), lifespan="off", ws="none", log_config=None, access_log=False, server_header=False
+            Api(self.proxies),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
         )
         self._http = _Http(config)
         self._serving = asyncio.create_task(self._serve(self._http, sock))
@@ -196,8 +203,9 @@ class ProxyServer:
         assert self._http is not None, "the server was not entered"
         assert self._serving is not None
         self._http.should_exit = True
-        await self._serving
         self.proxies.close()
+        await self._serving
+        self.proxies.close()  # a request that was under way may have started one
 
     @staticmethod
     async def _serve(http: _Http, sock: socket.socket) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import httpx
 
@@ -30,6 +31,7 @@ from refsystem.settings import HOST, EdgeSettings
 
 logger = logging.getLogger(__name__)
 
+FAIL_STOP_EXIT_CODE = 71
 ARBITER_TIMEOUT_S = 0.8
 ARBITER_REQUESTS_MAX = 8
 STALL_US = 150_000
@@ -63,6 +65,7 @@ class Driver:
     async def start(self) -> None:
         """Open the sockets and let the machine run."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_on_loop_exception)
         self.journal.start()
         await self._peer.listen(listening_socket(HOST, self.settings.peer_port))
         self._spawn(self._peer.keep_connected())
@@ -100,7 +103,10 @@ class Driver:
 
     def pump(self) -> None:
         """Do what the machine says is to be done."""
-        ready = self.device.take_ready(now_us())
+        try:
+            ready = self.device.take_ready(now_us())
+        except AssertionError as error:
+            _fail_stop(error)
         self._send(ready.send)
         if ready.needs_flush:
             self.journal.add(ready)
@@ -120,7 +126,9 @@ class Driver:
         return self._requests, future
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(coroutine))
+        task = asyncio.create_task(coroutine)
+        task.add_done_callback(_on_task_done)
+        self._tasks.append(task)
 
     def _send(self, messages: tuple[PeerMessage | ArbiterRequest, ...]) -> None:
         to_peer: list[PeerMessage] = []
@@ -188,3 +196,21 @@ class Driver:
         self._timer = None
         self.device.tick(now_us())
         self.pump()
+
+
+def _fail_stop(error: BaseException) -> NoReturn:
+    """What must never be has been: this process ends before anybody sees more of it. Its disk is as good as its last flush."""
+    logger.critical("this device stops: %s", error, exc_info=error)
+    os._exit(FAIL_STOP_EXIT_CODE)
+
+
+def _on_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if isinstance(error, AssertionError):
+        _fail_stop(error)
+    loop.default_exception_handler(context)
+
+
+def _on_task_done(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _fail_stop(cast(BaseException, task.exception()))

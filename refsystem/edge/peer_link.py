@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
+from typing import cast
 
 from refsystem.protocol.messages import PeerMessage
 from refsystem.protocol.wire import FrameReader, WireError, encode_frame
@@ -34,8 +35,7 @@ class Incoming(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport so that it can be closed."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._open_connections.add(self)
 
     def data_received(self, data: bytes) -> None:
