@@ -26,19 +26,83 @@ if TYPE_CHECKING:
 
 Seconds = Callable[[int | None], float | None]
 
-_ATTEMPTS = (
-    "process op store table channel intent_id order_id attempt kind intended_s invoked_s completed_s response_ms service_ms "
-    "outcome level status problem node_id epoch seq served total_minor marker body_hash"
-).split()
-_ORDERS = (
-    "order_id store intent_id marker channel table total_minor attempts outcome level intended_s first_ok_s response_ms seq "
-    "in_edge in_cloud in_kitchen shown_s exposed"
-).split()
-_FAULTS = (
-    "name kind target resolved store start_s end_s took_effect evidence undone hits_primary epoch_before exposed failover_ms "
-    "drain_ms"
-).split()
-_SAMPLES = "at_s primary epoch commit_seq waiting cloud_seq kitchen_seq cloud_lag kitchen_lag faults".split()
+_ATTEMPTS = [
+    "process",
+    "op",
+    "store",
+    "table",
+    "channel",
+    "intent_id",
+    "order_id",
+    "attempt",
+    "kind",
+    "intended_s",
+    "invoked_s",
+    "completed_s",
+    "response_ms",
+    "service_ms",
+    "outcome",
+    "level",
+    "status",
+    "problem",
+    "node_id",
+    "epoch",
+    "seq",
+    "served",
+    "total_minor",
+    "marker",
+    "body_hash",
+]
+_ORDERS = [
+    "order_id",
+    "store",
+    "intent_id",
+    "marker",
+    "channel",
+    "table",
+    "total_minor",
+    "attempts",
+    "outcome",
+    "level",
+    "intended_s",
+    "first_ok_s",
+    "response_ms",
+    "seq",
+    "in_edge",
+    "in_cloud",
+    "in_kitchen",
+    "shown_s",
+    "exposed",
+]
+_FAULTS = [
+    "name",
+    "kind",
+    "target",
+    "resolved",
+    "store",
+    "start_s",
+    "end_s",
+    "took_effect",
+    "evidence",
+    "undone",
+    "hits_primary",
+    "epoch_before",
+    "exposed",
+    "failover_ms",
+    "drain_ms",
+]
+_SAMPLES = [
+    "at_s",
+    "primary",
+    "epoch",
+    "commit_seq",
+    "waiting",
+    "cloud_seq",
+    "kitchen_seq",
+    "cloud_lag",
+    "kitchen_lag",
+    "faults",
+]
 _FINDINGS = tuple(field.name for field in dataclasses.fields(Finding))
 
 
