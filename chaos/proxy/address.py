@@ -65,8 +65,8 @@ def dial_target(text: str) -> tuple[str, int]:
     return host or "localhost", port
 
 
-def bind_listener(address: ListenAddress) -> socket.socket:
-    """A non-blocking socket that listens at `address`; AddressError, worded as Go words it, if it cannot be bound.
+def bind_socket(address: ListenAddress) -> socket.socket:
+    """A non-blocking socket bound to `address`, not yet listening; AddressError, worded as Go words it, if it is taken.
 
     The port of a listener that was just closed can be bound again at once.
     """
@@ -79,10 +79,19 @@ def bind_listener(address: ListenAddress) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if any_host else 1)
         sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        raise AddressError(_told(address, error)) from error
+    return sock
+
+
+def listen_on(sock: socket.socket, address: ListenAddress) -> socket.socket:
+    """Let a bound socket listen, and return it; AddressError, and the socket closed, if somebody else does."""
+    try:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise AddressError(f"listen tcp {address}: bind: {os.strerror(error.errno or 0).lower()}") from error
+        raise AddressError(_told(address, error)) from error
     return sock
 
 
@@ -97,6 +106,10 @@ def _host_and_port(text: str) -> tuple[str, int]:
     if not (port_text.isascii() and port_text.isdigit() and int(port_text) < 65536):
         raise AddressError(f"address {text}: invalid port")
     return host, int(port_text)
+
+
+def _told(address: ListenAddress, error: OSError) -> str:
+    return f"listen tcp {address}: bind: {os.strerror(error.errno or 0).lower()}"
 
 
 def _is_literal(host: str) -> bool:

@@ -58,7 +58,7 @@ class ProxyCollection:
         if change.enabled and not proxy.enabled:
             _start(proxy, address)
         elif not change.enabled:
-            proxy.stop()
+            proxy.disable(address)
         return proxy
 
     def delete(self, name: str) -> None:

@@ -12,7 +12,7 @@ import logging
 import socket
 from random import Random
 
-from chaos.proxy.address import ListenAddress, bind_listener, bound_address, dial_target
+from chaos.proxy.address import AddressError, ListenAddress, bind_socket, bound_address, dial_target, listen_on
 from chaos.proxy.connection import Connection
 from chaos.proxy.draws import draws_for
 from chaos.proxy.link import Traffic
@@ -42,6 +42,7 @@ class Proxy:
         self.dials_failed = 0
         self._seed = seed
         self._listener: socket.socket | None = None
+        self._reserved: socket.socket | None = None
         self._resume_accepting: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
@@ -57,22 +58,42 @@ class Proxy:
         return len(self._connections) + len(self._opening)
 
     def start(self, address: ListenAddress) -> None:
-        """Listen at `address`; AddressError, and nothing changed, if it cannot be bound."""
+        """Listen at `address`; AddressError, and the proxy disabled, if it is taken."""
         assert self._listener is None, "a proxy is stopped before it is started again"
-        self._listener = bind_listener(address)
+        sock, self._reserved = self._reserved, None
+        if sock is not None and str(address) != bound_address(sock):
+            sock.close()
+            sock = None
+        self._listener = listen_on(sock or bind_socket(address), address)
         self.listen = bound_address(self._listener)
         self._accept_from_now()
 
-    def stop(self) -> None:
-        """Close the listener and both legs of every connection; toxics stay."""
+    def disable(self, address: ListenAddress) -> None:
+        """Close the listener and both legs of every connection; toxics stay.
+
+        The port (at `address`, where the proxy listens) stays bound, without listening, so that no outgoing connection
+        of this host is given it meanwhile; a listener of somebody else may have it.
+        """
         if self._listener is None:
             return
+        self.stop()
+        try:
+            self._reserved = bind_socket(address)
+        except AddressError as error:
+            logger.warning("%s: the port could not be kept: %s", self.name, error)
+
+    def stop(self) -> None:
+        """Close the listener and both legs of every connection, and let the port go."""
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
         if self._resume_accepting is not None:
             self._resume_accepting.cancel()
             self._resume_accepting = None
-        asyncio.get_running_loop().remove_reader(self._listener)
-        self._listener.close()
-        self._listener = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         for task in list(self._opening):
             task.cancel()
         for connection in list(self._connections):
@@ -163,7 +184,7 @@ class Proxy:
             if not isinstance(error, Exception):
                 raise
             self.dials_failed += 1
-            logger.info("%s: connection %d not opened: %s", self.name, number, error or "timed out")
+            logger.debug("%s: connection %d not opened: %s", self.name, number, error or "timed out")
             return
         if connection.start(self.toxics, self.traffic, self._draws):
             self._connections.add(connection)

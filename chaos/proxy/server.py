@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chaos.proxy import errors
-from chaos.proxy.address import ListenAddress, bind_listener, bound_address
+from chaos.proxy.address import ListenAddress, bind_socket, bound_address, listen_on
 from chaos.proxy.collection import ProxyCollection
 from chaos.proxy.decoding import (
     BODY_BYTES_MAX,
@@ -184,7 +184,8 @@ class ProxyServer:
         return str(ListenAddress(self.host, self.port))
 
     async def __aenter__(self) -> ProxyServer:
-        sock = bind_listener(ListenAddress(self.host, self.port))
+        address = ListenAddress(self.host, self.port)
+        sock = listen_on(bind_socket(address), address)
         self.port = int(bound_address(sock).rpartition(":")[2])
         config = uvicorn.Config(
             Api(self.proxies),

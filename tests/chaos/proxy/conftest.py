@@ -127,7 +127,7 @@ def embedded_only() -> None:
 
 @pytest.fixture
 def api(server_url: str) -> Iterator[Api]:
-    with Api(base_url=server_url, timeout=PATIENCE_S) as client:
+    with Api(base_url=server_url, timeout=PATIENCE_S, verify=False) as client:
         yield client
         for name in client.get("/proxies").json():
             client.delete(f"/proxies/{name}")

@@ -138,6 +138,21 @@ def test_disabling_refuses_and_closes_and_enabling_takes_the_same_port_with_its_
     assert receive(server, 1) == b"x"
 
 
+@pytest.mark.usefixtures("embedded_only")
+def test_a_disabled_proxy_keeps_its_port_from_outgoing_connections_but_not_from_a_listener(
+    api: Api, upstream: Upstream
+) -> None:
+    listen = api.proxy(upstream.address)
+    port = int(listen.rpartition(":")[2])
+    api.enable(False)
+    with socket.socket() as outgoing, pytest.raises(OSError, match="in use"):
+        outgoing.bind(("127.0.0.1", port))  # as the kernel would bind it, without SO_REUSEADDR
+    with socket.create_server(("127.0.0.1", port)):
+        assert api.patch("/proxies/p", json={"enabled": True}).status_code == 500
+    api.enable(True)
+    upstream.connect(listen)
+
+
 @pytest.mark.parametrize("act", ["delete", "update"])
 def test_deleting_or_moving_a_proxy_closes_its_connections(api: Api, upstream: Upstream, act: str) -> None:
     client, server = upstream.connect(api.proxy(upstream.address))
@@ -154,15 +169,14 @@ def test_deleting_or_moving_a_proxy_closes_its_connections(api: Api, upstream: U
 
 def test_latency_delays_one_stream_only(api: Api, upstream: Upstream) -> None:
     client, server = upstream.connect(api.proxy(upstream.address))
-    api.toxic("latency", stream="upstream", latency=250)
+    api.toxic("latency", stream="upstream", latency=600)
     started = time.monotonic()
     client.sendall(b"x")
-    assert receive(server, 1) == b"x"
-    assert 0.25 <= time.monotonic() - started < 2
-    started = time.monotonic()
     server.sendall(b"y")
     assert receive(client, 1) == b"y"
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 0.5
+    assert receive(server, 1) == b"x"
+    assert 0.6 <= time.monotonic() - started < 5
 
 
 def test_latency_keeps_throughput(api: Api, upstream: Upstream) -> None:
@@ -249,14 +263,14 @@ def test_a_reader_that_stops_pushes_back_on_the_sender(api: Api, upstream: Upstr
 
 def test_slow_close_delays_the_close_and_nothing_else(api: Api, upstream: Upstream) -> None:
     client, server = upstream.connect(api.proxy(upstream.address))
-    api.toxic("slow_close", delay=400)
+    api.toxic("slow_close", delay=700)
     started = time.monotonic()
     server.sendall(b"x")
     server.close()
     assert receive(client, 1) == b"x"
-    assert time.monotonic() - started < 0.35
+    assert time.monotonic() - started < 0.6
     assert ends(client)
-    assert 0.4 <= time.monotonic() - started < 3
+    assert 0.7 <= time.monotonic() - started < 5
 
 
 def test_timeout_zero_cuts_one_way_and_its_removal_closes(api: Api, upstream: Upstream) -> None:
@@ -350,7 +364,7 @@ def test_limit_data_closes_after_so_many_bytes_of_each_connection(api: Api, upst
 
 def test_the_slicer_cuts_and_loses_nothing(api: Api, upstream: Upstream) -> None:
     client, server = upstream.connect(api.proxy(upstream.address))
-    api.toxic("slicer", average_size=100, size_variation=50, delay=2000)
+    api.toxic("slicer", average_size=100, size_variation=50, delay=5000)
     data = os.urandom(5000)
     started = time.monotonic()
     server.sendall(data)
@@ -358,8 +372,8 @@ def test_the_slicer_cuts_and_loses_nothing(api: Api, upstream: Upstream) -> None
     while sum(map(len, pieces)) < len(data):
         pieces.append(client.recv(65536))
     assert b"".join(pieces) == data
-    assert len(pieces) > 10
-    assert 0.05 <= time.monotonic() - started < 3
+    assert len(pieces) > 5
+    assert 0.1 <= time.monotonic() - started < 5
 
 
 @pytest.mark.usefixtures("embedded_only")

@@ -51,7 +51,10 @@ async def world(seed: int = 1) -> AsyncIterator[tuple[ProxyServer, httpx.AsyncCl
     """An echo server, and a proxy "p" before it."""
     upstream = await asyncio.start_server(echo, "127.0.0.1", 0)
     host, port = upstream.sockets[0].getsockname()
-    async with ProxyServer(seed=seed) as server, httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as api:
+    async with (
+        ProxyServer(seed=seed) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, verify=False) as api,
+    ):
         body = {"name": "p", "upstream": f"{host}:{port}", "listen": "127.0.0.1:0"}
         assert (await api.post("/proxies", json=body)).status_code == 201
         yield server, api, server.proxies.get("p")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_closes_everything(server_process: Start, upstream: Upstream, number: signal.Signals) -> None:
     process, address = server_process("--seed", "3")
-    with httpx.Client(base_url=f"http://{address}") as api:
+    with httpx.Client(base_url=f"http://{address}", verify=False) as api:
         body = {"name": "p", "upstream": upstream.address, "listen": "127.0.0.1:0"}
         listen = api.post("/proxies", json=body).json()["listen"]
         client, server = upstream.connect(listen)
@@ -44,7 +44,7 @@ def test_a_signal_ends_the_process_though_a_request_never_ends(server_process: S
     host, _colon, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as sock:
         sock.sendall(b"POST /proxies HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        httpx.get(f"http://{address}/version")
+        httpx.get(f"http://{address}/version", verify=False)
         process.terminate()
         process.communicate(timeout=10)
     assert process.returncode == 0
