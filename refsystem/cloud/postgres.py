@@ -255,7 +255,7 @@ class PrivatePostgres:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
             if number == signal.SIGKILL:
-                psutil.wait_procs(children, timeout=5)
+                _wait_until_dead(children)
 
     def _remove(self) -> None:
         if self._folder is None:
@@ -287,6 +287,15 @@ class PrivatePostgres:
     def _last_words(self) -> str:
         lines = [line.strip() for line in self._log_text().splitlines() if line.strip()]
         return " / ".join(lines[-3:])[-400:] or "it said nothing"
+
+
+def _wait_until_dead(processes: list[psutil.Process], timeout_s: float = 5.0) -> None:
+    """Wait until `processes` hold nothing any more. One that init has not reaped yet is as good as gone."""
+    deadline = time.monotonic() + timeout_s
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+                time.sleep(0.005)
 
 
 def _free_port() -> int:

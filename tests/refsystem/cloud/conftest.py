@@ -108,3 +108,13 @@ def with_cloud(database_url: str) -> Callable[[Callable[[Cloud], Awaitable[None]
         asyncio.run(main())
 
     return run
+
+
+@pytest.fixture(name="cloud_in_process", scope="session")
+def _cloud_in_process() -> Callable[[str], contextlib.AbstractAsyncContextManager[Cloud]]:
+    return cloud_in_process
+
+
+@pytest.fixture(scope="session")
+def make_cloud() -> type[Cloud]:
+    return Cloud
