@@ -13,7 +13,7 @@ from functools import cached_property
 from chaos.judge import contents, replies
 from chaos.judge.findings import CLASSES, Finding
 from chaos.judge.ledger import StoreLedger, unsettled_reason
-from chaos.judge.losses import Undecided, audit_losses, unacknowledged_gaps
+from chaos.judge.losses import Undecided, audit_losses, fell_with_a_disk, unacknowledged_gaps
 from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
 from chaos.judge.reads import ROUNDS
 from chaos.judge.runfolder import Plan, RunFiles
@@ -80,14 +80,18 @@ def audit(files: RunFiles) -> Audit:
             else:
                 undecided.append(item)
     acknowledged = frozenset(story.order_id for story in stories.values() if story.oks)
-    given_up = frozenset(finding.subject for finding in found if finding.name == "given_up")
+    fallen = frozenset(
+        story.order_id
+        for story in stories.values()
+        if story.oks and fell_with_a_disk(story, ledgers[story.store], disks)
+    )
     for ledger in ledgers.values():
         found += unacknowledged_gaps(ledger, acknowledged)
         found += contents.unbacked(ledger, stories)
         found += contents.unexpected(ledger, stories, history_whole=files.history_whole)
         found += contents.altered(ledger, stories)
         found += contents.late(ledger, stories, _late_after_us(files))
-        found += replies.split(ledger, stories.values(), given_up)
+        found += replies.split(ledger, stories.values(), fallen)
     found += contents.duplicated(ledgers, stories)
     found += _from_replies(stories.values(), ledgers)
     found += _reordered(stories, ledgers)

@@ -100,6 +100,8 @@ def _convergence(evidence: Evidence) -> Iterator[str]:
 
 def _reads_agree(files: RunFiles) -> Iterator[str]:
     first, second = (files.rounds[number] for number in ROUNDS)
+    if not files.stores or any(reads.unreadable for reads in (*first.values(), *second.values())):
+        yield "there are no two whole rounds of reads to compare"
     for store in files.stores:
         found = disagreement(first[store], second[store])
         if found is not None:
@@ -213,11 +215,9 @@ def _failover(evidence: Evidence) -> Check:
     measured = [effect.failover_ms for effect in awaited if effect.failover_ms is not None]
     unanswered = [effect for effect in awaited if effect.failover_ms is None]
     median = numbers.median(measured) if measured else None
-    seen = (
-        f"the median of {len(measured)} failovers is {median:.0f} ms"
-        if median is not None
-        else "no failover was measured"
-    )
+    seen = "no failover was measured"
+    if median is not None:
+        seen = f"the median time to fail over is {median:.0f} ms ({len(measured)} measured)"
     if budget is None:
         return Check("failover_ms_p50", "pass", f"no budget; {seen}")
     if median is not None and median > budget:

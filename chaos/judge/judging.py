@@ -84,18 +84,22 @@ def _statistics(found: Audit, struck: tuple[FaultEffect, ...], budgets: Budgets)
     bound = rate_upper_bound(lost, acknowledged)
     failovers = sum(effect.failover_ms is not None for effect in struck)
     failover_bound = rate_upper_bound(0, failovers) if failovers and not lost else None
+    enough = orders_enough(budgets.loss_rate, lost) if budgets.loss_rate is not None else None
+    sentence = _sentence(acknowledged, lost, bound, failovers, failover_bound)
+    return Statistics(bound, sentence, enough, failovers, failover_bound)
+
+
+def _sentence(acknowledged: int, lost: int, bound: float, failovers: int, failover_bound: float | None) -> str:
+    if not acknowledged:
+        return "no order was acknowledged, so nothing can be said about the rate of loss"
     sentence = (
         f"{lost} of {acknowledged} acknowledged orders were lost, so the rate of loss is below {bound:.3%} "
-        f"with 95 % confidence"
+        f"with 95 % confidence, if orders were independent"
     )
-    if failover_bound is not None:
-        plural = "s" if failovers > 1 else ""
-        sentence += (
-            f" if orders were independent; {failovers} failover{plural} without a loss bound{'' if plural else 's'} the rate "
-            f"per failover only at {failover_bound:.0%}"
-        )
-    enough = orders_enough(budgets.loss_rate, lost) if budgets.loss_rate is not None else None
-    return Statistics(bound, sentence, enough, failovers, failover_bound)
+    if failover_bound is None:
+        return sentence
+    those = "1 failover without a loss bounds" if failovers == 1 else f"{failovers} failovers without a loss bound"
+    return f"{sentence}; {those} the rate per failover only at {failover_bound:.0%}"
 
 
 def _cause(outcome: Outcome, decisive: tuple[Check, ...], found: Audit) -> str:

@@ -163,8 +163,12 @@ def _membership(reads: StoreReads, primary: EdgeRead) -> str | None:
         return f"{reads.store}: convergence was not reached, {', '.join(members) or 'no device'} is the only member"
     if primary.status.waiting:
         return f"{reads.store}: {primary.status.waiting} orders still wait at the primary"
-    if primary.status.commit_seq != max((entry.seq for entry in primary.entries), default=0):
-        return f"{reads.store}: the primary's entries do not end where it says that it has committed"
+    if max((entry.seq for entry in primary.entries), default=0) < primary.status.commit_seq:
+        return (
+            f"{reads.store}: the primary's entries end before entry {primary.status.commit_seq}, which it has committed"
+        )
+    if _last_seq_of_an_order(primary) > primary.status.commit_seq:
+        return f"{reads.store}: orders were still being committed while the reads were taken"
     for device in (reads.edge_a, reads.edge_b):
         if isinstance(device, EdgeRead) and device is not primary:
             if device.status.node_id not in members:

@@ -36,9 +36,8 @@ def audit_losses(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set
         if story.levels_told == {"RC"}:
             yield from _missing(story, "cloud", ledger.at_cloud(story.order_id, None, promised=True), "")
             return
-    if _is_given_up(story, ledger, disk_lost_node_ids):
-        text = f"{_told(story)}; the disk of that device was destroyed, and neither the survivor nor the cloud holds it"
-        yield _finding("given_up", story, "edge", text)
+    if fell_with_a_disk(story, ledger, disk_lost_node_ids):
+        yield _given_up(story, ledger)
         return
     yield from _kept(story, ledger)
 
@@ -87,14 +86,20 @@ def _untold(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding | Undeci
         yield _finding("vanished", story, "edge", what)
 
 
-def _is_given_up(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set[str]) -> bool:
-    """Only R1, only from devices whose disks are gone; absent from the survivor and the cloud, both of which were read."""
+def fell_with_a_disk(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set[str]) -> bool:
+    """Told only R1, only by devices whose disks are gone; the survivor lacks it and the cloud is not known to hold it."""
     tellers = {attempt.node_id for attempt in story.oks}
     if story.levels_told != {"R1"} or not tellers <= disk_lost_node_ids:
         return False
-    seq = ledger.seq_of(story)
-    at_cloud = ledger.at_cloud(story.order_id, seq, promised=False)
-    return ledger.at_edge(story.order_id, seq) == "missing" and at_cloud == "missing"
+    in_cloud = story.order_id in ledger.cloud_orders
+    return not in_cloud and ledger.at_edge(story.order_id, ledger.seq_of(story)) == "missing"
+
+
+def _given_up(story: OrderStory, ledger: StoreLedger) -> Finding | Undecided:
+    if ledger.at_cloud(story.order_id, ledger.seq_of(story), promised=False) == "undecided":
+        return Undecided(story.order_id, story.store, "cloud", "R1")
+    text = f"{_told(story)}; the disk of that device was destroyed, and neither the survivor nor the cloud holds it"
+    return _finding("given_up", story, "edge", text)
 
 
 def _set_aside(story: OrderStory, ledger: StoreLedger) -> str:

@@ -56,14 +56,14 @@ def _found_later(story: OrderStory, read: Attempt) -> bool:
     return any(other.outcome == "ok" and other.invoked_at_us > read.invoked_at_us for other in story.reads)
 
 
-def split(ledger: StoreLedger, stories: Iterable[OrderStory], given_up: Set[str]) -> Iterator[Finding]:
+def split(ledger: StoreLedger, stories: Iterable[OrderStory], fallen: Set[str]) -> Iterator[Finding]:
     """One seq committed with two contents, or one epoch acknowledged by two devices.
 
     Evidence: committed logs; replies at R1 or R2; what the kitchen and the cloud received and what devices set aside, but
     only where a reply says that it was committed at that seq. A tail that nobody was told about is no split. Replies about
-    orders given up with a destroyed disk are left out: their seqs are free again.
+    orders that fell with a destroyed disk (`fallen`) are left out: their seqs are free again.
     """
-    mine = [story for story in stories if story.store == ledger.store and story.order_id not in given_up]
+    mine = [story for story in stories if story.store == ledger.store and story.order_id not in fallen]
     replies = [attempt for story in mine for attempt in (*story.attempts, *story.reads) if _is_commitment(attempt)]
     yield from _split_seqs(ledger, replies)
     yield from _split_epochs(ledger, replies)

@@ -100,9 +100,10 @@ class SampledFeed(Record):
 
 
 class Sample(Record):
-    """The stack at one moment, about four a second. `None` is a place that did not answer."""
+    """The stack at one moment, about four a second. `None` is a place that did not answer; no `store` is the only one."""
 
     at_us: int
+    store: str = ""
     edge_a: SampledEdge | None = None
     edge_b: SampledEdge | None = None
     cloud: SampledFeed | None = None

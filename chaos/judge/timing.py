@@ -77,13 +77,18 @@ def _drain_ms(fault: FaultRecord, samples: Sequence[Sample]) -> int | None:
     """From the end of a cut of the WAN until the cloud first stood at the primary's commit."""
     if not (fault.took_effect and fault.kind == "link_down" and fault.target == "edge_cloud" and fault.ended_at_us):
         return None
-    for sample in samples:
+    for sample in of_store(samples, fault.store):
         primary = sample.primary
         if sample.at_us < fault.ended_at_us or primary is None or sample.cloud is None:
             continue
         if sample.cloud.cursor.seq >= primary.commit_seq:
             return round((sample.at_us - fault.ended_at_us) / 1000)
     return None
+
+
+def of_store(samples: Iterable[Sample], store: str) -> list[Sample]:
+    """The samples of one store."""
+    return [sample for sample in samples if not sample.store or not store or sample.store == store]
 
 
 def offline_us(
@@ -93,19 +98,25 @@ def offline_us(
 
     From the first yes to the first sample in which the cloud's cursor has passed it (samples are about 250 ms apart).
     """
-    seen = [(sample.cloud.cursor.seq, sample.at_us) for sample in samples if sample.cloud is not None]
-    seqs: list[int] = []
-    times_us: list[int] = []
-    for seq, at_us in seen:
-        if not seqs or seq > seqs[-1]:
-            seqs.append(seq)
-            times_us.append(at_us)
+    passed = {store: _cloud_progress(of_store(samples, store)) for store in ledgers}
     durations: list[int] = []
     for story in stories:
-        seq_or_none = ledgers[story.store].seq_of(story)
-        if story.first_ok_us is None or seq_or_none is None or "RC" in story.levels_told:
+        seq = ledgers[story.store].seq_of(story)
+        if story.first_ok_us is None or seq is None or "RC" in story.levels_told:
             continue
-        index = bisect.bisect_left(seqs, seq_or_none)
+        seqs, times_us = passed[story.store]
+        index = bisect.bisect_left(seqs, seq)
         if index < len(seqs):
             durations.append(max(0, times_us[index] - story.first_ok_us))
     return durations
+
+
+def _cloud_progress(samples: Iterable[Sample]) -> tuple[list[int], list[int]]:
+    """Ascending seqs that the cloud's cursor was seen at, and when it was first seen there."""
+    seqs: list[int] = []
+    times_us: list[int] = []
+    for sample in samples:
+        if sample.cloud is not None and (not seqs or sample.cloud.cursor.seq > seqs[-1]):
+            seqs.append(sample.cloud.cursor.seq)
+            times_us.append(sample.at_us)
+    return seqs, times_us

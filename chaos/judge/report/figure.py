@@ -109,12 +109,11 @@ def _stacked(
     if not any(values.any() for values in series.values()):
         _nothing(panel, "no data")
         return
-    below = np.zeros(len(timeline.middles_s))
+    below = np.zeros(len(timeline.edges_s) - 1)
     for name, (label, colour) in looks.items():
-        panel.bar(
-            timeline.middles_s, series[name], timeline.width_s, bottom=below, color=colour, label=label, linewidth=0
-        )
-        below = below + series[name]
+        above = below + series[name]
+        panel.stairs(above, timeline.edges_s, baseline=below, fill=True, color=colour, label=label, linewidth=0)
+        below = above
     panel.set_ylim(bottom=0)
     _legend(panel)
 
@@ -124,9 +123,10 @@ def _latency(panel: Axes, timeline: Timeline) -> None:
     if all(np.isnan(values).all() for values in timeline.latency_ms.values()):
         _nothing(panel, "no data")
         return
+    middles_s = (timeline.edges_s[:-1] + timeline.edges_s[1:]) / 2
     for name, colour in _TIMES.items():
         values = np.maximum(timeline.latency_ms[name], 0.1)
-        panel.plot(timeline.middles_s, values, color=colour, label=name, linewidth=1.4, marker="o", markersize=1.8)
+        panel.plot(middles_s, values, color=colour, label=name, linewidth=1.4, marker="o", markersize=1.8)
     panel.set_yscale("log")
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     panel.yaxis.set_minor_formatter(lambda value, _: "")
@@ -134,7 +134,7 @@ def _latency(panel: Axes, timeline: Timeline) -> None:
 
 
 def _backlog(panel: Axes, timeline: Timeline) -> None:
-    _title(panel, "Backlog, entries")
+    _title(panel, f"Backlog, entries{f' of {timeline.backlog_of}' if timeline.backlog_of else ''}")
     if not len(timeline.samples_s) or all(np.isnan(values).all() for values in timeline.backlog.values()):
         _nothing(panel, "no data")
         return

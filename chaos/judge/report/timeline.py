@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaos.judge.orders import LEVELS, OrderStory
-from chaos.judge.runfolder import RunFiles
+from chaos.judge.runfolder import RunFiles, Sample
 from chaos.judge.statistics import OUTCOMES
+from chaos.judge.timing import of_store
 from chaos.judge.verdict import Verdict
 
 Numbers = NDArray[np.float64]
@@ -31,17 +32,17 @@ class FaultSpan:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Everything that the figure draws. Rates are per second; latency is in ms, NaN in a bin without any."""
+    """Everything that the figure draws. `edges_s` bound the bins; rates are per second; latency is in ms, NaN in an empty bin."""
 
     end_s: float
-    width_s: float
-    middles_s: Numbers
+    edges_s: Numbers
     arrivals: dict[str, Numbers]
     acknowledgements: dict[str, Numbers]
     latency_ms: dict[str, Numbers]
     faults: tuple[FaultSpan, ...]
     samples_s: Numbers
     backlog: dict[str, Numbers]
+    backlog_of: str
 
 
 def timeline_of(files: RunFiles, verdict: Verdict) -> Timeline:
@@ -58,11 +59,11 @@ def timeline_of(files: RunFiles, verdict: Verdict) -> Timeline:
         seconds = np.array([(moment - start_us) / 1e6 for moment in moments_us])
         return np.histogram(seconds, edges)[0] / width_s
 
-    samples = [sample for sample in files.samples if start_us <= sample.at_us]
+    shown = files.stores[0] if files.stores else ""
+    samples = [sample for sample in of_store(files.samples, shown) if start_us <= sample.at_us]
     return Timeline(
         end_s=end_s,
-        width_s=width_s,
-        middles_s=(edges[:-1] + edges[1:]) / 2,
+        edges_s=edges,
         arrivals={name: rate(s.intended_at_us for s in stories if s.outcome == name) for name in OUTCOMES},
         acknowledgements={
             name: rate(s.first_ok_us for s in stories if s.first_ok_us is not None and s.oks[0].level == name)
@@ -79,7 +80,8 @@ def timeline_of(files: RunFiles, verdict: Verdict) -> Timeline:
             for fault in files.faults
         ),
         samples_s=np.array([(sample.at_us - start_us) / 1e6 for sample in samples]),
-        backlog=_backlog(files, start_us),
+        backlog=_backlog(samples),
+        backlog_of=shown if len(files.stores) > 1 else "",
     )
 
 
@@ -106,11 +108,9 @@ def _latency(stories: list[OrderStory], start_us: int, edges: Numbers) -> dict[s
     }
 
 
-def _backlog(files: RunFiles, start_us: int) -> dict[str, Numbers]:
+def _backlog(samples: list[Sample]) -> dict[str, Numbers]:
     rows: dict[str, list[float]] = {"to the cloud": [], "to the kitchen": [], "waiting for commit": []}
-    for sample in files.samples:
-        if sample.at_us < start_us:
-            continue
+    for sample in samples:
         primary = sample.primary
         for name, feed in (("to the cloud", sample.cloud), ("to the kitchen", sample.kitchen)):
             known = primary is not None and feed is not None

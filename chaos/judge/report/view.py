@@ -124,10 +124,12 @@ def _tiles(verdict: Verdict, counts: Mapping[str, int]) -> list[Tile]:
     levels = ", ".join(f"{level} {acknowledged[level]:,}" for level in LEVELS)
     failovers = sorted(verdict.failover_ms)
     median = f"{failovers[len(failovers) // 2]:,} ms" if failovers else "none"
+    bound = verdict.statistics.loss_rate_upper_bound_95
+    rate = f"rate below {bound:.3%} at 95 %" if bound < 1 else "nothing known of the rate"
     return [
         Tile("Orders attempted", f"{counts['attempted']:,}", f"{counts['ok']:,} told yes"),
         Tile("Acknowledged", f"{sum(acknowledged.values()):,}", levels),
-        Tile("Lost", f"{counts['lost']:,}", f"rate below {verdict.statistics.loss_rate_upper_bound_95:.3%} at 95 %"),
+        Tile("Lost", f"{counts['lost']:,}", rate),
         Tile("In flight at a fault", f"{counts['exposed']:,}", f"{verdict.budgets.least_exposed} asked for"),
         Tile("Response time p99", _ms(times.p99), f"median {_ms(times.p50)}"),
         Tile("Failover, median", median, f"{len(failovers)} measured"),

@@ -143,6 +143,14 @@ def test_an_r1_order_that_the_cloud_still_holds_is_not_given_up(run: Any) -> Non
     assert (verdict.counts["given_up"], verdict.counts["lost"]) == (0, 1)
 
 
+def test_whether_an_order_is_given_up_is_undecided_while_the_cloud_cannot_be_read(run: Any) -> None:
+    lose_with_the_disk(run)
+    run.write()
+    run.edit_reads("cloud", lambda read: {"error": "the connection was refused"})
+    verdict = judge_run(run.path)
+    assert (verdict.counts["given_up"], verdict.counts["lost"], verdict.verdict) == (0, 0, "unknown")
+
+
 # --- duplicated
 
 

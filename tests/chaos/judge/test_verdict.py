@@ -136,7 +136,8 @@ def test_convergence_not_reached_is_unknown(run: Any) -> None:
         ("edge_a", {"members": ["n-a"]}, "n-a is the only member"),
         ("edge_a", {"members": ["n-a", "n-c"]}, "n-b is not a member"),
         ("edge_a", {"waiting": 2}, "2 orders still wait"),
-        ("edge_a", {"commit_seq": 99}, "do not end where"),
+        ("edge_a", {"commit_seq": 99}, "entries end before entry 99"),
+        ("edge_a", {"commit_seq": 5}, "orders were still being committed"),
         ("edge_a", {"downlink_cursor": 0}, "0 of 2 orders from the cloud"),
         ("edge_b", {"commit_seq": 3}, "behind the primary"),
         ("cloud", {"cursor": {"seq": 3, "hash": "x"}}, "the cloud stands at entry 3"),
@@ -320,3 +321,21 @@ def test_a_broken_variant_and_alarms_are_noted(run: Any) -> None:
         "the stack ran as the broken variant no-claim",
         "s1: the cloud raised 1 alarms (entry-unknown)",
     )
+
+
+def test_the_time_an_order_stood_in_the_store_alone_comes_from_the_samples_of_its_store(run: Any) -> None:
+    run.write()
+    verdict = judge_run(run.path)
+    assert verdict.offline.count == 12
+    assert verdict.offline.max is not None
+    assert verdict.offline.max > 0
+    path = run.path / "metrics" / "stack.jsonl"
+    path.write_text(path.read_text().replace('"at_us"', '"store": "s2", "at_us"'))
+    assert judge_run(run.path).offline.count == 0
+
+
+def test_a_cut_of_the_wan_drains_until_the_cloud_stands_at_the_primary_again(run: Any) -> None:
+    start_us = run.attempts[0].intended_at_us
+    run.fault(kind="link_down", target="edge_cloud", hits_primary=False, ended_at_us=start_us + 5 * SECOND_US)
+    (effect,) = judge_run(run.write()).effects
+    assert effect.drain_ms == 5_000
