@@ -50,7 +50,7 @@ class LoadPlan:
     metrics: str = "metrics"
     attempt_timeout_ms: int = 2000
     retries: Retries = field(default_factory=Retries)
-    late_after_ms: int = 50
+    late_after_ms: int = 100
     in_flight_max: int = 2000
     processes: int = 1
     adapter: str = "loadtests.contract:ReferenceApi"
