@@ -232,7 +232,10 @@ class PrivatePostgres:
         return [*shim, str(self._programs / program), *arguments]
 
     def _where(self) -> dict[str, Any]:
-        return {"cwd": self._folder, "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+        environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+        if "LD_LIBRARY_PATH" in os.environ:  # Some interpreters find their own library by it.
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        return {"cwd": self._folder, "env": environment}
 
     def _is_ready(self) -> bool:
         assert self._process is not None
@@ -255,7 +258,9 @@ class PrivatePostgres:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
             if number == signal.SIGKILL:
-                _wait_until_dead(children)
+                _wait_until(children, psutil.STATUS_ZOMBIE)
+            elif number == signal.SIGSTOP:
+                _wait_until([parent, *children], psutil.STATUS_STOPPED)
 
     def _remove(self) -> None:
         if self._folder is None:
@@ -289,12 +294,12 @@ class PrivatePostgres:
         return " / ".join(lines[-3:])[-400:] or "it said nothing"
 
 
-def _wait_until_dead(processes: list[psutil.Process], timeout_s: float = 5.0) -> None:
-    """Wait until `processes` hold nothing any more. One that init has not reaped yet is as good as gone."""
+def _wait_until(processes: list[psutil.Process], status: str, timeout_s: float = 5.0) -> None:
+    """Wait until each of `processes` has `status` or is gone. A zombie is as good as gone: it holds nothing."""
     deadline = time.monotonic() + timeout_s
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            while process.status() not in (status, psutil.STATUS_ZOMBIE) and time.monotonic() < deadline:
                 time.sleep(0.005)
 
 

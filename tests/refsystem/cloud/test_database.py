@@ -187,6 +187,7 @@ def test_more_waiting_requests_than_the_bound_are_refused_at_once(database_url, 
     conversation_over_link(database_url, cloud_in_process, conversation)
 
 
+@pytest.mark.slow
 def test_a_cloud_that_starts_before_its_database_gets_ready_when_it_comes(tmp_path, cloud_in_process):
     async def conversation(server: PrivatePostgres) -> None:
         async with cloud_in_process(server.url) as cloud:
