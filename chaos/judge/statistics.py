@@ -25,12 +25,14 @@ def rate_upper_bound(cases: int, trials: int, confidence: float = CONFIDENCE) ->
     Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial". With no
     trials nothing is known: 1.
     """
-    from scipy.stats import beta
+    from scipy.special import (
+        betaincinv,
+    )  # the quantile of the beta distribution; `scipy.stats` takes a second to import
 
     assert 0 <= cases <= trials, f"{cases} cases in {trials} trials"
     if cases >= trials:
         return 1.0
-    return float(beta.ppf(confidence, cases + 1, trials - cases))
+    return float(betaincinv(cases + 1, trials - cases, confidence))
 
 
 def orders_enough(rate: float, cases: int = 0, confidence: float = CONFIDENCE) -> int | None:
