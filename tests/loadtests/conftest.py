@@ -155,6 +155,8 @@ class ScriptedStack:
                 self.errors.append(error)
             finally:
                 self._talks.discard(task)
+                if self._ended.is_set():
+                    writer.transport.abort()  # what is left unsent to a killed client must not keep it open
                 writer.close()
 
         return talk
@@ -252,13 +254,13 @@ class Ground:
     def drive(self, diners: list[Diner], **changes: Any) -> list[Attempt]:
         """Drive these diners by gevent alone, without Locust, in a process of its own; returns the history."""
         plan_path = self.folder / "load.json"
-        changes.setdefault("start_us", monotonic_us() + 1_000_000)
         write_plan(plan_path, self.plan(diners, **changes))
-        command = [sys.executable, str(DRIVE), str(plan_path)]
+        command = [sys.executable, str(DRIVE), str(plan_path), *([] if "start_us" in changes else ["start when ready"])]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
         assert done.returncode == 0, done.stderr
+        assert self.metrics("progress-locust-0.json")["broken_journeys"] == 0, done.stderr
         return self.history()
 
     def history(self) -> list[Attempt]:

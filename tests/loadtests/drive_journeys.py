@@ -1,5 +1,9 @@
-"""Drives the timetable of a load plan by gevent alone: what a load process does, without Locust around it."""
+"""Drives the timetable of a load plan by gevent alone: what a load process does, without Locust around it.
 
+With a second argument the run starts when this process is ready, and the plan is written again with the true start.
+"""
+
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -7,7 +11,7 @@ from loadtests.contract import load_api
 from loadtests.dispatcher import Dispatcher
 from loadtests.journey import Journey, Told
 from loadtests.ledger import Ledger
-from loadtests.plan import read_plan
+from loadtests.plan import monotonic_us, read_plan, write_plan
 from loadtests.tally import Tally
 from simulator.diners import read_timetable
 
@@ -24,7 +28,10 @@ class Quiet:
 
 
 def main() -> None:
-    plan = read_plan(Path(sys.argv[1]))
+    path = Path(sys.argv[1])
+    plan = read_plan(path)
+    if len(sys.argv) > 2:
+        plan = write_plan(path, dataclasses.replace(plan, start_us=monotonic_us() + 100_000, start_unix_ms=None))
     diners = read_timetable(Path(plan.timetable))
     observer = Quiet(Tally(plan, "locust-0", len(diners)))
     with Ledger(Path(plan.history), "locust-0") as ledger:
