@@ -30,7 +30,7 @@ VARIANTS: dict[str, Variant] = {
         ),
         Variant("kitchen-before-commit", "P5: the kitchen sees what is not committed", "primary_disk_lost", "unbacked"),
         Variant("uplink-before-commit", "P5: the cloud gets what is not committed", "primary_disk_lost", "unbacked"),
-        Variant("promote-without-register", "P9: a silent primary is replaced unasked", "store_link_cut", "split"),
+        Variant("promote-without-register", "P9: a silent primary is replaced unasked", "switch_failure", "split"),
         Variant("two-doors", "P6: a key from the cloud is not looked up", "calm", "duplicated"),
         Variant("synchronous-normal", "flush: commits are not synced", "store_power_cut", "lost", synchronous="NORMAL"),
     )

@@ -23,7 +23,7 @@ def print_verdict(verdict: Verdict, run: Path, *, as_json: bool) -> None:
     console.print(Text(verdict.verdict.upper(), STYLES[verdict.verdict]), Text(verdict.cause), soft_wrap=True)
     console.print(Text(_figures(verdict)), soft_wrap=True)
     for check in verdict.checks:
-        if check.verdict != "pass":
+        if check.verdict in ("fail", "unknown"):
             console.print(Text(f"  {check.verdict:8}{check.name}: {check.detail}"), soft_wrap=True)
     for name in ("report.html", "verdict.json"):
         if (run / name).exists():

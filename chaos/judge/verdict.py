@@ -77,7 +77,7 @@ class Verdict:
         return [effect.failover_ms for effect in self.effects if effect.failover_ms is not None]
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `verdict.json`."""
+        """The content of `verdict.json`; its checks are three-valued: what could not be exercised here is not among them."""
         return {
             "schema_version": SCHEMA_VERSION,
             "verdict": self.verdict,
@@ -94,7 +94,7 @@ class Verdict:
             },
             "failover_ms": self.failover_ms,
             "drain_ms": self.drain_ms,
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [asdict(check) for check in self.checks if check.verdict != "not_exercised"],
             "details": self._details(),
         }
 
