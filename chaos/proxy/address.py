@@ -70,8 +70,9 @@ def bind_socket(address: ListenAddress) -> socket.socket:
 
     The port of a listener that was just closed can be bound again at once.
     """
-    any_host = not address.host
-    family = socket.AF_INET6 if ":" in address.host or (any_host and socket.has_dualstack_ipv6()) else socket.AF_INET
+    any_host = address.host in ("", "::")  # as Go has it, both mean IPv4 too
+    wants_v6 = ":" in address.host or (any_host and socket.has_dualstack_ipv6())
+    family = socket.AF_INET6 if wants_v6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

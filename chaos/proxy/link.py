@@ -69,7 +69,7 @@ class Link:
         if self._over:
             return
         self._traffic.received_bytes += len(data)
-        if not self._stages:
+        if not (self._stages or self._inbox):
             self._traffic.sent_bytes += len(data)
             self._sink.write(data)
             return
@@ -103,6 +103,8 @@ class Link:
 
     def add(self, toxics: Iterable[Toxic]) -> None:
         """Put toxics at the end of the chain, if their roll says that they hit this connection."""
+        if self._over:
+            return
         for toxic in toxics:
             self._names.append(toxic.name)
             self._apply(toxic)
@@ -216,6 +218,7 @@ class Link:
         self._timer_at = due
 
     def _next_due(self) -> float | None:
+        """When the first stage is due of those that have room behind them; a full one holds up all before it."""
         earliest: float | None = None
         for stage in reversed(self._stages):
             due = stage.due()

@@ -37,6 +37,7 @@ from chaos.proxy.proxy import Proxy
 
 VERSION = "2.12.0+rushproof"
 DEFAULT_PORT = 8474
+KEEP_ALIVE_S = 60
 SHUTDOWN_TIMEOUT_S = 2
 
 Handler: TypeAlias = Callable[..., Awaitable[Response]]
@@ -194,6 +195,7 @@ class ProxyServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
         )
         self._http = _Http(config)

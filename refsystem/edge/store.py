@@ -31,6 +31,8 @@ class EdgeStore:
         with self._connection:
             QUERIES.create_tables(self._connection)
             QUERIES.create_device(self._connection, node_id=new_node_id)
+        # Who this device is reaches the disk before it takes part, whatever `synchronous` says of later commits.
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def load(self) -> DurableState:
         """What is on the disk; raises `StoreDamaged` if the chain of hashes is broken."""

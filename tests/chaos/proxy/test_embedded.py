@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -15,9 +17,10 @@ import uvloop
 
 from chaos.proxy.address import AddressError
 from chaos.proxy.draws import draws_for
+from chaos.proxy.link import Link
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.server import ProxyServer
-from chaos.proxy.toxics import Direction, Latency, LimitData, Timeout, Toxic
+from chaos.proxy.toxics import Bandwidth, Direction, Latency, LimitData, Timeout, Toxic
 
 PATIENCE_S = 10.0
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -29,7 +32,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
     def run_it(main: Coroutine[Any, Any, Any]) -> Any:
         with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(main)
+            return runner.run(asyncio.wait_for(main, 2 * PATIENCE_S))
 
     return run_it
 
@@ -140,9 +143,10 @@ def test_two_hundred_connections_leave_no_task_and_no_socket(run: Run) -> None:
 
 def test_leaving_the_server_closes_everything(run: Run) -> None:
     async def main() -> None:
+        tasks_before = len(asyncio.all_tasks())
         async with world():
             pass  # the event loop opens a file or two of its own
-        await until(lambda: len(asyncio.all_tasks()) == 1, "every task's end")
+        await until(lambda: len(asyncio.all_tasks()) == tasks_before, "every task's end")
         files_before = open_files()
         async with world() as (_server, _api, proxy):
             proxy.add_toxic(toxic(Latency(latency=3_600_000), "latency"))
@@ -155,7 +159,57 @@ def test_leaving_the_server_closes_everything(run: Run) -> None:
             assert await reader.read() == b""
             writer.close()
         await until(lambda: open_files() <= files_before, "every socket's close")
-        await until(lambda: len(asyncio.all_tasks()) == 1, "every task's end")
+        await until(lambda: len(asyncio.all_tasks()) == tasks_before, "every task's end")
+
+    run(main())
+
+
+def test_a_closed_connection_leaves_no_timer_that_keeps_it_alive(run: Run) -> None:
+    async def main() -> None:
+        async with world() as (_server, api, proxy):
+            proxy.add_toxic(toxic(Latency(latency=3_600_000), "latency"))
+            _reader, writer = await connect(proxy)
+            writer.write(b"x")
+            await until(lambda: proxy.traffic[Direction.DOWNSTREAM].received_bytes == 1, "the echo")
+            await api.patch("/proxies/p", json={"enabled": False})
+            await until(lambda: proxy.connections_open == 0, "the connection's end")
+            await until(lambda: links_alive() == 0, "the links' end")
+            writer.close()
+
+    def links_alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Link) for thing in gc.get_objects())
+
+    run(main())
+
+
+def test_a_chain_that_waits_for_a_full_stage_does_not_spin(run: Run) -> None:
+    async def main() -> None:
+        async with world() as (_server, _api, proxy):
+            proxy.add_toxic(toxic(Latency(latency=1), "latency", Direction.UPSTREAM))
+            proxy.add_toxic(toxic(Bandwidth(rate=1), "bandwidth", Direction.UPSTREAM))
+            _reader, writer = await connect(proxy)
+            writer.write(bytes(1_000_000))
+            await until(lambda: proxy.traffic[Direction.UPSTREAM].sent_bytes >= 100, "the first piece")
+            busy_s = time.process_time()
+            await asyncio.sleep(0.5)
+            assert time.process_time() - busy_s < 0.25
+            writer.transport.abort()
+
+    run(main())
+
+
+def test_a_proxy_on_every_interface_stays_there_when_it_is_enabled_again(run: Run) -> None:
+    async def main() -> None:
+        async with world() as (server, api, proxy):
+            await api.post("/proxies", json={"name": "any", "upstream": proxy.upstream})
+            for enabled in (False, True):
+                await api.patch("/proxies/any", json={"enabled": enabled})
+            port = server.proxies.get("any").listen.rpartition(":")[2]
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            writer.close()
 
     run(main())
 
