@@ -143,7 +143,7 @@ async def read_json(request: Request, bytes_max: int = 64 * 1024) -> Any:
 
 
 class BodyLimit:
-    """Refuses a request whose announced body is longer than `bytes_max`, before it is read (P20)."""
+    """Refuses a request whose body is longer than `bytes_max` (P20): by what it announces, else by reading it."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], bytes_max: int = BODY_BYTES_MAX) -> None:
         self._app = app
@@ -151,29 +151,29 @@ class BodyLimit:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
-        length, chunked = self._announced(scope)
-        if length is not None and length > self._bytes_max:
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        length = headers.get(b"content-length", b"0")
+        fits = length.isdigit() and int(length) <= self._bytes_max
+        if fits and b"transfer-encoding" in headers:
+            fits, receive = await self._read(receive)
+        if fits:
+            await self._app(scope, receive, send)
+        else:
             refusal = problem_response(REQUEST_TOO_LARGE, f"the body may have {self._bytes_max} bytes at most")
             await refusal(scope, receive, send)
-        else:
-            await self._app(scope, self._counted(receive) if chunked else receive, send)
 
-    def _announced(self, scope: MutableMapping[str, Any]) -> tuple[int | None, bool]:
-        if scope["type"] != "http":
-            return None, False
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"")
-        return (int(length), False) if length.isdigit() else (None, b"transfer-encoding" in headers)
-
-    def _counted(self, receive: Receive) -> Receive:
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
+    async def _read(self, receive: Receive) -> tuple[bool, Receive]:
+        """Read a body of unknown length: whether it fits, and a `receive` that gives it once more."""
+        body = b""
+        message: Message = {"more_body": True}
+        while message.get("more_body", False):
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._bytes_max:
-                raise ProblemError(REQUEST_TOO_LARGE, f"the body may have {self._bytes_max} bytes at most")
-            return message
+            body += message.get("body", b"")
+            if len(body) > self._bytes_max:
+                return False, receive
+        kept: list[Message] = [{**message, "body": body}] if message["type"] == "http.request" else [message]
 
-        return counted
+        async def again() -> Message:
+            return kept.pop() if kept else await receive()
+
+        return True, again
