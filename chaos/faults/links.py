@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from chaos.faults.base import Effect, Target
-from chaos.faults.networks import SILENCE_PROBE_S, Direction, Links, least_round_trip_ms
+from chaos.faults.networks import SILENCE_PROBE_S, Direction, Links, carries, least_round_trip_ms
 from refsystem.stack import Link
 from simulator.network import LinkProfile
 
@@ -36,7 +36,7 @@ class LinkWeakened:
 
     async def undo(self) -> str:
         """Back to the standing state."""
-        await asyncio.to_thread(self._links.restore, self._hit)
+        await asyncio.to_thread(self._links.weaken, self._hit, None)
         return "standing state restored"
 
 
@@ -63,11 +63,11 @@ class LinkCut:
 
     async def undo(self) -> str:
         """Back to the standing state; a probe is answered again."""
-        await asyncio.to_thread(self._links.restore, self._hit)
+        await asyncio.to_thread(self._links.cut, self._hit, None)
         return "link open again"
 
     def _cut_links(self) -> list[Link]:
         """A one-way cut between the devices closes one of the two connections."""
         if self._direction == "both" or self._hit[0].kind != "edge_edge":
             return self._hit
-        return [link for link in self._hit if link.name.endswith(".a" if self._direction == "to" else ".b")]
+        return [link for link in self._hit if carries(link, self._direction)]

@@ -63,6 +63,15 @@ def least_round_trip_ms(profile: LinkProfile, kind: str) -> float:
     return to_ms + from_ms
 
 
+@dataclass(slots=True)
+class LinkCondition:
+    """What is on a link: its standing profile, a weaker one while that fault lasts, and a cut while that one lasts."""
+
+    standing: LinkProfile | None = None
+    weak: LinkProfile | None = None
+    cut: Direction | None = None
+
+
 class Links:
     """All links of a stack, each behind a proxy of its own."""
 
@@ -72,13 +81,14 @@ class Links:
         self._prefix = prefix
         self._links: dict[str, Link] = {}
         self._addresses: dict[str, tuple[str, int]] = {}
-        self._standing: dict[str, LinkProfile] = {}
+        self._states: dict[str, LinkCondition] = {}
 
     def create(self) -> None:
         """Put a proxy before every link and route the stack through them."""
         for link in self._stack.links():
             host, port = self._server.create(self._prefix + link.name, f"{link.upstream_host}:{link.upstream_port}")
             self._links[link.name] = link
+            self._states[link.name] = LinkCondition()
             self._addresses[link.name] = (host, port)
             self._stack.route(link.name, host, port)
 
@@ -93,29 +103,23 @@ class Links:
     def set_standing(self, kind: str, profile: LinkProfile) -> None:
         """The state of a link when no fault is on it."""
         for link in self.matching(kind, None):
-            self._standing[link.name] = profile
-            self._apply(link.name, profile)
+            self._states[link.name].standing = profile
+            self._apply(link)
 
-    def weaken(self, links: Iterable[Link], profile: LinkProfile) -> None:
-        """A profile in place of the standing state."""
+    def weaken(self, links: Iterable[Link], profile: LinkProfile | None) -> None:
+        """A profile in place of the standing state; None goes back to it. A cut that is in force stays."""
         for link in links:
-            self._apply(link.name, profile)
+            self._states[link.name].weak = profile
+            self._apply(link)
 
-    def cut(self, links: Iterable[Link], direction: Direction) -> None:
-        """Carry nothing: refuse connections (both), or swallow what goes one way and let the other way stand."""
-        for link in links:
-            if direction == "both":
-                self._server.set_enabled(self._prefix + link.name, False)
-            elif link.kind != "edge_edge":
-                self._swallow(link, "upstream" if direction == "to" else "downstream")
-            elif link.name.endswith(".a" if direction == "to" else ".b"):
-                self._swallow(link, "upstream")
+    def cut(self, links: Iterable[Link], direction: Direction | None) -> None:
+        """Carry nothing: refuse connections (both), or swallow what goes one way and let the other way stand.
 
-    def restore(self, links: Iterable[Link]) -> None:
-        """Back to the standing state."""
+        None mends the cut; a weakness that is in force stays.
+        """
         for link in links:
-            self._server.set_enabled(self._prefix + link.name, True)
-            self._apply(link.name, self._standing.get(link.name))
+            self._states[link.name].cut = direction
+            self._apply(link)
 
     def toxic_names(self, link: Link) -> list[str]:
         """What the proxy server says is on this link."""
@@ -139,13 +143,28 @@ class Links:
             return None
         return (time.monotonic() - started_s) * 1000
 
-    def _swallow(self, link: Link, stream: str) -> None:
-        self._server.add_toxic(self._prefix + link.name, f"cut_{stream}", "timeout", stream, {"timeout": 0})
+    def _apply(self, link: Link) -> None:
+        """Make the proxy what the link's state says."""
+        state, proxy = self._states[link.name], self._prefix + link.name
+        profile = state.weak or state.standing
+        self._server.remove_toxics(proxy)
+        for toxic in [*(toxics_of(profile) if profile is not None else []), *_swallowing(link, state.cut)]:
+            self._server.add_toxic(proxy, toxic.name, toxic.kind, toxic.stream, toxic.attributes)
+        self._server.set_enabled(proxy, state.cut != "both")
 
-    def _apply(self, name: str, profile: LinkProfile | None) -> None:
-        self._server.remove_toxics(self._prefix + name)
-        for toxic in toxics_of(profile) if profile is not None else []:
-            self._server.add_toxic(self._prefix + name, toxic.name, toxic.kind, toxic.stream, toxic.attributes)
+
+def _swallowing(link: Link, cut: Direction | None) -> list[Toxic]:
+    """The toxic of a one-way cut; between the devices each direction is a connection of its own."""
+    if cut not in ("to", "from"):
+        return []
+    if link.kind == "edge_edge":
+        return [Toxic("timeout", "upstream", {"timeout": 0})] if carries(link, cut) else []
+    return [Toxic("timeout", "upstream" if cut == "to" else "downstream", {"timeout": 0})]
+
+
+def carries(link: Link, direction: Direction) -> bool:
+    """Whether a link between the devices carries this direction: device a dials for `to`, device b for `from`."""
+    return direction == "both" or link.name.endswith(".a" if direction == "to" else ".b")
 
 
 def _probe_bytes(kind: str) -> bytes:
