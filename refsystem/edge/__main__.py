@@ -7,22 +7,26 @@ import uuid
 
 from refsystem.edge.app import make_app
 from refsystem.edge.driver import Driver, now_us
-from refsystem.edge.store import EdgeStore
+from refsystem.edge.store import EdgeStore, StoreDamaged
 from refsystem.protocol.broken import parts_for
 from refsystem.protocol.device import Device, DeviceSettings
 from refsystem.serving import serve
-from refsystem.settings import HOST, SettingsError, edge_settings
+from refsystem.settings import HOST, EdgeSettings, SettingsError, edge_settings
 from refsystem.telemetry import configure_logging
 
 
 def main() -> int:
-    """Run until SIGTERM; 2 if a setting is wrong."""
+    """Run until SIGTERM; 2 if a setting is wrong or the disk cannot be used, which one sentence tells."""
     configure_logging()
     try:
-        settings = edge_settings()
-    except SettingsError as error:
+        _run(edge_settings())
+    except (SettingsError, StoreDamaged, OSError) as error:
         print(f"rushproof edge: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    return 0
+
+
+def _run(settings: EdgeSettings) -> None:
     new_node_id = f"{settings.slot}-{uuid.uuid4().hex[:8]}"
     store = EdgeStore(settings.data, new_node_id, volatile=settings.volatile, synchronous=settings.synchronous)
     device = Device(
@@ -33,7 +37,6 @@ def main() -> int:
         parts_for(settings.broken_variant),
     )
     serve(make_app(Driver(settings, device, store)), HOST, settings.http_port)
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,38 +21,50 @@ class StoreDamaged(Exception):
 
 
 class EdgeStore:
-    """The storage of one device. Every call runs in one thread at a time."""
+    """The storage of one device. The journal's thread writes, others may read; a lock keeps them apart.
+
+    Raises `StoreDamaged` when the file cannot be used, by the constructor and by `load`.
+    """
 
     def __init__(
         self, folder: Path, new_node_id: str, *, volatile: bool = False, synchronous: Synchronous = "FULL"
     ) -> None:
-        self._connection: apsw.Connection = open_database(
-            folder / "log.sqlite3", volatile=volatile, synchronous=synchronous
-        )
-        with self._connection:
-            QUERIES.create_tables(self._connection)
-            QUERIES.create_device(self._connection, node_id=new_node_id)
-        # Who this device is reaches the disk before it takes part, whatever `synchronous` says of later commits.
-        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        path = folder / "log.sqlite3"
+        self._lock = threading.Lock()
+        try:
+            self._connection: apsw.Connection = open_database(path, volatile=volatile, synchronous=synchronous)
+            with self._connection:
+                QUERIES.create_tables(self._connection)
+                QUERIES.create_device(self._connection, node_id=new_node_id)
+            # Who this device is reaches the disk before it takes part, whatever `synchronous` says of later commits.
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            raise StoreDamaged(f"{path} cannot be used: {error}") from error
 
     def load(self) -> DurableState:
-        """What is on the disk; raises `StoreDamaged` if the chain of hashes is broken."""
-        node_id, epoch, commit_seq = QUERIES.read_device(self._connection)
-        entries = tuple(Entry(*row) for row in QUERIES.read_log(self._connection))
-        error = chain_error(GENESIS, entries)
-        if error is not None:
-            raise StoreDamaged(f"the log of {node_id} is damaged: {error}")
-        return DurableState(node_id, epoch, min(commit_seq, len(entries)), entries)
+        """What is on the disk; raises `StoreDamaged` if the chain of hashes is broken or a committed entry is missing."""
+        try:
+            node_id, epoch, commit_seq = QUERIES.read_device(self._connection)
+            entries = tuple(Entry(*row) for row in QUERIES.read_log(self._connection))
+        except apsw.Error as error:
+            raise StoreDamaged(f"the log cannot be read: {error}") from error
+        broken = chain_error(GENESIS, entries)
+        if broken is None and commit_seq > len(entries):
+            broken = f"it ends at entry {len(entries)}, and entry {commit_seq} was committed"
+        if broken is not None:
+            raise StoreDamaged(f"the log of {node_id} is damaged: {broken}")
+        return DurableState(node_id, epoch, commit_seq, entries)
 
     def apply(self, ops: Sequence[PersistOp]) -> None:
         """Do all of `ops`, in order, in one transaction; returns when it is synced."""
-        with self._connection:
+        with self._lock, self._connection:
             for op in ops:
                 self._apply(op)
 
     def set_aside(self) -> tuple[Entry, ...]:
         """The entries that were set aside (`recovered_unacknowledged`), oldest first."""
-        return tuple(Entry(*row) for row in QUERIES.read_set_aside(self._connection))
+        with self._lock:
+            return tuple(Entry(*row) for row in QUERIES.read_set_aside(self._connection))
 
     def close(self) -> None:
         """Close the file."""
