@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -26,6 +26,8 @@ from refsystem.ordering.errors import (
 )
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.problems import (
+    REQUEST_INVALID,
+    REQUEST_TOO_LARGE,
     BodyLimit,
     ProblemError,
     install_problem_handlers,
@@ -78,6 +80,34 @@ class OrderDetails(OrderAnswer):
     note: str
 
 
+def _order_schema() -> dict[str, Any]:
+    schema = OrderBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs")  # `LineItemBody` stands among the document's components, because `OrderDetails` has it too.
+    return schema
+
+
+ORDER_REQUEST: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "the order's UUID; the same in every retry",
+            "schema": {"type": "string", "format": "uuid"},
+        }
+    ],
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _order_schema()}}},
+}
+REPLAYED_DOC: dict[str, Any] = {
+    "headers": {
+        "Idempotency-Replayed": {
+            "description": "`true` when the order was taken before, under this key",
+            "schema": {"type": "string", "enum": ["true"]},
+        }
+    }
+}
+
+
 def make_app(driver: Driver) -> FastAPI:
     """The application of one device; starting it starts the driver."""
 
@@ -106,7 +136,7 @@ def make_app(driver: Driver) -> FastAPI:
 
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
-    refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED)
+    refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
     unavailable = (NOT_PRIMARY, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
     menu_json = driver.settings.menu.to_json()
 
@@ -114,20 +144,12 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         "/v1/orders",
         status_code=201,
         response_model=OrderAnswer,
-        responses=problem_docs(*refusals, *unavailable),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": OrderBody.model_json_schema()}},
-            }
-        },
+        responses=problem_docs(*refusals, *unavailable) | {201: REPLAYED_DOC},
+        openapi_extra=ORDER_REQUEST,
     )
-    async def submit_order(
-        request: Request,
-        idempotency_key: str | None = Header(None, description="the order's UUID; the same in every retry"),
-    ) -> Response:
+    async def submit_order(request: Request) -> Response:
         """Submit an order. Asking again with the same key and content never makes a second one."""
-        order = parse_order(parse_key(idempotency_key), await read_json(request))
+        order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
         reply = await driver.submit(order)
         _raise_problem(driver, reply)
         orders_total.labels(reply.level or "").inc()
@@ -137,7 +159,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     @app.get(
         "/v1/orders/{order_id}",
         response_model=OrderDetails,
-        responses=problem_docs(KEY_MISSING, ORDER_UNKNOWN, NOT_PRIMARY, NOT_CONFIRMED),
+        responses=problem_docs(KEY_MISSING, ORDER_UNKNOWN, NOT_PRIMARY, NOT_CONFIRMED, OVERLOADED, OUTCOME_UNKNOWN),
     )
     async def read_order(order_id: str) -> Response:
         """An order as it is kept. 404 is told only when it is certain."""
@@ -161,18 +183,20 @@ def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
         """The process lives."""
         return {"status": "ok"}
 
-    @app.get("/ready", tags=["operator"])
+    @app.get("/ready", tags=["operator"], responses={503: {"description": "It takes no orders now."}})
     async def ready() -> Response:
         """200 when this device takes orders now."""
-        primary = driver.device.is_primary
-        return JSONResponse({"role": driver.device.replica.role}, 200 if primary else 503)
+        replica = driver.device.replica
+        members_min = 2 if driver.settings.policy == "require_r2" else 1
+        takes_orders = driver.device.is_primary and len(replica.members) >= members_min
+        return JSONResponse({"role": replica.role}, 200 if takes_orders else 503)
 
     @app.get("/v1/status", tags=["operator"])
     async def status() -> dict[str, Any]:
         """Where this device stands."""
         return device_status(driver)
 
-    @app.get("/v1/audit/entries", tags=["operator"])
+    @app.get("/v1/audit/entries", tags=["operator"], responses=problem_docs(REQUEST_INVALID))
     async def entries(
         from_seq: int = Query(1, ge=1), limit: int = Query(ENTRIES_MAX, ge=1, le=ENTRIES_MAX)
     ) -> dict[str, Any]:
@@ -214,8 +238,14 @@ def device_status(driver: Driver) -> dict[str, Any]:
 
 def _raise_problem(driver: Driver, reply: Reply) -> None:
     if reply.problem is not None:
-        hint = driver.settings.peer_hint_url if driver.device.replica.leader_node_id is not None else None
-        raise ProblemError(reply.problem, reply.detail, primary_hint=hint or None)
+        raise ProblemError(reply.problem, reply.detail, primary_hint=_primary_hint(driver))
+
+
+def _primary_hint(driver: Driver) -> str | None:
+    """The other device's address when this one follows it; a primary that refuses sends nobody to its standby."""
+    leader = driver.device.replica.leader_node_id
+    follows = leader is not None and leader != driver.device.replica.node_id
+    return driver.settings.peer_hint_url or None if follows else None
 
 
 def _order_json(driver: Driver, reply: Reply) -> dict[str, Any]:
