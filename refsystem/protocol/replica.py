@@ -159,7 +159,8 @@ class Replica:
         entries = chain(self.epoch, self.log.last, records)
         if self.log.last.seq == self.commit_seq:
             self._progress_at_us = self._now_us
-        self._store_entries(entries)
+        if entries:
+            self._store_entries(entries)
         return entries
 
     def begin_round(self) -> int:
