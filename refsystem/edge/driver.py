@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, NoReturn, cast
 
 import httpx
@@ -61,6 +62,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_us = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = False
 
     async def start(self) -> None:
         """Open the sockets and let the machine run."""
@@ -76,6 +78,7 @@ class Driver:
 
     async def stop(self) -> None:
         """End all tasks and flush what waits."""
+        self._ended = True
         if self._timer is not None:
             self._timer.cancel()
         tasks = [*self._tasks, *self._arbiter_requests]
@@ -90,23 +93,25 @@ class Driver:
     async def submit(self, order: Order) -> Reply:
         """Hand in an order and wait for its answer, which the machine gives within its own limit."""
         request_id, future = self._expect()
-        self.device.submit(request_id, order, now_us())
+        with _fail_stop_on_assertion():
+            self.device.submit(request_id, order, now_us())
         self.pump()
         return await future
 
     async def read(self, order_id: str) -> Reply:
         """Ask for an order and wait for the answer."""
         request_id, future = self._expect()
-        self.device.read(request_id, order_id, now_us())
+        with _fail_stop_on_assertion():
+            self.device.read(request_id, order_id, now_us())
         self.pump()
         return await future
 
     def pump(self) -> None:
-        """Do what the machine says is to be done."""
-        try:
+        """Do what the machine says is to be done; nothing any more once this driver has been stopped."""
+        if self._ended:
+            return
+        with _fail_stop_on_assertion():
             ready = self.device.take_ready(now_us())
-        except AssertionError as error:
-            _fail_stop(error)
         self._send(ready.send)
         if ready.needs_flush:
             self.journal.add(ready)
@@ -202,6 +207,14 @@ def _fail_stop(error: BaseException) -> NoReturn:
     """What must never be has been: this process ends before anybody sees more of it. Its disk is as good as its last flush."""
     logger.critical("this device stops: %s", error, exc_info=error)
     os._exit(FAIL_STOP_EXIT_CODE)
+
+
+@contextlib.contextmanager
+def _fail_stop_on_assertion() -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        _fail_stop(error)
 
 
 def _on_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
