@@ -118,7 +118,7 @@ class Feeds:
             raise FeedTrouble(f"status {answer.status_code}")
         try:
             return _feed_answer(answer.json())
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
 
     async def _downlink_orders(self, url: str) -> list[DownlinkOrder]:
