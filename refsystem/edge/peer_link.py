@@ -22,12 +22,19 @@ RECONNECT_FIRST_S = 0.05
 RECONNECT_MAX_S = 0.5
 CONNECT_TIMEOUT_S = 2.0
 SILENCE_MAX_S = 3.0
+INCOMING_MAX = 16
 
 
 class Incoming(asyncio.Protocol):
-    """One connection from the peer; whatever arrives in one piece is handed on in one piece."""
+    """One connection from the peer; whatever arrives in one piece is handed on in one piece.
 
-    def __init__(self, on_messages: Callable[[list[PeerMessage]], None], open_connections: set[Incoming]) -> None:
+    A peer that lost the network leaves connections behind that never end. `open_connections` has them with the one that was
+    silent for longest first; beyond `INCOMING_MAX` that one is closed.
+    """
+
+    def __init__(
+        self, on_messages: Callable[[list[PeerMessage]], None], open_connections: dict[Incoming, None]
+    ) -> None:
         self._on_messages = on_messages
         self._open_connections = open_connections
         self._reader = FrameReader()
@@ -36,7 +43,9 @@ class Incoming(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport so that it can be closed."""
         self._transport = cast(asyncio.Transport, transport)
-        self._open_connections.add(self)
+        self._open_connections[self] = None
+        if len(self._open_connections) > INCOMING_MAX:
+            next(iter(self._open_connections)).close()
 
     def data_received(self, data: bytes) -> None:
         """Cut into messages; a peer that sends anything else is disconnected."""
@@ -47,14 +56,17 @@ class Incoming(asyncio.Protocol):
             self.close()
             return
         if messages:
+            self._open_connections.pop(self, None)
+            self._open_connections[self] = None
             self._on_messages(messages)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._open_connections.discard(self)
+        self._open_connections.pop(self, None)
 
     def close(self) -> None:
         """End the connection at once."""
+        self._open_connections.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
 
@@ -68,7 +80,7 @@ class PeerLink:
         self._on_messages = on_messages
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
-        self._incoming: set[Incoming] = set()
+        self._incoming: dict[Incoming, None] = {}
         self._heard_at_s = 0.0
 
     async def listen(self, listener: socket.socket) -> None:
