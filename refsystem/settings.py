@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
 from refsystem.protocol.admission import Policy
+from refsystem.protocol.broken import PROTOCOL_VARIANTS
 from refsystem.sqlite import Synchronous
 
 HOST = "127.0.0.1"
+BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, "synchronous-normal")
 
 
 class SettingsError(ValueError):
@@ -56,23 +59,26 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
     peer_host, peer_address_port = read.address("RUSHPROOF_PEER_ADDRESS")
     policy = read.choice("RUSHPROOF_POLICY", get_args(Policy), "available")
     synchronous = read.choice("RUSHPROOF_SYNCHRONOUS", get_args(Synchronous), "FULL")
+    http_port, peer_port = read.port("RUSHPROOF_HTTP_PORT"), read.port("RUSHPROOF_PEER_PORT")
+    if http_port == peer_port:
+        raise SettingsError(f"RUSHPROOF_HTTP_PORT and RUSHPROOF_PEER_PORT must differ; both are {http_port}")
     return EdgeSettings(
         store=read.text("RUSHPROOF_STORE"),
         slot=read.choice("RUSHPROOF_SLOT", ("a", "b"), None),
         data=Path(read.text("RUSHPROOF_DATA")),
-        http_port=read.port("RUSHPROOF_HTTP_PORT"),
-        peer_port=read.port("RUSHPROOF_PEER_PORT"),
+        http_port=http_port,
+        peer_port=peer_port,
         peer_host=peer_host,
         peer_address_port=peer_address_port,
         peer_hint_url=read.text("RUSHPROOF_PEER_HINT_URL", ""),
-        arbiter_url=read.text("RUSHPROOF_ARBITER_URL"),
-        cloud_url=read.text("RUSHPROOF_CLOUD_URL"),
-        kitchen_url=read.text("RUSHPROOF_KITCHEN_URL"),
+        arbiter_url=read.url("RUSHPROOF_ARBITER_URL"),
+        cloud_url=read.url("RUSHPROOF_CLOUD_URL"),
+        kitchen_url=read.url("RUSHPROOF_KITCHEN_URL"),
         menu=read.menu(),
         policy="require_r2" if policy == "require_r2" else "available",
         volatile=read.flag("RUSHPROOF_VOLATILE"),
         synchronous="NORMAL" if synchronous == "NORMAL" else "FULL",
-        broken_variant=read.text("RUSHPROOF_BREAK", "") or None,
+        broken_variant=read.choice("RUSHPROOF_BREAK", BROKEN_VARIANTS, "") or None,
     )
 
 
@@ -89,22 +95,34 @@ class _Reader:
         self._environment = environment
 
     def text(self, name: str, default: str | None = None) -> str:
-        value = self._environment.get(name, default)
+        value = self._environment.get(name) or default
         if value is None:
-            raise SettingsError(f"the environment variable {name} is missing")
+            raise SettingsError(f"the environment variable {name} is missing or empty")
         return value
 
     def port(self, name: str) -> int:
         value = self.text(name)
-        if not value.isdigit() or not 0 < int(value) < 65536:
+        if not _is_port(value):
             raise SettingsError(f"{name} must be a port from 1 to 65535, not {value!r}")
         return int(value)
 
     def address(self, name: str) -> tuple[str, int]:
-        host, _, port = self.text(name).rpartition(":")
-        if not host or not port.isdigit():
-            raise SettingsError(f"{name} must be HOST:PORT")
+        value = self.text(name)
+        host, _, port = value.rpartition(":")
+        if not host or not _is_port(port):
+            raise SettingsError(f"{name} must be HOST:PORT, not {value!r}")
         return host, int(port)
+
+    def url(self, name: str) -> str:
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingsError(f"{name} must be http://HOST:PORT, not {value!r}")
+        return value.rstrip("/")
 
     def flag(self, name: str) -> bool:
         return self.choice(name, ("0", "1"), "0") == "1"
@@ -112,7 +130,7 @@ class _Reader:
     def choice(self, name: str, choices: tuple[str, ...], default: str | None) -> str:
         value = self.text(name, default)
         if value not in choices:
-            raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+            raise SettingsError(f"{name} must be one of {', '.join(filter(None, choices))}, not {value!r}")
         return value
 
     def menu(self) -> Menu:
@@ -123,3 +141,7 @@ class _Reader:
             return read_menu(Path(path))
         except ValueError as error:
             raise SettingsError(str(error)) from error
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536
