@@ -212,16 +212,19 @@ class Replica:
                 self._tick_primary()
 
     def deadline_us(self) -> int:
-        """When `tick` should be called at the latest."""
-        times = [self._now_us + self.timing.heartbeat_us]
+        """When `tick` should be called at the latest. A time that has passed and that `tick` would not act on does not count."""
+        heartbeat_us = self._now_us + self.timing.heartbeat_us
+        if self._flushing_too_long():
+            return heartbeat_us
+        times = [heartbeat_us]
         if self._pending is not None:
             times.append(self._pending.asked_at_us + self.timing.register_retry_us)
-        if self.role is Role.PRIMARY:
-            times.append(self._heartbeat_due_us)
         elif self.role is Role.FENCED:
-            times.append(max(self._read_due_us, self._now_us + 1_000))
-        else:
+            times.append(self._read_due_us)
+        elif self.role is not Role.PRIMARY:
             times.append(max(self._heard_at_us + self.timing.primary_timeout_us, self._read_due_us))
+        if self.role is Role.PRIMARY and self._peer_node_id is not None:
+            times.append(self._heartbeat_due_us)
         return max(min(times), self._now_us + 1_000)
 
     def take_ready(self) -> Ready:
