@@ -125,7 +125,10 @@ def test_numbers_have_no_hole_and_become_visible_in_order(with_cloud):
         async def poll() -> None:
             nonlocal polls
             while len(seen) < 200:
-                page = await cloud.get("/v1/stores/s1/downlink", after=len(seen), limit=50)
+                answer = await cloud.client.get(f"/v1/stores/s1/downlink?after={len(seen)}&limit=50")
+                if answer.status_code == 503:
+                    continue
+                page = answer.json()
                 polls += 1
                 # Whoever takes cursor+1 only must find exactly that, every time.
                 assert [order["number"] for order in page["orders"]] == list(
@@ -134,12 +137,20 @@ def test_numbers_have_no_hole_and_become_visible_in_order(with_cloud):
                 assert page["last_number"] >= len(seen) + len(page["orders"])
                 seen.extend(order["number"] for order in page["orders"])
 
-        orders = [cloud.order(key, store=store) for store in keys for key in keys[store]]
+        async def place(key: str, **changes) -> int:
+            """Submit until there is an answer: on a busy machine some wait longer than the cloud lets them."""
+            while (answer := await cloud.order(key, **changes)).status_code == 503:
+                assert problem(answer) in ("storage-unavailable", "overloaded", "outcome-unknown")
+            return answer.status_code
+
+        orders = [place(key, store=store) for store in keys for key in keys[store]]
         # Some orders are refused and some repeated in between: neither may leave a hole.
-        orders += [cloud.order(new_id(), total_minor=1) for _ in range(20)]
-        orders += [cloud.order(key, note="other") for key in keys["s1"][:5]]
-        answers, *_ = await asyncio.gather(asyncio.gather(*orders), poll())
-        assert sum(answer.status_code == 201 for answer in answers) == 400
+        orders += [place(new_id(), total_minor=1) for _ in range(20)]
+        orders += [place(key, note="other") for key in keys["s1"][:5]]
+        async with asyncio.timeout(60):
+            statuses, _ = await asyncio.gather(asyncio.gather(*orders), poll())
+        assert sorted(set(statuses)) == [201, 409, 422]
+        assert statuses.count(201) == 400
         assert seen == list(range(1, 201))
         assert polls > 1
         assert (await cloud.get("/v1/stores/s2/status"))["last_number"] == 200
