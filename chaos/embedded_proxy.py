@@ -28,6 +28,7 @@ class EmbeddedProxy:
     def start(self) -> None:
         """Start it; raises `StackError` if it does not answer in time."""
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._ready_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "refsystem.lifeline", "chaos.proxy", "--host", "127.0.0.1", "--port", "0"]
         command += ["--seed", str(self._seed), "--ready-file", str(self._ready_file)]
         with self._log_path.open("ab") as log:

@@ -31,6 +31,7 @@ from chaos.timeline import Timeline, cuts_power
 from chaos.variants import Variant
 from loadtests.launch import STARTUP_US, LoadRun
 from loadtests.plan import LoadPlan, Retries, StoreTargets
+from refsystem.cloud.schemas import fresh_schema
 from refsystem.ordering.menu import Menu
 from refsystem.stack import SLOTS, Stack, StackSettings, StoreSettings
 from simulator.diners import Diner, write_timetable
@@ -74,9 +75,12 @@ class Drill:
     async def run(self) -> None:
         """From start to final reads. Raises `StackError` or `ToxiproxyError` if it cannot be run."""
         self._write_inputs()
-        stack = Stack(self._stack_settings())
-        with contextlib.ExitStack() as undo:
+        async with contextlib.AsyncExitStack() as undo:
             self._view.phase("setting up")
+            database_url = self._plan.database_url
+            if database_url is not None:
+                database_url = await undo.enter_async_context(fresh_schema(database_url, f"rushproof_{self._run_id}"))
+            stack = Stack(self._stack_settings(database_url))
             server = self._proxy_server(undo)
             undo.callback(stack.stop)
             stack.reserve()
@@ -137,7 +141,7 @@ class Drill:
 
     # --- parts ---
 
-    def _proxy_server(self, undo: contextlib.ExitStack) -> ProxyServer:
+    def _proxy_server(self, undo: contextlib.AsyncExitStack) -> ProxyServer:
         if self._plan.toxiproxy_url is not None:
             server = ProxyServer(self._plan.toxiproxy_url)
             self._view.say(f"using the Toxiproxy server at {server.url}, version {server.version()}")
@@ -147,7 +151,7 @@ class Drill:
         embedded.start()
         return ProxyServer(embedded.url)
 
-    def _stack_settings(self) -> StackSettings:
+    def _stack_settings(self, database_url: str | None) -> StackSettings:
         scenario, variant = self._plan.scenario, self._plan.variant
         stores = tuple(
             StoreSettings(store.name, store.policy, scenario.scaled_us(store.kitchen_seconds) / 1e6)
@@ -157,7 +161,7 @@ class Drill:
             self._folder,
             stores,
             self._folder / "menu.json",
-            database_url=self._plan.database_url,
+            database_url=database_url,
             volatile=cuts_power(scenario),
             synchronous=variant.synchronous if variant is not None else "FULL",
             broken_variant=variant.name if variant is not None else None,

@@ -1,0 +1,124 @@
+"""Whole drills on real processes: the scenarios pass, and each broken variant fails by the check that it names.
+
+A drill whose verdict is unknown because this machine was too busy is repeated (`--retry-unknown`); one that fails is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import jsonschema
+import pytest
+
+from chaos.judge.frames import load_run
+from chaos.judge.verdict import verdict_schema
+from chaos.variants import VARIANTS, Variant
+from refsystem.cloud.postgres import PrivatePostgres
+from simulator.history import read_history
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drill"), pytest.mark.timeout(900)]
+
+TRACE = Path(
+    os.environ.get("RUSHPROOF_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"), "takeaway-orders.csv.gz"
+)
+ALWAYS = ("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale")
+CONTROLS = sorted({variant.scenario for variant in VARIANTS.values()} | {"primary_killed", "wan_outage"})
+
+
+def orders_in(folder: Path, place: str) -> set[str]:
+    """The committed orders of a place, read without the judge."""
+    content = json.loads((folder / "reads" / "1" / "s1" / f"{place}.json").read_text(encoding="utf-8"))
+    return {row["record"]["order_id"] for row in content["entries"] if row["record"]["kind"] == "order"}
+
+
+@pytest.mark.parametrize("scenario", CONTROLS)
+def test_a_scenario_passes_unbroken(drill: Callable[..., Any], scenario: str) -> None:
+    result = drill(scenario, "--retry-unknown", "2", timeout_s=800)
+    assert result.exit_code == 0, result.explain()
+    jsonschema.validate(result.verdict, verdict_schema())
+    assert {name: result.verdict["counts"][name] for name in ALWAYS} == dict.fromkeys(ALWAYS, 0)
+    assert sum(result.verdict["acknowledged"].values()) > 100
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=list(VARIANTS))
+def test_a_broken_variant_fails_by_the_check_that_it_names(drill: Callable[..., Any], variant: Variant) -> None:
+    for _ in range(3):
+        result = drill("--break", variant.name)
+        if result.check(variant.check) != "unknown":
+            break
+    assert result.exit_code == 1, result.explain()
+    assert result.check(variant.check) == "fail", result.explain()
+    findings = result.verdict["details"]["findings"][variant.check]
+    assert findings["total"] == result.verdict["counts"][variant.check] > 0
+    if variant.check == "lost":
+        named = {row["order_id"] for row in findings["rows"] if row["place"] == "edge"}
+        told = {
+            row.order_id
+            for row in read_history(result.folder / "history")
+            if row.kind == "order" and row.outcome == "ok"
+        }
+        assert named <= told, "each order that is called lost was acknowledged"
+        assert not named & orders_in(result.folder, "edge_a") & orders_in(result.folder, "edge_b")
+
+
+def test_a_short_drill_leaves_a_whole_run_folder(drill: Callable[..., Any]) -> None:
+    result = drill("calm", "--duration", "6", "--seed", "7", "--retry-unknown", "2")
+    assert result.exit_code == 0, result.explain()
+    for name in (
+        "scenario.yaml",
+        "environment.json",
+        "faults.jsonl",
+        "report.html",
+        "junit.xml",
+        "summary.md",
+        "history",
+        "reads/convergence.json",
+        "metrics/stack.jsonl",
+        "logs",
+    ):
+        assert (result.folder / name).exists(), name
+    assert "http://" not in (result.folder / "report.html").read_text(encoding="utf-8").split("How to replay")[0]
+    frames = load_run(result.folder)
+    assert len(frames.orders) == result.verdict["counts"]["attempted"]
+    environment = json.loads((result.folder / "environment.json").read_text(encoding="utf-8"))
+    assert environment["seed"] == result.verdict["seed"] == 7
+
+
+def test_the_same_seed_makes_the_same_timetable(drill: Callable[..., Any]) -> None:
+    first = drill("calm", "--duration", "3", "--seed", "5")
+    second = drill("calm", "--duration", "3", "--seed", "5")
+    assert (first.folder / "timetable.json").read_bytes() == (second.folder / "timetable.json").read_bytes()
+
+
+def test_an_environment_with_proxies_for_http_does_not_disturb_a_drill(drill: Callable[..., Any]) -> None:
+    result = drill("calm", "--duration", "3", HTTP_PROXY="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
+    assert result.verdict["counts"]["ok"] > 10, result.explain()
+
+
+def test_a_server_of_ones_own_is_used_and_left_as_it_was(drill: Callable[..., Any], tmp_path: Path) -> None:
+    async def schemas(url: str) -> list[str]:
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'rushproof%'")
+        finally:
+            await connection.close()
+        return [row["nspname"] for row in rows]
+
+    with PrivatePostgres(tmp_path / "postgres.log") as server:
+        result = drill("calm", "--duration", "3", RUSHPROOF_DATABASE_URL=server.url)
+        assert result.verdict["counts"]["ok"] > 10, result.explain()
+        assert not list((result.folder / "logs").glob("postgres*")), "no server of the drill's own was started"
+        assert asyncio.run(schemas(server.url)) == []
+
+
+@pytest.mark.skipif(not TRACE.exists(), reason=f"the takeaway orders are not at {TRACE} (set RUSHPROOF_SHARED_DATA)")
+def test_a_replay_of_real_orders_passes(drill: Callable[..., Any]) -> None:
+    result = drill("--trace", str(TRACE), "--retry-unknown", "2", timeout_s=800)
+    assert result.exit_code == 0, result.explain()
+    assert sum(result.verdict["acknowledged"].values()) >= 1_500
