@@ -40,6 +40,7 @@ class Waiting:
     request_id: int
     since_us: int
     replayed: bool = False
+    key_reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,13 @@ class Admission:
     def submit(self, request_id: int, order: Order, now_us: int) -> None:
         """An order of a diner. The key comes before any other check (P6)."""
         waiting = Waiting(request_id, now_us)
-        if not self._admitted(waiting):
+        if not self._is_primary(waiting):
             return
         key = self._replica.log.key(order.order_id)
         if key is not None:
-            if key.body_hash != order.body_hash:
-                self._refuse(waiting, KEY_REUSED, "the key belongs to an order with other content")
-            else:
-                self._wait(key.seq, Waiting(request_id, now_us, replayed=True))
+            self._wait(key.seq, replace(waiting, replayed=True, key_reused=key.body_hash != order.body_hash))
+            return
+        if not self._has_room(waiting):
             return
         try:
             check_price(order, self._menu)
@@ -99,11 +99,13 @@ class Admission:
     def read(self, request_id: int, order_id: str, now_us: int) -> None:
         """Someone asks for an order."""
         waiting = Waiting(request_id, now_us)
-        if not self._admitted(waiting):
+        if not self._is_primary(waiting):
             return
         key = self._replica.log.key(order_id)
         if key is not None:
             self._wait(key.seq, waiting)
+            return
+        if not self._has_room(waiting):
             return
         self._count += 1
         if len(self._replica.members) == 2:
@@ -113,13 +115,16 @@ class Admission:
             self._confirmations.append(Confirmation(waiting, order_id, None, self.reads_wanted))
 
     def take_downlink(self, orders: Sequence[DownlinkOrder]) -> None:
-        """Orders of the cloud, in order of their numbers."""
+        """Orders of the cloud, in order of their numbers. Those for which there is no room are asked for again (P20)."""
         if self._replica.role is Role.PRIMARY:
-            self._replica.propose([encode_record(record) for record in self._downlink.records(orders)])
+            records = self._downlink.records(orders[: self._room()])
+            self._replica.propose([encode_record(record) for record in records])
 
     def bump(self, order_id: str, version: int, station: str) -> None:
-        """The kitchen has made a ticket; a repeat is passed over (P17)."""
-        if self._replica.role is not Role.PRIMARY or self._replica.log.bump_seq(order_id, version, station) is not None:
+        """The kitchen has made a ticket; a repeat is passed over (P17), and so is one without room: it comes again (P20)."""
+        if self._replica.role is not Role.PRIMARY or self._room() == 0:
+            return
+        if self._replica.log.bump_seq(order_id, version, station) is not None:
             return
         record = {"kind": "bump", "order_id": order_id, "version": version, "station": station}
         self._replica.propose([encode_record(record)])
@@ -147,27 +152,46 @@ class Admission:
         """P6: a repeated key is answered when its entry has committed, as the first request is."""
         return self._may_answer(seq)
 
-    def _admitted(self, waiting: Waiting) -> bool:
+    def _is_primary(self, waiting: Waiting) -> bool:
         if self._replica.role is not Role.PRIMARY:
             self._refuse(waiting, NOT_PRIMARY, f"this device is {self._replica.role}")
             return False
+        return True
+
+    def _has_room(self, waiting: Waiting) -> bool:
         if self._count >= self._replica.timing.waiting_max:
             self._refuse(waiting, OVERLOADED, f"{self._count} requests wait already")
             return False
+        if self._room() == 0:
+            self._refuse(waiting, OVERLOADED, "too much is not committed yet")
+            return False
         return True
+
+    def _room(self) -> int:
+        """How many records the log may take now: what is not committed is bounded (P20)."""
+        uncommitted = self._replica.log.last.seq - self._replica.commit_seq
+        return max(0, self._replica.timing.uncommitted_max - uncommitted)
 
     def _refuse(self, waiting: Waiting, problem: Problem, detail: str) -> None:
         self._replies.append(Reply(waiting.request_id, problem, detail))
 
     def _wait(self, seq: int, waiting: Waiting) -> None:
+        """Answer now, or when the entry is committed. A key that is known is never told that nothing was written."""
         self._count += 1
         if self._may_answer(seq) or (waiting.replayed and self._repeat_may_answer(seq)):
             self._acknowledge(waiting, seq)
+            return
+        if self._count > self._replica.timing.waiting_max:
+            self._count -= 1
+            self._refuse(waiting, OUTCOME_UNKNOWN, "too many requests wait already")
             return
         self._waiting.setdefault(seq, []).append(waiting)
 
     def _acknowledge(self, waiting: Waiting, seq: int) -> None:
         self._count -= 1
+        if waiting.key_reused:
+            self._refuse(waiting, KEY_REUSED, "the key belongs to an order with other content")
+            return
         entry = self._replica.log.entry(seq)
         content = entry.content()
         bump_seq = self._replica.log.bump_seq(content["order_id"], content["version"], STATION)

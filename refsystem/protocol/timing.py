@@ -21,6 +21,7 @@ class Timing:
     entries_in_flight_max: int = 1_000
     grow_lag_max: int = 64
     waiting_max: int = 2_000
+    uncommitted_max: int = 5_000
     known_places_max: int = 40
 
 
