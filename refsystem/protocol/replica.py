@@ -157,10 +157,11 @@ class Replica:
         """Append records to the primary's log; they are shipped at the next `take_ready` and committed by P4."""
         assert self.role is Role.PRIMARY, "only a primary appends"
         entries = chain(self.epoch, self.log.last, records)
+        if not entries:
+            return ()
         if self.log.last.seq == self.commit_seq:
             self._progress_at_us = self._now_us
-        if entries:
-            self._store_entries(entries)
+        self._store_entries(entries)
         return entries
 
     def begin_round(self) -> int:
