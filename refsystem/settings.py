@@ -144,4 +144,4 @@ class _Reader:
 
 
 def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536
