@@ -11,10 +11,10 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from refsystem.arbiter.store import RegisterStore
-from refsystem.problems import BodyLimit, install_problem_handlers
+from refsystem.arbiter.store import RegisterDamaged, RegisterStore
+from refsystem.problems import REQUEST_INVALID, BodyLimit, ProblemError, install_problem_handlers, problem_docs
 from refsystem.protocol.messages import Register, RegisterRead, RegisterState, RegisterSwap
 from refsystem.protocol.wire import WireError, decode_request, encode_state
 from refsystem.serving import serve
@@ -25,7 +25,7 @@ from refsystem.telemetry import Telemetry, configure_logging
 class NewRegister(BaseModel):
     """The first register of a store: its first primary, alone."""
 
-    primary: str
+    primary: str = Field(min_length=1, max_length=100, pattern=r"^\S+$", description="its node_id")
 
 
 def make_app(store: RegisterStore) -> FastAPI:
@@ -40,7 +40,7 @@ def make_app(store: RegisterStore) -> FastAPI:
             store.close()
 
     app = FastAPI(title="Rushproof arbiter", version="1", lifespan=lifespan)
-    install_problem_handlers(app)
+    install_problem_handlers(app, REQUEST_INVALID)
     app.add_middleware(BodyLimit)
     Telemetry("arbiter").install(app)
 
@@ -49,13 +49,13 @@ def make_app(store: RegisterStore) -> FastAPI:
             register = store.swap(request) if isinstance(request, RegisterSwap) else store.read()
         return RegisterState(request.request_id, register)
 
-    @app.post("/v1/register")
+    @app.post("/v1/register", responses=problem_docs(REQUEST_INVALID))
     async def register(request: Request) -> Response:
         """Read the register, or compare-and-set it (a `register_swap`)."""
         try:
             message = decode_request(await request.body())
         except WireError as error:
-            return JSONResponse({"detail": str(error)}, 400)
+            raise ProblemError(REQUEST_INVALID, str(error)) from error
         state = await run_in_threadpool(answer, message)
         return Response(encode_state(state), media_type="application/json")
 
@@ -88,14 +88,14 @@ def _register_json(register: Register | None) -> dict[str, Any] | None:
 
 
 def main() -> int:
-    """Run until SIGTERM; 2 if a setting is wrong."""
+    """Run until SIGTERM; 2 if a setting is wrong or the disk cannot be used, which one sentence tells."""
     configure_logging()
     try:
         settings = arbiter_settings()
-    except SettingsError as error:
+        serve(make_app(RegisterStore(settings.data, volatile=settings.volatile)), HOST, settings.http_port)
+    except (SettingsError, RegisterDamaged, OSError) as error:
         print(f"rushproof arbiter: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    serve(make_app(RegisterStore(settings.data, volatile=settings.volatile)), HOST, settings.http_port)
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from refsystem.protocol.arbiter import swap
 from refsystem.protocol.messages import Register, RegisterSwap
 from refsystem.sqlite import load_queries, open_database
@@ -11,13 +13,22 @@ from refsystem.sqlite import load_queries, open_database
 QUERIES = load_queries("refsystem.arbiter")
 
 
+class RegisterDamaged(Exception):
+    """The register on disk cannot be used; a person restores it above every epoch that the devices know."""
+
+
 class RegisterStore:
-    """One durable register. Every call runs in one thread at a time."""
+    """One durable register. Every call runs in one thread at a time; the constructor raises `RegisterDamaged`."""
 
     def __init__(self, folder: Path, *, volatile: bool = False) -> None:
-        self._connection = open_database(folder / "register.sqlite3", volatile=volatile)
-        with self._connection:
-            QUERIES.create_tables(self._connection)
+        path = folder / "register.sqlite3"
+        try:
+            self._connection = open_database(path, volatile=volatile)
+            with self._connection:
+                QUERIES.create_tables(self._connection)
+            self.read()
+        except apsw.Error as error:
+            raise RegisterDamaged(f"{path} cannot be used: {error}") from error
 
     def read(self) -> Register | None:
         """The register; None before the store was set up."""
