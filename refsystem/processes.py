@@ -7,6 +7,7 @@ finds its port free when it starts again, and two stacks on one machine never me
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -132,15 +133,14 @@ class PythonProcess:
             while time.monotonic() < deadline_s:
                 if self._process is None or self._process.poll() is not None:
                     raise StackError(f"{self.name} ended during its start: {self.last_words()}")
-                try:
+                with contextlib.suppress(httpx.HTTPError):
                     if (await http.get(f"http://{HOST}:{self.port}/health")).status_code == 200:
                         return
-                except httpx.HTTPError:
-                    await asyncio.sleep(POLL_S)
+                await asyncio.sleep(POLL_S)
         raise StackError(f"{self.name} did not answer within {timeout_s:g} s (its log: {self.log_path})")
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL when that is not enough; returns when it has ended."""
+        """SIGTERM, also when it is paused; `wait_stopped` awaits its end."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGCONT)
