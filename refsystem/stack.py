@@ -11,13 +11,14 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from refsystem.cloud.postgres import PrivatePostgres
+from refsystem.cloud.postgres import PostgresError, PrivatePostgres
 from refsystem.processes import (
     READY_TIMEOUT_S,
     STOP_TIMEOUT_S,
@@ -30,6 +31,7 @@ from refsystem.settings import HOST
 
 SLOTS = ("a", "b")
 MEMBERS_TIMEOUT_S = 20.0
+SET_UP_TIMEOUT_S = 10.0
 DATABASE_CONNECTIONS_PORT = 5432
 
 
@@ -69,20 +71,27 @@ class StackSettings:
 
 
 class DatabaseProcess:
-    """The private PostgreSQL as a process that faults can be put on."""
+    """The private PostgreSQL as a process that faults can be put on.
+
+    It is started in a thread of its own, which lives as long as this object does: starting waits for the recovery of a crash,
+    and the server ends with the thread that started it.
+    """
 
     name = "postgres"
 
     def __init__(self, server: PrivatePostgres) -> None:
         self.server = server
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="postgres")
+        self._started: Future[None] | None = None
 
     @property
     def pid(self) -> int | None:
         """The postmaster's process id while it runs."""
-        return self.server.pid
+        return self.server.pid if self._started is None or self._started.done() else None
 
     def kill(self) -> None:
         """SIGKILL to all of its processes."""
+        self._settle()
         self.server.kill()
 
     def pause(self) -> None:
@@ -94,12 +103,38 @@ class DatabaseProcess:
         self.server.resume()
 
     def start(self) -> None:
-        """Start again on the same port and data."""
-        self.server.start()
+        """Begin to start (again), on the same port and data once there are any; `wait_ready` tells how it went."""
+        if self._started is not None and not self._started.done():
+            return
+        assert self.pid is None, "PostgreSQL runs already"
+        self._started = self._starter.submit(self.server.start)
+
+    def started(self) -> None:
+        """Wait for the start; raises `PostgresError` if it failed."""
+        assert self._started is not None
+        self._started.result()
 
     async def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Return when it takes connections."""
-        self.server.wait_ready(timeout_s)
+        """Return when it takes connections; raises `StackError` if it cannot be started or the time runs out."""
+        assert self._started is not None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.wrap_future(self._started)
+        except (PostgresError, OSError) as error:
+            raise StackError(f"PostgreSQL did not start: {error or f'no answer within {timeout_s:g} s'}") from error
+
+    def stop(self) -> None:
+        """End it and remove its data."""
+        try:
+            self._settle()
+            self.server.stop()
+        finally:
+            self._starter.shutdown()
+
+    def _settle(self) -> None:
+        """Wait until a start under way has succeeded or failed."""
+        if self._started is not None:
+            wait([self._started])
 
 
 class Stack:
@@ -119,7 +154,8 @@ class Stack:
         if self.settings.database_url is None:
             server = PrivatePostgres(self._log_path("postgres"))
             self._postgres = DatabaseProcess(server)
-            server.start()
+            self._postgres.start()
+            self._postgres.started()
         for name in self._listeners():
             self._reservations[name] = reserve_port()
 
@@ -173,8 +209,11 @@ class Stack:
         for process in self._python.values():
             process.start()
         await asyncio.gather(*(process.wait_ready() for process in self._python.values()))
-        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
-            await asyncio.gather(*(self._set_up(http, store) for store in self.settings.stores))
+        async with httpx.AsyncClient(trust_env=False, timeout=SET_UP_TIMEOUT_S) as http:
+            try:
+                await asyncio.gather(*(self._set_up(http, store) for store in self.settings.stores))
+            except httpx.HTTPError as error:
+                raise StackError(f"the stack could not be set up: {error or type(error).__name__}") from error
 
     def stop(self) -> None:
         """End every process and free every port; may be called at any time and twice."""
@@ -183,12 +222,14 @@ class Stack:
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         for process in self._python.values():
             process.wait_stopped(deadline_s)
-        if self._postgres is not None:
-            self._postgres.server.stop()
+        try:
+            if self._postgres is not None:
+                self._postgres.stop()
+        finally:
             self._postgres = None
-        for reservation in self._reservations.values():
-            reservation.close()
-        self._reservations.clear()
+            for reservation in self._reservations.values():
+                reservation.close()
+            self._reservations.clear()
 
     def remove_data(self, process: str) -> None:
         """Lose the disk of a process that does not run."""
