@@ -75,9 +75,9 @@ class Timeline:
             effect = await injected.prove()
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
-        except (FaultError, OSError, RuntimeError) as error:
-            row["evidence"] = row["evidence"] or f"could not be injected: {error}"
-            logger.warning("%s: %s", label, error)
+        except Exception as error:  # of whatever kind: it is in the row, and the other faults go on
+            row["evidence"] = row["evidence"] or f"could not be injected: {error or type(error).__name__}"
+            logger.warning("%s: %s", label, error, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
             await asyncio.shield(asyncio.ensure_future(self._finish(label, row, injected)))
 
@@ -96,9 +96,9 @@ class Timeline:
                 async with asyncio.timeout(UNDO_TIMEOUT_S):
                     row["undo_detail"] = await injected.undo()
                 row["undone"] = True
-            except (OSError, RuntimeError, TimeoutError) as error:
+            except Exception as error:  # of whatever kind: it is in the row, and the other faults are undone
                 row["undo_detail"] = f"could not be undone: {error or type(error).__name__}"
-                logger.error("%s %s", label, row["undo_detail"])
+                logger.error("%s %s", label, row["undo_detail"], exc_info=not isinstance(error, OSError | RuntimeError))
         else:
             row |= {"target": "", "resolved": "", "undone": True, "undo_detail": "was never injected"}
         row["ended_at_us"] = now_us()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from chaos.faults.base import Effect, Target
-from chaos.faults.networks import SILENCE_PROBE_S, Direction, Links, carries, least_round_trip_ms
+from chaos.faults.networks import SILENCE_PROBE_S, Direction, Links, carries, least_round_trip_ms, toxics_of
 from refsystem.stack import Link
 from simulator.network import LinkProfile
 
@@ -24,15 +24,20 @@ class LinkWeakened:
         await asyncio.to_thread(self._links.weaken, self._hit, self._profile)
 
     async def prove(self) -> Effect:
-        """A round trip takes at least what the profile says."""
-        link = self._hit[0]
+        """The proxy of every link lists the toxics, and a round trip takes at least what the profile says."""
+        effects = await asyncio.gather(*(self._prove_one(link) for link in self._hit))
+        return next((effect for effect in effects if not effect.proven), effects[0])
+
+    async def _prove_one(self, link: Link) -> Effect:
         least_ms = least_round_trip_ms(self._profile, link.kind)
         took_ms = await self._links.probe_ms(link)
+        listed = await asyncio.to_thread(self._links.toxic_names, link)
+        toxics = f"its proxy lists {', '.join(listed) or 'no toxics'}"
         if took_ms is None:
-            names = await asyncio.to_thread(self._links.toxic_names, link)
-            return Effect(False, f"a probe of {link.name} got no answer (toxics: {', '.join(names) or 'none'})")
-        evidence = f"a probe of {link.name} took {took_ms:.0f} ms; at least {least_ms:.0f} ms were to be expected"
-        return Effect(took_ms >= least_ms, evidence)
+            return Effect(False, f"a probe of {link.name} got no answer; {toxics}")
+        took = f"a probe of {link.name} took {took_ms:.0f} ms, at least {least_ms:.0f} ms were to be expected"
+        as_wished = {toxic.name for toxic in toxics_of(self._profile)} <= set(listed)
+        return Effect(as_wished and took_ms >= least_ms, f"{took}; {toxics}")
 
     async def undo(self) -> str:
         """Back to the standing state."""
@@ -55,14 +60,15 @@ class LinkCut:
 
     async def prove(self) -> Effect:
         """A probe gets no answer."""
-        for link in self._cut_links():
-            took_ms = await self._links.probe_ms(link, SILENCE_PROBE_S)
+        links = self._cut_links()
+        times_ms = await asyncio.gather(*(self._links.probe_ms(link, SILENCE_PROBE_S) for link in links))
+        for link, took_ms in zip(links, times_ms, strict=True):
             if took_ms is not None:
                 return Effect(False, f"a probe of {link.name} was answered after {took_ms:.0f} ms")
-        return Effect(True, f"no probe of {', '.join(link.name for link in self._cut_links())} was answered")
+        return Effect(True, f"no probe of {', '.join(link.name for link in links)} was answered")
 
     async def undo(self) -> str:
-        """Back to the standing state; a probe is answered again."""
+        """Back to the standing state, or to a weakness that is still in force."""
         await asyncio.to_thread(self._links.cut, self._hit, None)
         return "link open again"
 

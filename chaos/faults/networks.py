@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class Links:
         self._links: dict[str, Link] = {}
         self._addresses: dict[str, tuple[str, int]] = {}
         self._states: dict[str, LinkCondition] = {}
+        self._lock = threading.Lock()
 
     def create(self) -> None:
         """Put a proxy before every link and route the stack through them."""
@@ -145,12 +147,14 @@ class Links:
 
     def _apply(self, link: Link) -> None:
         """Make the proxy what the link's state says."""
-        state, proxy = self._states[link.name], self._prefix + link.name
-        profile = state.weak or state.standing
-        self._server.remove_toxics(proxy)
-        for toxic in [*(toxics_of(profile) if profile is not None else []), *_swallowing(link, state.cut)]:
-            self._server.add_toxic(proxy, toxic.name, toxic.kind, toxic.stream, toxic.attributes)
-        self._server.set_enabled(proxy, state.cut != "both")
+        proxy = self._prefix + link.name
+        with self._lock:
+            state = self._states[link.name]
+            profile = state.weak or state.standing
+            self._server.remove_toxics(proxy)
+            for toxic in [*(toxics_of(profile) if profile is not None else []), *_swallowing(link, state.cut)]:
+                self._server.add_toxic(proxy, toxic.name, toxic.kind, toxic.stream, toxic.attributes)
+            self._server.set_enabled(proxy, state.cut != "both")
 
 
 def _swallowing(link: Link, cut: Direction | None) -> list[Toxic]:

@@ -9,7 +9,7 @@ import httpx
 
 from chaos.faults.base import Effect, Target
 from refsystem.processes import Managed, StackError, process_state
-from refsystem.stack import DatabaseProcess, Stack
+from refsystem.stack import Stack
 
 BACK_TIMEOUT_S = 30.0
 
@@ -25,10 +25,9 @@ class Killed:
         self._pids: dict[str, int | None] = {}
 
     async def begin(self) -> None:
-        """Kill."""
-        for process in self._processes:
-            self._pids[process.name] = process.pid
-            process.kill()
+        """Kill all at once: power does not fail one process after another."""
+        self._pids = {process.name: process.pid for process in self._processes}
+        await asyncio.gather(*(asyncio.to_thread(process.kill) for process in self._processes))
 
     async def prove(self) -> Effect:
         """The processes are gone."""
@@ -50,7 +49,7 @@ class Killed:
             if process.pid is None:
                 process.start()
         for process in self._processes:
-            await _wait_ready(process)
+            await process.wait_ready(BACK_TIMEOUT_S)
         return "started again: " + ", ".join(f"{process.name} (process {process.pid})" for process in self._processes)
 
 
@@ -82,8 +81,10 @@ class Paused:
         return Effect(state == "T", f"{self._process.name} (process {pid}) is in state {state}; T is stopped")
 
     async def undo(self) -> str:
-        """Let it go on."""
+        """Let it go on; raises `StackError` if it has ended meanwhile."""
         self._process.resume()
+        if self._process.pid is None:
+            raise StackError(f"{self._process.name} ended while it was paused")
         return f"{self._process.name} goes on"
 
 
@@ -109,15 +110,11 @@ class DiskLost(Killed):
         done = await super().undo()
         async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
             for process in self._processes:
-                status = (await http.get(f"{self._stack.url(process.name)}/v1/status")).json()
+                try:
+                    status = (await http.get(f"{self._stack.url(process.name)}/v1/status")).raise_for_status().json()
+                except httpx.HTTPError as error:
+                    raise StackError(f"{process.name} does not tell its status ({type(error).__name__})") from error
                 if status["node_id"] in self.target.disk_lost_node_ids:
                     raise StackError(f"{process.name} came back as {status['node_id']}: its disk was not lost")
                 done += f"; {process.name} is now node {status['node_id']}"
         return done
-
-
-async def _wait_ready(process: Managed) -> None:
-    if isinstance(process, DatabaseProcess):
-        await asyncio.to_thread(process.server.wait_ready, BACK_TIMEOUT_S)
-    else:
-        await process.wait_ready(BACK_TIMEOUT_S)
