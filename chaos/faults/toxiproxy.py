@@ -19,6 +19,9 @@ from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
+DEFAULT_PORT = 8474
+ANSWER_SHOWN_MAX = 200
+KNOWN_BY_CLIENT = (400, 404, 409)
 
 
 class ToxiproxyError(RuntimeError):
@@ -26,23 +29,30 @@ class ToxiproxyError(RuntimeError):
 
 
 class _CheckedRequests:
-    """Stands in for `requests` inside the client: every call has a time-out, and no error status passes as success."""
+    """Stands in for `requests` inside the client: every call has a time-out, and no error status passes as success.
+
+    What the environment says of HTTP proxies is not for this server, whose clients are its only proxies.
+    """
 
     def get(self, url: str, **options: Any) -> requests.Response:
         """GET."""
-        return self._checked(requests.get(url, timeout=TIMEOUT_S, **options))
+        return self._checked("GET", url, options)
 
     def post(self, url: str, **options: Any) -> requests.Response:
         """POST."""
-        return self._checked(requests.post(url, timeout=TIMEOUT_S, **options))
+        return self._checked("POST", url, options)
 
     def delete(self, url: str, **options: Any) -> requests.Response:
         """DELETE."""
-        return self._checked(requests.delete(url, timeout=TIMEOUT_S, **options))
+        return self._checked("DELETE", url, options)
 
-    def _checked(self, response: requests.Response) -> requests.Response:
-        if response.status_code >= 500 or response.status_code == 403:
-            raise ToxiproxyError(f"Toxiproxy answered {response.status_code}: {response.text.strip()}")
+    def _checked(self, method: str, url: str, options: dict[str, Any]) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.request(method, url, timeout=TIMEOUT_S, **options)
+        if response.status_code >= 400 and response.status_code not in KNOWN_BY_CLIENT:
+            said = " ".join(response.text.split())[:ANSWER_SHOWN_MAX] or "nothing else"
+            raise ToxiproxyError(f"Toxiproxy answered {response.status_code}: {said}")
         return response
 
 
@@ -50,12 +60,10 @@ class ProxyServer:
     """A Toxiproxy server at `url`. Calls block; they raise `ToxiproxyError`."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        if not parts.hostname:
-            raise ToxiproxyError(f"{url!r} is not the address of a Toxiproxy server; give http://HOST:PORT")
-        self.url = f"http://{parts.hostname}:{parts.port or 8474}"
+        host, port = _address(url)
+        self.url = f"http://{host}:{port}"
         self._client = toxiproxy.Toxiproxy()
-        self._client.update_api_consumer(parts.hostname, parts.port or 8474)
+        self._client.update_api_consumer(host, port)
         toxiproxy.api.requests = _CheckedRequests()
         self._proxies: dict[str, Any] = {}
 
@@ -111,7 +119,31 @@ class ProxyServer:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except requests.exceptions.InvalidJSONError as error:
+            raise ToxiproxyError(
+                f"what answers at {self.url} is no Toxiproxy server (its answer is no JSON)"
+            ) from error
         except requests.RequestException as error:
             raise ToxiproxyError(f"Toxiproxy at {self.url} does not answer ({type(error).__name__})") from error
-        except (ProxyExists, NotFound, InvalidToxic, KeyError, ValueError) as error:
-            raise ToxiproxyError(f"Toxiproxy at {self.url} refused: {error}") from error
+        except (ProxyExists, NotFound, InvalidToxic) as error:
+            raise ToxiproxyError(f"Toxiproxy at {self.url} refused: {_text(error)}") from error
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise ToxiproxyError(f"what answers at {self.url} is no Toxiproxy server ({error!r})") from error
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Host (an IPv6 address in brackets) and port of the server."""
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("", "http"):
+        raise ToxiproxyError(f"{url!r} is not the address of a Toxiproxy server; give http://HOST:PORT")
+    return (f"[{host}]" if ":" in host else host), port
+
+
+def _text(error: Exception) -> str:
+    """What a server said, which the client hands on as bytes."""
+    said = error.args[0] if error.args else error
+    return said.decode(errors="replace").strip() if isinstance(said, bytes) else str(said)
