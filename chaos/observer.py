@@ -149,15 +149,15 @@ class Observer:
         for store in stores:
             target = folder / store
             target.mkdir(parents=True, exist_ok=True)
-            for name, reading in (
-                ("edge_a", self._edge(store, "a")),
-                ("edge_b", self._edge(store, "b")),
-                ("cloud", self._cloud(store)),
-                ("kitchen", self._kitchen(store)),
+            for name, read in (
+                ("edge_a", lambda store: self._edge(store, "a")),
+                ("edge_b", lambda store: self._edge(store, "b")),
+                ("cloud", self._cloud),
+                ("kitchen", self._kitchen),
             ):
                 try:
-                    content = await reading
-                except (httpx.HTTPError, ValueError, KeyError) as error:
+                    content = await read(store)
+                except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
                     content = {"error": f"{name} of {store} could not be read: {type(error).__name__} {error}".strip()}
                 (target / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
@@ -206,7 +206,9 @@ class Observer:
 
     async def _try(self, url: str, timeout_s: float) -> Json | None:
         try:
-            answer = await self._http.get(url, timeout=timeout_s)
-            return answer.json() if answer.status_code == 200 else None
-        except (httpx.HTTPError, ValueError):
+            async with asyncio.timeout(timeout_s):
+                answer = await self._http.get(url, timeout=timeout_s)
+            body = answer.json() if answer.status_code == 200 else None
+        except (httpx.HTTPError, ValueError, TimeoutError):
             return None
+        return body if isinstance(body, dict) else None
