@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from loadtests.lifeline import PARENT_VARIABLE
 from loadtests.plan import PLAN_VARIABLE, LoadPlan, read_plan, write_plan
+from refsystem.lifeline import PARENT_VARIABLE
 
 STARTUP_US = 5_000_000
 """A start this far in the future leaves the load processes time to get ready (about two seconds are used)."""

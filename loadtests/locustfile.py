@@ -13,9 +13,9 @@ from typing import Any
 from locust import events
 from locust.env import Environment
 
-from loadtests.lifeline import PARENT_VARIABLE, die_with_parent
 from loadtests.open_workload import OpenWorkload
 from loadtests.plan import PLAN_VARIABLE, read_plan
+from refsystem.lifeline import PARENT_VARIABLE, die_with_parent
 
 _MAIN_PID = os.getpid()
 if PARENT_VARIABLE in os.environ:
