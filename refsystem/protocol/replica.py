@@ -381,13 +381,12 @@ class Replica:
     def _unsettled(self, pending: Pending, swap: RegisterSwap, register: Register) -> bool:
         """Whether a request, read back as not done yet, must be sent again with its claim: a late copy may still win.
 
-        A promotion is let go when the primary is heard again. An answer to the request itself settles it.
+        So it is after a fence too: a primary that took up `{A}` again with its grow in flight would leave the both-flushed rule
+        (P8). A promotion is let go when the primary is heard again. An answer to the request itself settles it.
         """
         if register.epoch != swap.expect_epoch or pending.request_id == swap.request_id:
             return False
-        if pending.purpose is Purpose.PROMOTE:
-            return self._primary_silent()
-        return self.role is Role.PRIMARY or pending.purpose is Purpose.RESTART
+        return pending.purpose is not Purpose.PROMOTE or self._primary_silent()
 
     def _acts_by(self, register: Register) -> bool:
         """P21: whether the register shows a claim that this device made in this life."""
