@@ -73,7 +73,8 @@ class Device:
             "uplink": parts.uplink_feed(settings.store),
         }
         self._confirm_prefix = f"{state.node_id}/{incarnation}/confirm/"
-        self._confirm_request: tuple[str, int, int] | None = None
+        self._confirm_request: tuple[str, int] | None = None
+        self._confirm_due_us = now_us
         self._confirm_count = 0
         self._fence_count = 0
 
@@ -118,7 +119,7 @@ class Device:
     def receive(self, message: Message, now_us: int) -> None:
         """A message of the peer or the arbiter."""
         if isinstance(message, RegisterState) and message.request_id.startswith(self._confirm_prefix):
-            self._on_confirm(message)
+            self._on_confirm(message, now_us)
         else:
             self.replica.receive(message, now_us)
 
@@ -149,18 +150,24 @@ class Device:
         admission = self.admission
         if admission.reads_done >= admission.reads_wanted or not self.is_primary:
             return ()
-        retry_us = self.settings.timing.register_retry_us
-        if self._confirm_request is not None and now_us - self._confirm_request[2] < retry_us:
+        if now_us < self._confirm_due_us:
             return ()
         self._confirm_count += 1
         request_id = f"{self._confirm_prefix}{self._confirm_count}"
-        self._confirm_request = (request_id, admission.reads_wanted, now_us)
+        self._confirm_request = (request_id, admission.reads_wanted)
+        self._confirm_due_us = now_us + self.settings.timing.register_retry_us
         return (RegisterRead(request_id, self.replica.node_id),)
 
-    def _on_confirm(self, message: RegisterState) -> None:
+    def _on_confirm(self, message: RegisterState, now_us: int) -> None:
         if self._confirm_request is None or self._confirm_request[0] != message.request_id:
             return
-        _, reads, _ = self._confirm_request
+        _, reads = self._confirm_request
         self._confirm_request = None
-        if self.is_primary and message.register is not None and message.register == self.replica.register:
+        register = message.register
+        if self.is_primary and register is not None and register == self.replica.register:
             self.admission.reads_done = max(self.admission.reads_done, reads)
+            self._confirm_due_us = now_us
+            return
+        self._confirm_due_us = now_us + self.settings.timing.heartbeat_us
+        if register is not None and register.primary != self.replica.node_id:
+            self.replica.refused_outside(register.epoch)

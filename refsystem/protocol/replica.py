@@ -171,7 +171,7 @@ class Replica:
         return self._round
 
     def refused_outside(self, highest_epoch: int) -> None:
-        """A kitchen display or the cloud has seen a sender with a higher epoch (P13)."""
+        """A kitchen display or the cloud has seen a sender with a higher epoch (P13), or the register shows one (P3)."""
         if self.role is Role.PRIMARY and highest_epoch > self.epoch:
             self._fence()
 
@@ -305,6 +305,7 @@ class Replica:
         self._peer_sent: Cursor | None = None
         self._peer_told_commit_seq = -1
         self._sent_at_us = self._now_us
+        self._restarted_at_us = self._now_us - self.timing.join_interval_us
         self._both_flushed_rule = False
         self._progress_at_us = self._now_us
         self._round_answered = 0
@@ -524,15 +525,18 @@ class Replica:
         self.commit_seq = max(self.commit_seq, self._commit_target())
 
     def _on_join(self, message: Join) -> None:
-        """P12: find the last entry that both hold, and ship from there."""
+        """P12: find the last entry that both hold, and ship from there, at most once in an interval: joins come in volleys."""
         if self.role is not Role.PRIMARY:
             return
         if message.node_id != self._peer_node_id:
             if self._both_flushed_rule:
                 return
             self._reset_peer(message.node_id)
+        if self._peer_sent is not None and self._now_us - self._restarted_at_us < self.timing.join_interval_us:
+            return
         places = (*message.known, Cursor(0, ""))
         self._peer_sent = next(place for place in places if self.log.holds(place))
+        self._restarted_at_us = self._sent_at_us = self._now_us
         self._heartbeat_due_us = self._now_us
 
     def _on_appended(self, message: Appended) -> None:
@@ -563,8 +567,9 @@ class Replica:
             return
         unanswered = self._peer_sent.seq > self._peer_matched_seq
         if unanswered and self._now_us - self._sent_at_us >= self.timing.resend_us:
-            self._peer_sent = self.log.cursor(self._peer_matched_seq)
-            self._sent_at_us = self._now_us
+            self._peer_sent = None
+            self._probe_when_due()
+            return
         window_end = min(self.log.last.seq, self._peer_matched_seq + self.timing.entries_in_flight_max)
         while self._peer_sent.seq < window_end:
             entries = self.log.slice(self._peer_sent.seq + 1, window_end, self.timing.entries_per_append_max)
@@ -580,6 +585,7 @@ class Replica:
         return self.commit_seq > self._peer_told_commit_seq and self.log.last.seq == self.commit_seq
 
     def _probe_when_due(self) -> None:
+        """Ask where the peer stands: it answers, or joins. A peer that is gone costs a heartbeat, not the log."""
         if self._now_us >= self._heartbeat_due_us:
             self._append(self.log.last, ())
 
