@@ -41,6 +41,7 @@ class Node:
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._queue: list[Ready] = []
         self._flushing: list[Ready] = []
+        self._flush_reached = True
         self._timer_due_us: int | None = None
         self._ticks: deque[int] = deque(maxlen=TICKS_PER_HEARTBEAT_MAX)
 
@@ -155,7 +156,7 @@ class Node:
     def _start_flush(self) -> None:
         if self._flushing or not self._queue:
             return
-        self._flushing, self._queue = self._queue, []
+        self._flushing, self._queue, self._flush_reached = self._queue, [], False
         self._clock.after(self._clock.between(*self.flush_us), self._flush_done, self.life)
 
     def _flush_done(self, life: int) -> None:
@@ -166,8 +167,10 @@ class Node:
         self.input(life, self._flushed, group)
 
     def _apply_flush(self) -> None:
-        for ready in self._flushing:
-            self.disk.apply(ready.persist)
+        if not self._flush_reached:
+            self._flush_reached = True
+            for ready in self._flushing:
+                self.disk.apply(ready.persist)
 
     def _flushed(self, group: list[Ready]) -> None:
         assert self.device is not None

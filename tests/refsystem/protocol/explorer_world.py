@@ -55,12 +55,11 @@ class Clock:
         """Let time pass up to `until_us`, or until `done`, which is asked every 10 ms; whether it was done."""
         asked_us = self.now_us
         while self._events and self._events[0][0] <= until_us:
-            due_us, _, action, args = heapq.heappop(self._events)
-            if done is not None and due_us - asked_us >= 10 * MS:
-                asked_us = due_us
+            if done is not None and self._events[0][0] - asked_us >= 10 * MS:
+                asked_us = self._events[0][0]
                 if done():
                     return True
-            self.now_us = due_us
+            self.now_us, _, action, args = heapq.heappop(self._events)
             action(*args)
         self.now_us = until_us
         return done is not None and done()
