@@ -11,8 +11,8 @@ from typing import Any
 from refsystem.protocol.admission import Admission
 from refsystem.protocol.device import SOUND, Parts
 from refsystem.protocol.downlink import Downlink
-from refsystem.protocol.log import Log
-from refsystem.protocol.messages import Level, Register
+from refsystem.protocol.log import Entry, Log
+from refsystem.protocol.messages import Appended, Level, Register
 from refsystem.protocol.replica import Purpose, Replica
 from refsystem.protocol.uplink import FeedSender
 
@@ -66,6 +66,69 @@ class TwoDoors(Downlink):
         return None
 
 
+class AnyEpochAnyRole(Replica):
+    """Breaks P3: the epoch of a message is not looked at."""
+
+    def _epoch_in_order(self, epoch: int) -> bool:
+        return True
+
+    def _counts(self, message: Appended) -> bool:
+        return message.node_id == self._peer_node_id
+
+
+class ShrinksEarly(Replica):
+    """Breaks P7: the commit rule changes when the register is asked, not when it is known to have changed."""
+
+    def _shrink(self) -> None:
+        super()._shrink()
+        self._both_flushed_rule = False
+
+
+class GrowsBeforeCatchUp(Replica):
+    """Breaks P8: a peer becomes a member as soon as it answers."""
+
+    def _may_return_to_both(self) -> bool:
+        return self._peer_answered
+
+    def _caught_up(self) -> bool:
+        return True
+
+
+class AnswersOwnLogEnd(Replica):
+    """Breaks P2: a peer answers the end of its own log, not what it has checked in this epoch."""
+
+    def _matched_answer(self) -> int:
+        return self.log.last.seq
+
+
+class MatchesByPreviousHash(Replica):
+    """Breaks P12: the entry behind a shared one is taken for the same, whatever it holds."""
+
+    def _first_disagreement(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return tuple(entry for entry in entries if entry.seq > self.log.last.seq)
+
+
+class CountsAnyNode(Replica):
+    """Breaks P2: an answer is counted whoever gave it, a disk that is gone too."""
+
+    def _counts(self, message: Appended) -> bool:
+        return message.epoch == self.epoch
+
+
+class ActsWithoutClaim(Replica):
+    """Breaks P21: a device named primary acts, whether or not this life has asked for it."""
+
+    def _acts_by(self, register: Register) -> bool:
+        return register.primary == self.node_id
+
+
+class IndexOutlivesLog(Log):
+    """Breaks P6: what is set aside stays in the index of keys."""
+
+    def _unindex(self, entry: Entry) -> None:
+        """Nothing is taken out."""
+
+
 PROTOCOL_VARIANTS: dict[str, Parts] = {
     "acknowledge-before-standby": replace(SOUND, replica=AcknowledgesBeforeStandby),
     "repeated-key-answered-at-once": replace(SOUND, admission=AnswersRepeatsAtOnce),
@@ -73,6 +136,14 @@ PROTOCOL_VARIANTS: dict[str, Parts] = {
     "uplink-before-commit": replace(SOUND, uplink_feed=SendsBeforeCommit),
     "promote-without-register": replace(SOUND, replica=PromotesWithoutRegister),
     "two-doors": replace(SOUND, downlink=TwoDoors),
+    "any-epoch-any-role": replace(SOUND, replica=AnyEpochAnyRole),
+    "early-shrink": replace(SOUND, replica=ShrinksEarly),
+    "grow-before-catch-up": replace(SOUND, replica=GrowsBeforeCatchUp),
+    "answer-own-log-end": replace(SOUND, replica=AnswersOwnLogEnd),
+    "match-by-previous-hash": replace(SOUND, replica=MatchesByPreviousHash),
+    "appended-without-node-id": replace(SOUND, replica=CountsAnyNode),
+    "no-claim": replace(SOUND, replica=ActsWithoutClaim),
+    "index-outlives-log": replace(SOUND, log=IndexOutlivesLog),
 }
 
 

@@ -510,12 +510,16 @@ class Replica:
         if not self._both_flushed_rule and self._may_return_to_both():
             self._both_flushed_rule = True
             self._progress_at_us = self._now_us
-        if self._both_flushed_rule and self._pending is None and self._peer_matched_seq >= self.commit_seq:
+        if self._both_flushed_rule and self._pending is None and self._caught_up():
             self._ask_swap(Purpose.GROW, self.register, (self.node_id, self._peer_node_id))
 
     def _may_return_to_both(self) -> bool:
         matched = self._peer_matched_seq
         return self._peer_answered and self.log.last.seq - matched <= self.timing.grow_lag_max
+
+    def _caught_up(self) -> bool:
+        """P8: whether the node that is shipped to has matched every committed entry."""
+        return self._peer_matched_seq >= self.commit_seq
 
     def _commit_target(self) -> int:
         """P4: how far everyone who must have flushed has flushed."""
