@@ -54,7 +54,9 @@ async def resolve_listen(text: str) -> ListenAddress:
         async with asyncio.timeout(RESOLVE_TIMEOUT_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError) as error:
-        raise AddressError(f"listen tcp: lookup {host}: {error or 'timed out'}") from error
+        raise AddressError(
+            f"lookup {host}: {'timed out' if isinstance(error, TimeoutError) else 'no such host'}"
+        ) from error
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     return ListenAddress(str(found[0][4][0]), port)
 
@@ -104,8 +106,10 @@ def bound_address(sock: socket.socket) -> str:
 
 def _host_and_port(text: str) -> tuple[str, int]:
     host, port_text = split_address(text)
-    if not (port_text.isascii() and port_text.isdigit() and int(port_text) < 65536):
-        raise AddressError(f"address {text}: invalid port")
+    if not (port_text.isascii() and port_text.isdigit()):
+        raise AddressError(f"lookup tcp/{port_text}: unknown port")
+    if int(port_text) >= 65536:
+        raise AddressError(f"address {port_text}: invalid port")
     return host, int(port_text)
 
 

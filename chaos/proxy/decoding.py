@@ -94,6 +94,7 @@ def _proxy_fields(fields: dict[str, Any], defaults: ProxyInput) -> ProxyInput:
     if enabled is not None and not isinstance(enabled, bool):
         _refuse_type(enabled, "Proxy.enabled", "bool")
     given["enabled"] = enabled
+    _object(fields.get("logger"), "Proxy.Logger")  # shown by every proxy, so clients send it back
     return dataclasses.replace(defaults, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -197,6 +197,29 @@ def test_keys_match_without_case_and_unknown_ones_and_trailing_data_are_ignored(
     assert answer.json()["enabled"] is False
 
 
+def test_a_proxy_as_it_is_shown_can_be_sent_back(api: httpx.Client) -> None:
+    shown = send(api, "POST", "/proxies", {**P, "enabled": True}).json()
+    assert send(api, "PATCH", "/proxies/p", shown).json() == shown
+    assert send(api, "POST", "/populate", [shown]).json() == {"proxies": [shown]}
+    assert send(api, "PATCH", "/proxies/p", {**shown, "Logger": 5}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("listen", "error"),
+    [
+        ("nowhere", "address nowhere: missing port in address"),
+        ("127.0.0.1", "address 127.0.0.1: missing port in address"),
+        ("1:2:3", "address 1:2:3: too many colons in address"),
+        ("127.0.0.1:99999", "address 99999: invalid port"),
+        ("127.0.0.1:xyz", "lookup tcp/xyz: unknown port"),
+    ],
+)
+def test_an_address_that_means_nothing_is_told(api: httpx.Client, listen: str, error: str) -> None:
+    send(api, "POST", "/proxies", P)
+    answer = send(api, "PATCH", "/proxies/p", {"listen": listen})
+    assert (answer.status_code, answer.json()["error"]) == (500, error)
+
+
 def test_the_content_type_of_a_request_is_not_looked_at(api: httpx.Client) -> None:
     answer = api.post("/proxies", content=json.dumps(P), headers={"Content-Type": "application/x-www-form-urlencoded"})
     assert answer.status_code == 201

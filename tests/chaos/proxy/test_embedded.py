@@ -51,17 +51,19 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @asynccontextmanager
 async def world(seed: int = 1) -> AsyncIterator[tuple[ProxyServer, httpx.AsyncClient, Proxy]]:
-    """An echo server, and a proxy "p" before it."""
+    """An echo server, and a proxy "p" before it; uvloop hangs if a test fails and leaves a server open."""
     upstream = await asyncio.start_server(echo, "127.0.0.1", 0)
     host, port = upstream.sockets[0].getsockname()
-    async with (
-        ProxyServer(seed=seed) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, verify=False) as api,
-    ):
-        body = {"name": "p", "upstream": f"{host}:{port}", "listen": "127.0.0.1:0"}
-        assert (await api.post("/proxies", json=body)).status_code == 201
-        yield server, api, server.proxies.get("p")
-    upstream.close()
+    try:
+        async with (
+            ProxyServer(seed=seed) as server,
+            httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, verify=False) as api,
+        ):
+            body = {"name": "p", "upstream": f"{host}:{port}", "listen": "127.0.0.1:0"}
+            assert (await api.post("/proxies", json=body)).status_code == 201
+            yield server, api, server.proxies.get("p")
+    finally:
+        upstream.close()
 
 
 async def connect(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
