@@ -102,7 +102,9 @@ class Drill:
         async with self._sampling(observer):
             with self._loading(stack, start_us) as load:
                 self._view.phase(f"load for {self._plan.scenario.duration_s:g} s")
-                await asyncio.gather(timeline.run(start_us), self._wait_for_load(load))
+                async with asyncio.TaskGroup() as tasks:  # unlike gather, it waits for what is being undone
+                    tasks.create_task(timeline.run(start_us))
+                    tasks.create_task(self._wait_for_load(load))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
             await self._converge_and_read(observer)
