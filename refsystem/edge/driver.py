@@ -16,6 +16,7 @@ from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
 from refsystem.edge.store import EdgeStore
+from refsystem.ordering.errors import NOT_CONFIRMED, OUTCOME_UNKNOWN, Problem
 from refsystem.ordering.order import Order
 from refsystem.protocol.device import Device
 from refsystem.protocol.messages import (
@@ -96,7 +97,7 @@ class Driver:
         with _fail_stop_on_assertion():
             self.device.submit(request_id, order, now_us())
         self.pump()
-        return await future
+        return await _answer(request_id, future, OUTCOME_UNKNOWN)
 
     async def read(self, order_id: str) -> Reply:
         """Ask for an order and wait for the answer."""
@@ -104,7 +105,7 @@ class Driver:
         with _fail_stop_on_assertion():
             self.device.read(request_id, order_id, now_us())
         self.pump()
-        return await future
+        return await _answer(request_id, future, NOT_CONFIRMED)
 
     def pump(self) -> None:
         """Do what the machine says is to be done; nothing any more once this driver has been stopped."""
@@ -201,6 +202,14 @@ class Driver:
         self._timer = None
         self.device.tick(now_us())
         self.pump()
+
+
+async def _answer(request_id: int, future: asyncio.Future[Reply], otherwise: Problem) -> Reply:
+    """The machine's answer. Who still waits when the server has lost its patience at its end is told `otherwise` (P6)."""
+    try:
+        return await future
+    except asyncio.CancelledError:
+        return Reply(request_id, otherwise, "this device is being ended")
 
 
 def _fail_stop(error: BaseException) -> NoReturn:
