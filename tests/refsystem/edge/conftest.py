@@ -1,0 +1,322 @@
+"""Two devices and an arbiter as processes, without a cloud and a kitchen display, and one device inside a test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from refsystem.arbiter.__main__ import make_app as make_arbiter
+from refsystem.arbiter.store import RegisterStore
+from refsystem.edge.app import make_app
+from refsystem.edge.driver import Driver, now_us
+from refsystem.edge.store import EdgeStore
+from refsystem.ordering.menu import DEMO_MENU
+from refsystem.processes import PythonProcess, reserve_port
+from refsystem.protocol.device import Device, DeviceSettings
+from refsystem.protocol.timing import DEFAULT_TIMING
+from refsystem.settings import EdgeSettings
+
+PATIENCE_S = 20.0
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+def order_body(**changes: Any) -> dict[str, Any]:
+    return {
+        "channel": "qr",
+        "table": "7",
+        "items": [{"item_id": "mapo-tofu", "quantity": 2}, {"item_id": "steamed-rice", "quantity": 1}],
+        "total_minor": 5900,
+        "note": "no chilli",
+        **changes,
+    }
+
+
+def new_key() -> str:
+    return str(uuid.uuid4())
+
+
+class Pair:
+    """The two devices `a` and `b` of a store with their arbiter."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self._settings = settings
+        self._ports = {name: reserve_port() for name in ("arbiter", "a", "b", "a.peer", "b.peer", "nobody")}
+        self.http = httpx.Client(trust_env=False, timeout=PATIENCE_S)
+        self.processes = {"arbiter": self._arbiter(), "a": self._device("a", "b"), "b": self._device("b", "a")}
+
+    def port(self, name: str) -> int:
+        port: int = self._ports[name].getsockname()[1]
+        return port
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.port(name)}"
+
+    def start(self) -> None:
+        for process in self.processes.values():
+            process.start()
+        self.wait_ready(*self.processes)
+        answer = self.http.put(f"{self.url('arbiter')}/v1/register", json={"primary": self.status("a")["node_id"]})
+        assert answer.status_code == 201
+        self.wait_for_two()
+
+    def wait_ready(self, *names: str) -> None:
+        async def ready() -> None:
+            await asyncio.gather(*(self.processes[name].wait_ready() for name in names))
+
+        asyncio.run(ready())
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.stop()
+        for process in self.processes.values():
+            process.wait_stopped(time.monotonic() + 5)
+        self.http.close()
+        for reservation in self._ports.values():
+            reservation.close()
+
+    def heal(self) -> None:
+        """Everything runs and the store has two members again."""
+        gone = [name for name, process in self.processes.items() if process.pid is None]
+        for name in gone:
+            self.processes[name].start()
+        for process in self.processes.values():
+            process.resume()
+        self.wait_ready(*gone)
+        self.wait_for_two()
+
+    def wait_for_two(self) -> None:
+        wait_until(lambda: self.members() == 2, "two members")
+
+    def status(self, slot: str) -> dict[str, Any]:
+        status: dict[str, Any] = self.http.get(f"{self.url(slot)}/v1/status").json()
+        return status
+
+    def _try_status(self, slot: str) -> dict[str, Any] | None:
+        try:
+            return self.status(slot)
+        except httpx.HTTPError:
+            return None
+
+    def members(self) -> int:
+        found = [status for slot in "ab" if (status := self._try_status(slot)) and status["role"] == "primary"]
+        return max((len(status["members"]) for status in found), default=0)
+
+    @property
+    def primary(self) -> str:
+        """Which of them is primary."""
+
+        def roles() -> list[str]:
+            return [slot for slot in "ab" if (s := self._try_status(slot)) and s["role"] == "primary"]
+
+        wait_until(lambda: len(roles()) == 1, "one primary")
+        return roles()[0]
+
+    @property
+    def standby(self) -> str:
+        return "b" if self.primary == "a" else "a"
+
+    def post(self, slot: str, key: str | None, body: Any = None, **options: Any) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self.http.post(f"{self.url(slot)}/v1/orders", json=body or order_body(), headers=headers, **options)
+
+    def get(self, slot: str, path: str) -> httpx.Response:
+        return self.http.get(f"{self.url(slot)}{path}")
+
+    def order_until_taken(self, slot: str, key: str) -> dict[str, Any]:
+        """Send an order again until it is acknowledged, as a diner's device does."""
+        taken: dict[str, Any] = {}
+
+        def sent() -> bool:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = self.post(slot, key)
+                if answer.status_code == 201:
+                    taken.update(answer.json())
+            return bool(taken)
+
+        wait_until(sent, f"an answer of device {slot}")
+        return taken
+
+    def _arbiter(self) -> PythonProcess:
+        environment = {
+            "RUSHPROOF_DATA": str(self.folder / "arbiter"),
+            "RUSHPROOF_HTTP_PORT": str(self.port("arbiter")),
+        }
+        return PythonProcess(
+            "arbiter", "refsystem.arbiter", environment, self.port("arbiter"), self.folder / "arbiter.log"
+        )
+
+    def _device(self, slot: str, other: str) -> PythonProcess:
+        environment = {
+            "RUSHPROOF_STORE": "s1",
+            "RUSHPROOF_SLOT": slot,
+            "RUSHPROOF_DATA": str(self.folder / slot),
+            "RUSHPROOF_HTTP_PORT": str(self.port(slot)),
+            "RUSHPROOF_PEER_PORT": str(self.port(f"{slot}.peer")),
+            "RUSHPROOF_PEER_ADDRESS": f"127.0.0.1:{self.port(f'{other}.peer')}",
+            "RUSHPROOF_PEER_HINT_URL": self.url(other),
+            "RUSHPROOF_ARBITER_URL": self.url("arbiter"),
+            "RUSHPROOF_CLOUD_URL": self.url("nobody"),
+            "RUSHPROOF_KITCHEN_URL": self.url("nobody"),
+            **self._settings,
+        }
+        return PythonProcess(slot, "refsystem.edge", environment, self.port(slot), self.folder / f"{slot}.log")
+
+
+@pytest.fixture(scope="session")
+def make_pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., contextlib.AbstractContextManager[Pair]]:
+    """A started pair as a context manager; keyword arguments are further settings of both devices."""
+
+    @contextlib.contextmanager
+    def make(**settings: str) -> Iterator[Pair]:
+        made = Pair(tmp_path_factory.mktemp("pair"), **settings)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def started_pair(make_pair: Callable[..., contextlib.AbstractContextManager[Pair]]) -> Iterator[Pair]:
+    with make_pair() as made:
+        yield made
+
+
+@pytest.fixture
+def pair(started_pair: Pair) -> Iterator[Pair]:
+    """The module's pair, whole again after each test."""
+    yield started_pair
+    started_pair.heal()
+
+
+@pytest.fixture
+def lone_device(tmp_path: Path) -> Iterator[PythonProcess]:
+    """A device that is not started yet and finds no arbiter; its files lie in `tmp_path / "data"`."""
+    with contextlib.ExitStack() as ports:
+        http, peer, nobody = (ports.enter_context(reserve_port()).getsockname()[1] for _ in range(3))
+        environment = {
+            "RUSHPROOF_STORE": "s1",
+            "RUSHPROOF_SLOT": "a",
+            "RUSHPROOF_DATA": str(tmp_path / "data"),
+            "RUSHPROOF_HTTP_PORT": str(http),
+            "RUSHPROOF_PEER_PORT": str(peer),
+            "RUSHPROOF_PEER_ADDRESS": f"127.0.0.1:{nobody}",
+            **{f"RUSHPROOF_{who}_URL": f"http://127.0.0.1:{nobody}" for who in ("ARBITER", "CLOUD", "KITCHEN")},
+        }
+        process = PythonProcess("a", "refsystem.edge", environment, http, tmp_path / "a.log")
+        yield process
+        process.kill()
+
+
+class SlowStore(EdgeStore):
+    """A disk that flushes only when it may."""
+
+    gate: Any = None
+    groups: list[int]
+
+    def apply(self, ops: Any) -> None:
+        if self.gate is not None:
+            assert self.gate.wait(PATIENCE_S)
+        super().apply(ops)
+
+
+class Alone:
+    """One device inside the test's loop, alone in its store, and a client of it."""
+
+    def __init__(self, driver: Driver, store: SlowStore, client: httpx.AsyncClient) -> None:
+        self.driver = driver
+        self.store = store
+        self.client = client
+
+    async def post(self, key: str, **changes: Any) -> httpx.Response:
+        return await self.client.post("/v1/orders", json=order_body(**changes), headers={"Idempotency-Key": key})
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn inside a test: signals stay with whoever runs the tests."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """The application on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1)
+        server = QuietServer(config)
+        task = asyncio.create_task(server.serve([listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+def run_alone(tmp_path: Path) -> Callable[..., None]:
+    """Runs a coroutine function with a device alone in its store; keyword arguments change its timing."""
+
+    def run(conversation: Callable[[Alone], Awaitable[None]], **timing: int) -> None:
+        asyncio.run(_alone(tmp_path, conversation, timing))
+
+    return run
+
+
+async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]], timing: dict[str, int]) -> None:
+    with contextlib.ExitStack() as ports:
+        own, peer, nobody = (ports.enter_context(reserve_port()).getsockname()[1] for _ in range(3))
+        async with served(make_arbiter(RegisterStore(folder / "arbiter"))) as arbiter_url:
+            settings = EdgeSettings(
+                "s1",
+                "a",
+                folder / "a",
+                own,
+                peer,
+                "127.0.0.1",
+                nobody,
+                f"http://127.0.0.1:{nobody}",
+                arbiter_url,
+                f"http://127.0.0.1:{nobody}",
+                f"http://127.0.0.1:{nobody}",
+                DEMO_MENU,
+                "available",
+                False,
+                "FULL",
+                None,
+            )
+            store = SlowStore(settings.data, "a-1")
+            device_settings = DeviceSettings("s1", DEMO_MENU, "available", replace(DEFAULT_TIMING, **timing))
+            driver = Driver(settings, Device(device_settings, store.load(), "life-1", now_us()), store)
+            app = make_app(driver)
+            async with (
+                httpx.AsyncClient(trust_env=False) as http,
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a", timeout=20) as client,
+            ):
+                answer = await http.put(f"{arbiter_url}/v1/register", json={"primary": "a-1"})
+                assert answer.status_code == 201
+                for _ in range(1000):
+                    if (await client.get("/ready")).status_code == 200:
+                        break
+                    await asyncio.sleep(0.01)
+                await conversation(Alone(driver, store, client))
