@@ -13,7 +13,7 @@ import logging
 import platform
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from chaos.embedded_proxy import EmbeddedProxy
 from chaos.faults.networks import Links
 from chaos.faults.toxiproxy import ProxyServer
 from chaos.live import LiveView
+from chaos.loss_watch import LossWatch
 from chaos.observer import Observer, Sample, now_us
 from chaos.timeline import Timeline, cuts_power
 from chaos.variants import Variant
@@ -209,6 +210,7 @@ class Drill:
         stores = [store.name for store in self._plan.scenario.stores]
         path = self._folder / "metrics" / "stack.jsonl"
         path.parent.mkdir(exist_ok=True)
+        watches = {store: LossWatch(store, self._folder / "history") for store in stores}
         with path.open("a", encoding="utf-8") as lines:
             while True:
                 samples = list(await asyncio.gather(*(observer.sample(store) for store in stores)))
@@ -218,8 +220,20 @@ class Drill:
                 lines.flush()
                 self._samples += samples
                 if self._load is not None:
-                    self._view.update(self._load.progress(), samples, faults, None)
+                    lost = await self._lost_so_far(observer, watches, samples)
+                    self._view.update(self._load.progress(), samples, faults, lost)
                 await asyncio.sleep(SAMPLE_EVERY_S)
+
+    async def _lost_so_far(
+        self, observer: Observer, watches: Mapping[str, LossWatch], samples: Sequence[Sample]
+    ) -> int | None:
+        """What the watches miss, over all stores; None while a store has no primary to ask."""
+        missing = [
+            await watches[sample.store].missing(observer, sample.primary_slot) if sample.primary_slot else None
+            for sample in samples
+        ]
+        counted = [count for count in missing if count is not None]
+        return sum(counted) if len(counted) == len(missing) else None
 
     def _drain_ms(self) -> int | None:
         """The longest time from the end of a fault on the way to the cloud until the cloud had what it had missed."""

@@ -95,9 +95,10 @@ class LiveView:
         progress = standing.progress
         backlog = ", ".join(f"{name} {_store_words(sample)}" for name, sample in standing.samples.items())
         faults = "; ".join(standing.faults) or "none"
+        lost = "?" if standing.lost is None else str(standing.lost)
         return (
             f"{progress.started}/{progress.planned} diners, {progress.ok} served, {progress.indefinite} unsure, "
-            f"{progress.fail} refused, {progress.in_flight} under way; {backlog}; faults: {faults}"
+            f"{progress.fail} refused, {progress.in_flight} under way, {lost} lost; {backlog}; faults: {faults}"
         )
 
     def _redraw(self) -> None:
@@ -119,7 +120,7 @@ class LiveView:
         for name, sample in standing.samples.items():
             table.add_row(f"store {name}", _store_words(sample))
         table.add_row("faults in force", f"[red]{'; '.join(standing.faults)}[/]" if standing.faults else "none")
-        table.add_row("lost so far", "known after the audit" if standing.lost is None else str(standing.lost))
+        table.add_row("lost so far", "-" if standing.lost is None else str(standing.lost))
         return table
 
 

@@ -161,6 +161,17 @@ class Observer:
                     content = {"error": f"{name} of {store} could not be read: {type(error).__name__} {error}".strip()}
                 (target / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
+    async def entries_after(self, store: str, slot: str, seq: int) -> tuple[str, list[Json]]:
+        """The node id of a device, and its committed entries behind `seq`."""
+        url = f"{self.stack.url(f'{store}.edge_{slot}')}/v1/audit/entries"
+        entries: list[Json] = []
+        for _ in range(PAGES_MAX):
+            page = await self._get(url, {"from_seq": seq + len(entries) + 1, "limit": PAGE})
+            entries += page["entries"]
+            if len(page["entries"]) < PAGE:
+                return str(page["node_id"]), entries
+        raise ValueError(f"more than {PAGES_MAX} pages of entries")
+
     async def _edge(self, store: str, slot: str) -> Json:
         url = self.stack.url(f"{store}.edge_{slot}")
         entries = await self._entries(f"{url}/v1/audit/entries", {})

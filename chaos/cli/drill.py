@@ -179,12 +179,7 @@ def _plan(options: argparse.Namespace) -> DrillPlan:
             raise CommandError(f"--seed must be a whole number from 0 to {SEED_LIMIT - 1}, not {seed}")
         if not 0 <= options.retry_unknown <= RETRIES_MAX:
             raise CommandError(f"--retry-unknown must be from 0 to {RETRIES_MAX}")
-        changes: dict[str, Any] = {"seed": seed}
-        if options.duration is not None:
-            changes["duration_s"] = options.duration
-        if options.rate is not None:
-            changes["diners"] = {"arrivals": {"rate_per_s": options.rate}}
-        scenario = with_changes(scenario, changes)
+        scenario = with_changes(scenario, {"seed": seed} | _load_changes(scenario, options.rate, options.duration))
         command = shlex.join(["rushproof", *sys.argv[1:]])
         database_url = os.environ.get("RUSHPROOF_DATABASE_URL") or None
         if options.trace is not None:
@@ -195,6 +190,20 @@ def _plan(options: argparse.Namespace) -> DrillPlan:
         return DrillPlan(scenario, seed, DEMO_MENU, timetable, command, variant, options.toxiproxy, database_url)
     except (ScenarioError, VariantError, TraceError) as error:
         raise CommandError(str(error)) from error
+
+
+def _load_changes(scenario: Scenario, rate_per_s: float | None, duration_s: float | None) -> dict[str, Any]:
+    """Another rate or duration; a smaller load is asked for proportionally fewer acknowledged orders."""
+    changes: dict[str, Any] = {}
+    if duration_s is not None:
+        changes["duration_s"] = duration_s
+    if rate_per_s is not None:
+        changes["diners"] = {"arrivals": {"rate_per_s": rate_per_s}}
+    said_per_s = scenario.diners.arrivals.rate_per_s
+    share = ((rate_per_s or said_per_s) * (duration_s or scenario.duration_s)) / (said_per_s * scenario.duration_s)
+    if 0 <= share < 1:
+        changes["least_acknowledged"] = int(scenario.least_acknowledged * share)
+    return changes
 
 
 def _scenario(options: argparse.Namespace, variant: Variant | None) -> Scenario:
