@@ -19,6 +19,7 @@ KINDS = (
     "arbiter down",
     "slow disk",
     "slow arbiter",
+    "stuck disk, slow arbiter",
 )
 FAULTS_MAX = 14
 
@@ -90,6 +91,13 @@ class Faults:
             case "slow arbiter":
                 for name in ("to arbiter", "from arbiter"):
                     self._slow(node.links[name], clock.between(50 * MS, 500 * MS), for_us)
+
+            case "stuck disk, slow arbiter":
+                node.flush_us = (250 * MS, 600 * MS)
+                clock.after(clock.between(300 * MS, 900 * MS), self._fast_disk, node)
+                self._slow(
+                    node.links["to arbiter"], clock.between(200 * MS, 900 * MS), clock.between(200 * MS, 900 * MS)
+                )
 
     def _cut(self, link: Link, for_us: int) -> None:
         link.cut = True
