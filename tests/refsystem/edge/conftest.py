@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
 import uuid
@@ -240,13 +241,37 @@ class SlowStore(EdgeStore):
         super().apply(ops)
 
 
+class Others:
+    """Stands for the kitchen display and the cloud: answers everything with `body`, or with 503 while there is none."""
+
+    def __init__(self) -> None:
+        self.body: Any = ...
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        self.asked.append(scope["path"])
+        status = 503 if self.body is ... else 200
+        content = b"" if self.body is ... else json.dumps(self.body).encode()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": content})
+
+
 class Alone:
     """One device inside the test's loop, alone in its store, and a client of it."""
 
-    def __init__(self, driver: Driver, store: SlowStore, client: httpx.AsyncClient) -> None:
+    def __init__(self, driver: Driver, store: SlowStore, client: httpx.AsyncClient, others: Others) -> None:
         self.driver = driver
         self.store = store
         self.client = client
+        self.others = others
+
+    async def until_waiting(self, count: int) -> None:
+        for _ in range(2000):
+            if self.driver.device.admission.count >= count:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"waited in vain for {count} waiting requests")
 
     async def post(self, key: str, **changes: Any) -> httpx.Response:
         return await self.client.post("/v1/orders", json=order_body(**changes), headers={"Idempotency-Key": key})
@@ -264,7 +289,7 @@ class QuietServer(uvicorn.Server):
 async def served(app: Any) -> AsyncIterator[str]:
     """The application on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, log_config=None, ws="none", lifespan="auto", timeout_graceful_shutdown=1)
         server = QuietServer(config)
         task = asyncio.create_task(server.serve([listener]))
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -285,7 +310,8 @@ def run_alone(tmp_path: Path) -> Callable[..., None]:
 async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]], timing: dict[str, int]) -> None:
     with contextlib.ExitStack() as ports:
         own, peer, nobody = (ports.enter_context(reserve_port()).getsockname()[1] for _ in range(3))
-        async with served(make_arbiter(RegisterStore(folder / "arbiter"))) as arbiter_url:
+        others = Others()
+        async with served(make_arbiter(RegisterStore(folder / "arbiter"))) as arbiter_url, served(others) as others_url:
             settings = EdgeSettings(
                 "s1",
                 "a",
@@ -296,8 +322,8 @@ async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]],
                 nobody,
                 f"http://127.0.0.1:{nobody}",
                 arbiter_url,
-                f"http://127.0.0.1:{nobody}",
-                f"http://127.0.0.1:{nobody}",
+                others_url,
+                others_url,
                 DEMO_MENU,
                 "available",
                 False,
@@ -319,4 +345,4 @@ async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]],
                     if (await client.get("/ready")).status_code == 200:
                         break
                     await asyncio.sleep(0.01)
-                await conversation(Alone(driver, store, client))
+                await conversation(Alone(driver, store, client, others))
