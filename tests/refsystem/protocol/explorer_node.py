@@ -10,7 +10,7 @@ from explorer_world import MS, Arbiter, Clock, Cloud, Disk, Link, Receiver, Viol
 
 from refsystem.ordering.order import Order
 from refsystem.protocol.device import Device, DeviceSettings, FeedName, Parts
-from refsystem.protocol.messages import Ready, RegisterRead, RegisterSwap, Reply
+from refsystem.protocol.messages import Ready, RegisterRead, RegisterSwap, Reply, SetAside
 from refsystem.protocol.replica import DurableState, Role
 
 TICKS_PER_HEARTBEAT_MAX = 12
@@ -129,6 +129,8 @@ class Node:
         assert self.device is not None
         ready = self.device.take_ready(self._clock.now_us)
         self._send(ready.send)
+        if any(isinstance(op, SetAside) for op in ready.persist):
+            self._clock.goals["entries set aside"] += 1
         if ready.needs_flush:
             self._queue.append(ready)
             self._start_flush()
@@ -149,6 +151,8 @@ class Node:
 
     def _answer_of_arbiter(self, life: int) -> Callable[..., None]:
         def answer(state: Any) -> None:
+            if self.links["from arbiter"].cut:
+                self._clock.goals["an answer of the arbiter lost"] += 1
             self.links["from arbiter"].send(self.input, life, self.receive, state)
 
         return answer
