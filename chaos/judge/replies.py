@@ -83,7 +83,8 @@ def _split_seqs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding
         if reply.seq is not None:
             told[reply.seq].setdefault(reply.order_id, reply)
     for seq, order_id, entry_hash, text in _raw(ledger):
-        if order_id in told.get(seq, {}):
+        # The same order may stand at the same seq again in a later epoch: what was told is then true of that entry.
+        if order_id in told.get(seq, {}) and order_id not in _orders_at(ledger, seq):
             by_seq[seq].setdefault(entry_hash, text)
     forked = False
     for seq in sorted(by_seq.keys() | told.keys()):

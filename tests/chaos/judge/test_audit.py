@@ -339,12 +339,13 @@ def test_a_set_aside_tail_that_nobody_was_told_about_is_no_split(run: Any) -> No
     assert judge_run(run.path).verdict == "pass"
 
 
-def test_a_set_aside_entry_that_was_acknowledged_at_its_place_is_split(run: Any) -> None:
+def test_an_order_that_was_set_aside_and_then_committed_at_the_same_place_is_no_split(run: Any) -> None:
+    """Seen in a drill: set aside at epoch 3, sent again by its diner, and by chance at the same seq in epoch 4."""
     run.write()
     told = run.attempts[2]
     tail = {"seq": told.seq, "epoch": 2, "hash": "ee", "record": {"kind": "order", "order_id": told.order_id}}
     run.edit_reads("edge_b", lambda read: read["set_aside"].append(tail))
-    assert subjects(judge_run(run.path), "split") == {f"entry {told.seq}"}
+    assert judge_run(run.path).verdict == "pass"
 
 
 # --- stale
