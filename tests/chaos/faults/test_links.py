@@ -1,0 +1,217 @@
+"""Faults of links on a real store: each takes effect, its proof can fail, and it is undone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from chaos.faults.base import Target
+from chaos.faults.links import LinkCut, LinkWeakened
+from chaos.faults.networks import Direction, Links, least_round_trip_ms, toxics_of
+from chaos.faults.toxiproxy import ProxyServer, ToxiproxyError
+from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
+
+SLOW = symmetric("slow", 120, 20, None, "this test")
+NARROW = symmetric("narrow", 0, 0, 800, "this test")
+TARGET = Target("link", "links")
+PROBED_KINDS = ("diner_edge", "edge_edge", "edge_arbiter", "edge_kds")
+
+
+def weak(links: Links, kind: str, profile: LinkProfile) -> LinkWeakened:
+    return LinkWeakened(links, links.matching(kind, "s1"), profile, TARGET)
+
+
+def cut(links: Links, kind: str, direction: Direction) -> LinkCut:
+    return LinkCut(links, links.matching(kind, "s1"), direction, TARGET)
+
+
+def round_trip_ms(stack: Any, link: str) -> float:
+    began_s = time.monotonic()
+    httpx.get(f"{stack.link_url(link)}/health", trust_env=False, timeout=10)
+    return (time.monotonic() - began_s) * 1000
+
+
+def carries(links: Links, name: str) -> bool:
+    (link,) = [link for link in links.matching(name.split(".")[0], "s1") if link.name == name]
+    return asyncio.run(links.probe_ms(link, 0.5)) is not None
+
+
+@pytest.mark.parametrize("kind", PROBED_KINDS)
+def test_a_weak_link_is_proven_and_undone(store: Any, links: Links, kind: str) -> None:
+    fault = weak(links, kind, SLOW)
+
+    async def conversation() -> None:
+        assert not (await fault.prove()).proven, "nothing was done yet"
+        await fault.begin()
+        effect = await fault.prove()
+        assert effect.proven, effect.evidence
+        assert "latency_upstream" in effect.evidence
+        await fault.undo()
+        assert not (await fault.prove()).proven
+
+    asyncio.run(conversation())
+
+
+def test_a_weak_link_slows_those_who_use_it_down(store: Any, links: Links) -> None:
+    fault = weak(links, "diner_edge", SLOW)
+    asyncio.run(fault.begin())
+    assert all(round_trip_ms(store, f"diner_edge.s1.{slot}") >= 200 for slot in "ab")
+    asyncio.run(fault.undo())
+    assert all(round_trip_ms(store, f"diner_edge.s1.{slot}") < 200 for slot in "ab")
+
+
+def test_a_link_that_is_only_narrow_is_proven_by_what_its_proxy_lists(store: Any, links: Links) -> None:
+    fault = weak(links, "diner_edge", NARROW)
+    assert not asyncio.run(fault.prove()).proven
+    asyncio.run(fault.begin())
+    effect = asyncio.run(fault.prove())
+    assert effect.proven
+    assert "bandwidth_downstream, bandwidth_upstream" in effect.evidence
+
+
+def test_a_weak_link_is_not_proven_while_one_of_its_proxies_is_not(store: Any, links: Links) -> None:
+    fault = weak(links, "diner_edge", SLOW)
+    asyncio.run(fault.begin())
+    links._server.remove_toxics("test-diner_edge.s1.b")
+    effect = asyncio.run(fault.prove())
+    assert not effect.proven
+    assert "diner_edge.s1.b" in effect.evidence
+
+
+def test_undoing_returns_to_the_standing_state(store: Any, links: Links) -> None:
+    try:
+        links.set_standing("diner_edge", symmetric("standing", 60, 0, None, "this test"))
+        fault = weak(links, "diner_edge", SLOW)
+        asyncio.run(fault.begin())
+        asyncio.run(fault.undo())
+        assert 115 <= round_trip_ms(store, "diner_edge.s1.a") < 200
+    finally:
+        links.set_standing("diner_edge", symmetric("none", 0, 0, None, "this test"))
+
+
+@pytest.mark.parametrize("kind", PROBED_KINDS)
+@pytest.mark.parametrize("direction", ["both", "to", "from"])
+def test_a_cut_link_is_proven_and_undone(store: Any, links: Links, kind: str, direction: Direction) -> None:
+    fault = cut(links, kind, direction)
+
+    async def conversation() -> None:
+        assert not (await fault.prove()).proven, "nothing was done yet"
+        await fault.begin()
+        effect = await fault.prove()
+        assert effect.proven, effect.evidence
+        await fault.undo()
+        assert not (await fault.prove()).proven
+
+    asyncio.run(conversation())
+
+
+def test_a_one_way_cut_between_the_devices_lets_the_other_way_stand(store: Any, links: Links) -> None:
+    fault = cut(links, "edge_edge", "to")
+    asyncio.run(fault.begin())
+    assert (carries(links, "edge_edge.s1.a"), carries(links, "edge_edge.s1.b")) == (False, True)
+    asyncio.run(fault.undo())
+    assert (carries(links, "edge_edge.s1.a"), carries(links, "edge_edge.s1.b")) == (True, True)
+
+
+def test_a_one_way_cut_swallows_answers_and_lets_requests_through(store: Any, links: Links) -> None:
+    fault = cut(links, "edge_arbiter", "from")
+    asyncio.run(fault.begin())
+    url = f"{store.link_url('edge_arbiter.s1.a')}/v1/register"
+    asked = _register_requests(store)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(url, content=b"{}", trust_env=False, timeout=0.5)
+    assert _register_requests(store) == asked + 1
+    asyncio.run(fault.undo())
+    assert httpx.post(url, content=b"{}", trust_env=False, timeout=5).status_code == 422
+
+
+def test_a_cut_upon_a_weak_link_and_back(store: Any, links: Links) -> None:
+    slow, down = weak(links, "diner_edge", SLOW), cut(links, "diner_edge", "both")
+    asyncio.run(slow.begin())
+    asyncio.run(down.begin())
+    assert asyncio.run(down.prove()).proven
+    asyncio.run(down.undo())
+    assert asyncio.run(slow.prove()).proven
+    asyncio.run(down.begin())
+    asyncio.run(slow.undo())
+    assert asyncio.run(down.prove()).proven
+    asyncio.run(down.undo())
+    assert round_trip_ms(store, "diner_edge.s1.a") < 200
+
+
+def test_faults_of_one_link_at_the_same_moment_do_not_disturb_each_other(store: Any, links: Links) -> None:
+    slow, down = weak(links, "diner_edge", SLOW), cut(links, "diner_edge", "from")
+
+    async def conversation() -> None:
+        for _ in range(5):
+            await asyncio.gather(slow.begin(), down.begin())
+            (link, _) = links.matching("diner_edge", "s1")
+            assert links.toxic_names(link) == ["latency_downstream", "latency_upstream", "timeout_downstream"]
+            await asyncio.gather(slow.undo(), down.undo())
+            assert links.toxic_names(link) == []
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_proxy_that_ignores_what_it_is_told_proves_nothing(store: Any, bad_server: Any, lists: bool) -> None:
+    bad_server.lists = lists
+    routes = dict(store._routes)
+    try:
+        links = Links(ProxyServer(bad_server.url), store)
+        links.create()
+        faults = (
+            weak(links, "diner_edge", SLOW),
+            cut(links, "diner_edge", "both"),
+            cut(links, "diner_edge", "from"),
+            cut(links, "edge_edge", "to"),
+        )
+        for fault in faults:
+            asyncio.run(fault.begin())
+            effect = asyncio.run(fault.prove())
+            assert not effect.proven
+            assert " ms" in effect.evidence
+            asyncio.run(fault.undo())
+    finally:
+        store._routes = routes
+
+
+def test_a_server_that_fails_half_way_is_an_error_and_can_be_undone_later(store: Any, bad_server: Any) -> None:
+    routes = dict(store._routes)
+    try:
+        links = Links(ProxyServer(bad_server.url), store)
+        links.create()
+        fault = cut(links, "diner_edge", "both")
+        bad_server.status = 500
+        with pytest.raises(ToxiproxyError, match="500"):
+            asyncio.run(fault.begin())
+        bad_server.status = None
+        assert asyncio.run(fault.undo()) == "link open again"
+    finally:
+        store._routes = routes
+
+
+@pytest.mark.parametrize("profile", list(BUILT_IN_PROFILES.values()), ids=lambda profile: str(profile.name))
+def test_every_profile_becomes_toxics_that_allow_what_its_proof_expects(profile: LinkProfile) -> None:
+    toxics = toxics_of(profile)
+    assert toxics
+    assert len({toxic.name for toxic in toxics}) == len(toxics)
+    least_ms = {"upstream": 0, "downstream": 0}
+    for toxic in toxics:
+        assert all(value >= 0 for value in toxic.attributes.values())
+        if toxic.kind == "latency":
+            least_ms[toxic.stream] = toxic.attributes["latency"] - toxic.attributes["jitter"]
+        else:
+            assert toxic.attributes["rate"] >= 1
+    assert least_round_trip_ms(profile, "diner_edge") <= sum(least_ms.values()) + 1
+    assert least_round_trip_ms(profile, "edge_edge") <= least_ms["upstream"] + 1
+
+
+def _register_requests(store: Any) -> int:
+    metrics = httpx.get(f"{store.url('s1.arbiter')}/metrics", trust_env=False).text
+    lines = [line for line in metrics.splitlines() if line.startswith("rushproof_requests_total") and '"422"' in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines)
