@@ -13,7 +13,7 @@ from refsystem.protocol.device import Device, DeviceSettings, FeedName, Parts
 from refsystem.protocol.messages import Ready, RegisterRead, RegisterSwap, Reply, SetAside
 from refsystem.protocol.replica import DurableState, Role
 
-TICKS_PER_HEARTBEAT_MAX = 12
+TIMES_PER_HEARTBEAT_MAX = 12
 IDLE_US = 15 * MS
 FEED_TIMEOUT_US = 80 * MS
 
@@ -43,7 +43,8 @@ class Node:
         self._flushing: list[Ready] = []
         self._flush_reached = True
         self._timer_due_us: int | None = None
-        self._ticks: deque[int] = deque(maxlen=TICKS_PER_HEARTBEAT_MAX)
+        self._ticks: deque[int] = deque(maxlen=TIMES_PER_HEARTBEAT_MAX)
+        self._questions: deque[int] = deque(maxlen=TIMES_PER_HEARTBEAT_MAX)
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
@@ -142,6 +143,7 @@ class Node:
     def _send(self, messages: tuple[Any, ...]) -> None:
         for message in messages:
             if isinstance(message, RegisterRead | RegisterSwap):
+                self._check_pace(self._questions, "asks the arbiter")
                 self.links["to arbiter"].send(self.arbiter.receive, message, self._answer_of_arbiter(self.life))
             else:
                 if self._clock.tracing:
@@ -196,16 +198,17 @@ class Node:
         if self.device is None or life != self.life or self.paused or due_us != self._timer_due_us:
             return
         self._timer_due_us = None
-        self._check_pace()
+        self._check_pace(self._ticks, "ticks")
         self.device.tick(self._clock.now_us)
         self._pump()
 
-    def _check_pace(self) -> None:
+    def _check_pace(self, times: deque[int], does: str) -> None:
+        """Nothing is done in a hot loop."""
         now_us = self._clock.now_us
-        full = len(self._ticks) == self._ticks.maxlen
-        if full and now_us - self._ticks[0] < self._settings.timing.heartbeat_us:
-            raise Violation(f"{self.disk.node_id} ticks {len(self._ticks)} times within one heartbeat")
-        self._ticks.append(now_us)
+        full = len(times) == times.maxlen
+        if full and now_us - times[0] < self._settings.timing.heartbeat_us:
+            raise Violation(f"{self.disk.node_id} {does} {len(times)} times within one heartbeat")
+        times.append(now_us)
 
     # --- feeds ---------------------------------------------------------------------------------------------------------
 

@@ -5,10 +5,12 @@ Each is told to one machine line by line (see `conversation`), and where a broke
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from conversation import Conversation, tell
 
-from refsystem.protocol.messages import StoreEntries
+from refsystem.protocol.messages import Append, Join, StoreEntries
 
 PAIR = """
     log L = 2:k1
@@ -310,7 +312,6 @@ def test_p3_a_primary_that_reads_of_a_higher_epoch_for_a_404_fences_itself() -> 
 def test_p5_a_404_that_waited_for_two_members_waits_for_the_register_when_one_is_left() -> None:
     said = tell(pair() + "time +850\nread nobody\nwait +60\ntime +0\ngranted\nappended 3 b1 matched=1 round=1")
     assert not any("404" in line for line in said)
-    assert said[-1] != "send read the register"
     told = tell(pair() + "time +850\nread nobody\nwait +60\ntime +0\ngranted\nregister 4 a1 a1 mine")
     assert told[-1] == "reply to read nobody: 404 order-unknown"
 
@@ -333,6 +334,36 @@ def test_p5_a_round_that_began_before_a_shrink_and_a_grow_confirms_nothing_by_an
         """
     )
     assert not any("404" in line for line in said)
+
+
+def test_p20_what_is_under_way_to_the_peer_is_bounded() -> None:
+    log = "log L = " + " ".join(f"2:k{seq}" for seq in range(1, 31))
+    limits = "entries_per_append_max=4 entries_in_flight_max=10"
+    said = tell(
+        f"{log}\nboot a1 log=L epoch=2 commit=30 {limits}\nregister 2 a1 a1 x\ngranted\njoin 3 b1\nappended 3 b1 matched=4"
+    )
+    sent = [re.findall(r"(\d+)=k", line) for line in said if line.startswith("send append") and "heartbeat" not in line]
+    assert [(seqs[0], seqs[-1]) for seqs in sent] == [("1", "4"), ("5", "8"), ("9", "10"), ("11", "14")]
+
+
+@pytest.mark.parametrize("shared", [0, 1, 777, 2_999, 3_000])
+def test_p12_a_join_of_a_long_log_is_short_and_still_finds_a_shared_entry(shared: int) -> None:
+    conversation = Conversation()
+    conversation.put("log L = " + " ".join(f"2:k{seq}" for seq in range(1, 3_001)))
+    other = [f"2:k{seq}" if seq <= shared else f"3:y{seq}" for seq in range(1, 3_003)]
+    conversation.put("log M = " + " ".join(other))
+    conversation.put("boot a1 log=L epoch=2")
+    known = conversation.device.replica._join().known
+    seqs = [place.seq for place in known]
+    assert seqs[:8] == list(range(3_000, 2_992, -1))
+    assert len(seqs) <= 40
+    for line in ("boot b1 log=M epoch=3 commit=3002", "register 3 b1 b1 x", "granted"):
+        conversation.put(line)
+    conversation.device.receive(Join(4, "a1", known), conversation.now_us)
+    sent = conversation.device.take_ready(conversation.now_us).send
+    first = next(message for message in sent if isinstance(message, Append))
+    best = max((seq for seq in seqs if seq <= shared), default=0)
+    assert first.prev_seq == best
 
 
 def test_p12_a_device_that_would_have_to_set_aside_a_commit_stops_and_stores_nothing() -> None:
