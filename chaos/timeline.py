@@ -16,7 +16,7 @@ from chaos.faults.networks import Links
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
 from chaos.observer import Observer, Sample, now_us
 from refsystem.stack import Stack
-from simulator.scenario import Fault, LinkDown, LinkWeak, PowerCut, Scenario, fault_end_s, fault_label
+from simulator.scenario import Fault, LinkDown, LinkWeak, PowerCut, Scenario, fault_end_s, fault_label, fault_target
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class Timeline:
         row: dict[str, Any] = {
             "name": label,
             "kind": fault.fault,
+            "target": fault_target(fault),
+            "resolved": "",
             "store": fault.store or self._scenario.stores[0].name,
             "planned_at_us": planned_at_us,
             "started_at_us": now_us(),
@@ -64,6 +66,9 @@ class Timeline:
             "undone": False,
             "evidence": "",
             "undo_detail": "",
+            "hits_primary": False,
+            "epoch_before": None,
+            "disk_lost_node_ids": [],
         }
         injected: Injected | None = None
         self.in_force.append(label)
@@ -76,7 +81,7 @@ class Timeline:
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
         except Exception as error:  # of whatever kind: it is in the row, and the other faults go on
-            row["evidence"] = row["evidence"] or f"could not be injected: {error or type(error).__name__}"
+            row["evidence"] = row["evidence"] or f"could not be injected: {str(error) or type(error).__name__}"
             logger.warning("%s: %s", label, error, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
             await asyncio.shield(asyncio.ensure_future(self._finish(label, row, injected)))
@@ -97,10 +102,10 @@ class Timeline:
                     row["undo_detail"] = await injected.undo()
                 row["undone"] = True
             except Exception as error:  # of whatever kind: it is in the row, and the other faults are undone
-                row["undo_detail"] = f"could not be undone: {error or type(error).__name__}"
+                row["undo_detail"] = f"could not be undone: {str(error) or type(error).__name__}"
                 logger.error("%s %s", label, row["undo_detail"], exc_info=not isinstance(error, OSError | RuntimeError))
         else:
-            row |= {"target": "", "resolved": "", "undone": True, "undo_detail": "was never injected"}
+            row |= {"undone": True, "undo_detail": "was never injected"}
         row["ended_at_us"] = now_us()
         self.in_force.remove(label)
         self._say(f"undone: {label}")
