@@ -121,7 +121,9 @@ class DatabaseProcess:
             async with asyncio.timeout(timeout_s):
                 await asyncio.wrap_future(self._started)
         except (PostgresError, OSError) as error:
-            raise StackError(f"PostgreSQL did not start: {error or f'no answer within {timeout_s:g} s'}") from error
+            raise StackError(
+                f"PostgreSQL did not start: {str(error) or f'no answer within {timeout_s:g} s'}"
+            ) from error
 
     def stop(self) -> None:
         """End it and remove its data."""
@@ -213,7 +215,7 @@ class Stack:
             try:
                 await asyncio.gather(*(self._set_up(http, store) for store in self.settings.stores))
             except httpx.HTTPError as error:
-                raise StackError(f"the stack could not be set up: {error or type(error).__name__}") from error
+                raise StackError(f"the stack could not be set up: {str(error) or type(error).__name__}") from error
 
     def stop(self) -> None:
         """End every process and free every port; may be called at any time and twice."""
