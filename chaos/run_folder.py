@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def _given(out: Path) -> Path:
 
 
 def _point_latest(runs: Path, folder: Path) -> None:
-    draft = runs / f".latest-{os.getpid()}"
+    draft = runs / f".latest-{folder.name}"
     draft.unlink(missing_ok=True)
     draft.symlink_to(folder.name)
     draft.replace(runs / "latest")
