@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import uuid
 
@@ -18,6 +19,7 @@ from refsystem.telemetry import configure_logging
 def main() -> int:
     """Run until SIGTERM; 2 if a setting is wrong or the disk cannot be used, which one sentence tells."""
     configure_logging()
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request to the cloud would be all there is
     try:
         _run(edge_settings())
     except (SettingsError, StoreDamaged, OSError) as error:

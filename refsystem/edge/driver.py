@@ -46,13 +46,14 @@ def now_us() -> int:
 
 
 class Driver:
-    """Runs one `Device` on real time, a real disk and real sockets."""
+    """Runs one `Device` on real time, a real disk and real sockets. Raises `OSError` if the peer's port is taken."""
 
     def __init__(self, settings: EdgeSettings, device: Device, store: EdgeStore) -> None:
         self.settings = settings
         self.device = device
         self.store = store
         self.journal = Journal(store, self._flushed_in_thread)
+        self._listener = listening_socket(HOST, settings.peer_port)
         self._peer = PeerLink(settings.peer_host, settings.peer_address_port, self._on_peer)
         self._http = httpx.AsyncClient(trust_env=False, timeout=ARBITER_TIMEOUT_S)
         self._feeds = Feeds(settings, device, self._http, self.pump)
@@ -70,7 +71,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(_on_loop_exception)
         self.journal.start()
-        await self._peer.listen(listening_socket(HOST, self.settings.peer_port))
+        await self._peer.listen(self._listener)
         self._spawn(self._peer.keep_connected())
         self._spawn(self._feeds.run_kitchen())
         self._spawn(self._feeds.run_uplink())
