@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
 import json
 import threading
@@ -51,10 +52,11 @@ class Places:
                 content = places.answer(self.path)
                 time.sleep(places.slow_s)
                 body = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(500 if content is None else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.send_response(500 if content is None else 200)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None: ...
 

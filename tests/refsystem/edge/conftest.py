@@ -23,7 +23,7 @@ from refsystem.edge.app import make_app
 from refsystem.edge.driver import Driver, now_us
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.processes import PythonProcess, reserve_port
+from refsystem.processes import PythonProcess, process_state, reserve_port
 from refsystem.protocol.device import Device, DeviceSettings
 from refsystem.protocol.timing import DEFAULT_TIMING
 from refsystem.settings import EdgeSettings
@@ -98,10 +98,27 @@ class Pair:
         gone = [name for name, process in self.processes.items() if process.pid is None]
         for name in gone:
             self.processes[name].start()
-        for process in self.processes.values():
+        paused = [process for process in self.processes.values() if process.pid and process_state(process.pid) == "T"]
+        for process in paused:
             process.resume()
         self.wait_ready(*gone)
         self.wait_for_two()
+        if paused:
+            self._wait_for_rest()
+
+    def _wait_for_rest(self) -> None:
+        """Requests that waited at a paused arbiter are still to be answered: wait until nothing changes any more."""
+        seen: list[tuple[float, object]] = []
+
+        def at_rest() -> bool:
+            register = self.http.get(f"{self.url('arbiter')}/ready").json()["register"]
+            whole = len(register["members"]) == 2 and register["epoch"] == self.status(self.primary)["epoch"]
+            if not whole or (seen and seen[-1][1] != register):
+                seen.clear()
+            seen.append((time.monotonic(), register))
+            return whole and seen[-1][0] - seen[0][0] > 1.2
+
+        wait_until(at_rest, "the store at rest")
 
     def wait_for_two(self) -> None:
         wait_until(lambda: self.members() == 2, "two members")
@@ -118,7 +135,7 @@ class Pair:
 
     def members(self) -> int:
         found = [status for slot in "ab" if (status := self._try_status(slot)) and status["role"] == "primary"]
-        return max((len(status["members"]) for status in found), default=0)
+        return len(max(found, key=lambda status: int(status["epoch"]))["members"]) if found else 0
 
     @property
     def primary(self) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Callable
@@ -161,6 +162,18 @@ def test_a_damaged_log_is_told_in_one_sentence_and_the_device_ends(
     store.close()
     (said,) = lone_device.log_path.read_text().splitlines()
     assert re.fullmatch(SAID[damage], said)
+
+
+@pytest.mark.parametrize("name", ["RUSHPROOF_HTTP_PORT", "RUSHPROOF_PEER_PORT"])
+def test_a_port_that_is_taken_is_told_in_one_sentence(lone_device: PythonProcess, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        lone_device.environment = {**lone_device.environment, name: str(port)}
+        lone_device.start()
+        assert lone_device._process is not None
+        assert lone_device._process.wait(15) == 2
+    (said,) = lone_device.log_path.read_text().splitlines()
+    assert said.endswith(f"cannot listen on 127.0.0.1:{port} (Address already in use)")
 
 
 def test_what_must_never_be_ends_the_device(lone_device: PythonProcess, tmp_path: Path) -> None:
