@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -39,8 +40,10 @@ class DrillResult:
 def drill(tmp_path: Path) -> Callable[..., DrillResult]:
     """Run `rushproof drill` with these arguments."""
 
+    numbers = itertools.count(1)
+
     def run(*arguments: str, timeout_s: float = DRILL_TIMEOUT_S, **environment: str) -> DrillResult:
-        folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        folder = tmp_path / f"run-{next(numbers)}"
         done = subprocess.run(
             [sys.executable, "-m", "chaos.cli", "drill", *arguments, "--out", str(folder), "--json"],
             capture_output=True,

@@ -8,7 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +119,51 @@ def test_a_server_of_ones_own_is_used_and_left_as_it_was(drill: Callable[..., An
         assert result.verdict["counts"]["ok"] > 10, result.explain()
         assert not list((result.folder / "logs").glob("postgres*")), "no server of the drill's own was started"
         assert asyncio.run(schemas(server.url)) == []
+
+
+def test_a_fault_that_could_not_be_injected_makes_the_run_unknown(drill: Callable[..., Any], tmp_path: Path) -> None:
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text(
+        "name: mine\nduration_s: 4\ntime_scale: 60\ndiners:\n  arrivals: {rate_per_s: 8}\n"
+        "faults:\n  - {fault: process_killed, process: postgres, at_s: 1, for_s: 1}\n",
+        encoding="utf-8",
+    )
+    with PrivatePostgres(tmp_path / "postgres.log") as server:
+        result = drill(str(scenario), RUSHPROOF_DATABASE_URL=server.url)
+    assert result.exit_code == 3, result.explain()
+    assert "not this stack's own" in result.verdict["cause"] or "did not take effect" in result.verdict["cause"]
+
+
+def test_two_drills_at_once_do_not_disturb_each_other(drill: Callable[..., Any]) -> None:
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(lambda seed: drill("calm", "--duration", "5", "--seed", seed), ("11", "12"))
+    for result in (first, second):
+        assert result.verdict["counts"]["ok"] == result.verdict["counts"]["attempted"] > 30, result.explain()
+        assert {name: result.verdict["counts"][name] for name in ALWAYS} == dict.fromkeys(ALWAYS, 0)
+
+
+def test_on_a_terminal_the_standing_is_redrawn(tmp_path: Path) -> None:
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-m", "chaos.cli", "drill", "calm", "--duration", "3", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, cwd=tmp_path)
+    os.close(inside)
+    shown = b""
+    try:
+        while data := _read_terminal(terminal):
+            shown += data
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    for word in (b"phase", b"faults in force", b"lost so far", b"primary a"):
+        assert word in shown
+
+
+def _read_terminal(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # what Linux says when the other end is closed
+        return b""
 
 
 @pytest.mark.skipif(not TRACE.exists(), reason=f"the takeaway orders are not at {TRACE} (set RUSHPROOF_SHARED_DATA)")
