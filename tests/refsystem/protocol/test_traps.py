@@ -412,6 +412,60 @@ def test_p2_an_entry_set_aside_and_replaced_while_its_flush_is_under_way_is_not_
     assert replica.log.last.seq == 2
 
 
+def test_p2_what_was_matched_in_an_earlier_epoch_is_not_answered_in_a_later_one() -> None:
+    said = tell("""
+        log L = 2:k1 2:x
+        boot b1 epoch=2
+        register 2 a1 a1,b1 other
+        append 2 a1 log=L from=1 to=2
+        persisted
+        append 3 a1 log=L from=2 to=1
+        persisted
+    """)
+    assert [line for line in said if "matched" in line] == ["send appended 2 matched 2", "send appended 3 matched 1"]
+
+
+def test_p10_a_promoted_device_commits_no_entry_before_its_own_flush_of_it() -> None:
+    """Entry 2 was flushed as x; it is y now, and y is not flushed."""
+    said = tell("""
+        log L = 2:k1 2:x
+        log M = 2:k1 3:y
+        boot b1 log=L epoch=2 commit=1
+        register 3 a1 a1,b1 other
+        persisted
+        append 3 a1 log=M from=2 to=2
+        time +710
+        register 3 a1 a1,b1 other
+        granted
+        submit y
+        persisted
+    """)
+    assert said.index("committed 2=y@3") > said.index("send appended 3 matched 2")
+
+
+def test_p5_an_order_that_comes_while_its_absence_is_confirmed_is_not_told_absent() -> None:
+    said = tell(
+        pair() + "read k2\nsubmit k2\nappended 3 b1 matched=1 round=1\npersisted\nappended 3 b1 matched=2 round=1"
+    )
+    answers = [line for line in said if line.startswith("reply")]
+    assert answers == ["reply to submit k2: yes, R2 at 2, epoch 3", "reply to read k2: yes, R2 at 2, epoch 3"]
+
+
+def test_p5_an_order_is_told_served_only_when_its_bump_has_committed() -> None:
+    said = tell(pair() + "bump k1\nread k1\npersisted\nappended 3 b1 matched=2\nread k1\nbump k1")
+    answers = [line for line in said if line.startswith("reply")]
+    assert answers == ["reply to read k1: yes, R2 at 1, epoch 3", "reply to read k1: yes, R2 at 1, epoch 3, served"]
+    assert sum("bump(k1)" in line for line in said if line.startswith("flush")) == 1
+
+
+def test_p13_a_device_that_was_fenced_asks_its_receivers_again_where_they_stand() -> None:
+    said = tell(
+        ALONE + "kitchen at L 1\nkitchen\nrejected 3 b1\nkitchen stale 9\ntime +0\nregister 3 a1 a1 mine\nkitchen"
+    )
+    batches = [line for line in said if line.startswith("batch")]
+    assert batches == ["batch of epoch 3 behind 1: none", "batch of epoch 3 behind 0: none"]
+
+
 def test_p1_the_register_that_is_older_than_the_device_is_an_alarm_and_no_role_comes_of_it() -> None:
     conversation = Conversation()
     for line in ("boot a1 epoch=5", "register 4 a1 a1 earlier", "time +500", "register none"):
