@@ -40,6 +40,7 @@ def carries(links: Links, name: str) -> bool:
     return asyncio.run(links.probe_ms(link, 0.5)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PROBED_KINDS)
 def test_a_weak_link_is_proven_and_undone(store: Any, links: Links, kind: str) -> None:
     fault = weak(links, kind, SLOW)
@@ -56,6 +57,7 @@ def test_a_weak_link_is_proven_and_undone(store: Any, links: Links, kind: str) -
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 def test_a_weak_link_slows_those_who_use_it_down(store: Any, links: Links) -> None:
     fault = weak(links, "diner_edge", SLOW)
     asyncio.run(fault.begin())
@@ -64,6 +66,7 @@ def test_a_weak_link_slows_those_who_use_it_down(store: Any, links: Links) -> No
     assert all(round_trip_ms(store, f"diner_edge.s1.{slot}") < 200 for slot in "ab")
 
 
+@pytest.mark.slow
 def test_a_link_that_is_only_narrow_is_proven_by_what_its_proxy_lists(store: Any, links: Links) -> None:
     fault = weak(links, "diner_edge", NARROW)
     assert not asyncio.run(fault.prove()).proven
@@ -73,6 +76,7 @@ def test_a_link_that_is_only_narrow_is_proven_by_what_its_proxy_lists(store: Any
     assert "bandwidth_downstream, bandwidth_upstream" in effect.evidence
 
 
+@pytest.mark.slow
 def test_a_weak_link_is_not_proven_while_one_of_its_proxies_is_not(store: Any, links: Links) -> None:
     fault = weak(links, "diner_edge", SLOW)
     asyncio.run(fault.begin())
@@ -82,6 +86,7 @@ def test_a_weak_link_is_not_proven_while_one_of_its_proxies_is_not(store: Any, l
     assert "diner_edge.s1.b" in effect.evidence
 
 
+@pytest.mark.slow
 def test_undoing_returns_to_the_standing_state(store: Any, links: Links) -> None:
     try:
         links.set_standing("diner_edge", symmetric("standing", 60, 0, None, "this test"))
@@ -93,6 +98,7 @@ def test_undoing_returns_to_the_standing_state(store: Any, links: Links) -> None
         links.set_standing("diner_edge", symmetric("none", 0, 0, None, "this test"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PROBED_KINDS)
 @pytest.mark.parametrize("direction", ["both", "to", "from"])
 def test_a_cut_link_is_proven_and_undone(store: Any, links: Links, kind: str, direction: Direction) -> None:
@@ -109,6 +115,7 @@ def test_a_cut_link_is_proven_and_undone(store: Any, links: Links, kind: str, di
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 def test_a_one_way_cut_between_the_devices_lets_the_other_way_stand(store: Any, links: Links) -> None:
     fault = cut(links, "edge_edge", "to")
     asyncio.run(fault.begin())
@@ -117,6 +124,7 @@ def test_a_one_way_cut_between_the_devices_lets_the_other_way_stand(store: Any, 
     assert (carries(links, "edge_edge.s1.a"), carries(links, "edge_edge.s1.b")) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_one_way_cut_swallows_answers_and_lets_requests_through(store: Any, links: Links) -> None:
     fault = cut(links, "edge_arbiter", "from")
     asyncio.run(fault.begin())
@@ -129,6 +137,7 @@ def test_a_one_way_cut_swallows_answers_and_lets_requests_through(store: Any, li
     assert httpx.post(url, content=b"{}", trust_env=False, timeout=5).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_cut_upon_a_weak_link_and_back(store: Any, links: Links) -> None:
     slow, down = weak(links, "diner_edge", SLOW), cut(links, "diner_edge", "both")
     asyncio.run(slow.begin())
@@ -143,6 +152,7 @@ def test_a_cut_upon_a_weak_link_and_back(store: Any, links: Links) -> None:
     assert round_trip_ms(store, "diner_edge.s1.a") < 200
 
 
+@pytest.mark.slow
 def test_faults_of_one_link_at_the_same_moment_do_not_disturb_each_other(store: Any, links: Links) -> None:
     slow, down = weak(links, "diner_edge", SLOW), cut(links, "diner_edge", "from")
 
@@ -157,6 +167,7 @@ def test_faults_of_one_link_at_the_same_moment_do_not_disturb_each_other(store: 
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lists", [True, False])
 def test_a_proxy_that_ignores_what_it_is_told_proves_nothing(store: Any, bad_server: Any, lists: bool) -> None:
     bad_server.lists = lists
@@ -180,6 +191,7 @@ def test_a_proxy_that_ignores_what_it_is_told_proves_nothing(store: Any, bad_ser
         store._routes = routes
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_half_way_is_an_error_and_can_be_undone_later(store: Any, bad_server: Any) -> None:
     routes = dict(store._routes)
     try:
