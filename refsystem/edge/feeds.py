@@ -78,10 +78,11 @@ class Feeds:
                 backoff_s = await self._back_off("downlink", error, backoff_s)
                 continue
             backoff_s = BACKOFF_FIRST_S
+            before = self._device.replica.log.downlink_cursor
             if orders:
                 self._device.take_downlink(orders)
                 self._pump()
-            else:
+            if self._device.replica.log.downlink_cursor == before:  # nothing came, or nothing could be taken now
                 await asyncio.sleep(IDLE_DOWNLINK_S)
 
     async def _run_feed(self, name: FeedName, url: str, idle_s: float) -> None:
