@@ -27,7 +27,8 @@ from refsystem.ordering.order import Order, check_price
 from refsystem.protocol.downlink import Downlink, DownlinkOrder, order_record
 from refsystem.protocol.log import encode_record
 from refsystem.protocol.messages import Reply
-from refsystem.protocol.replica import Replica, Role
+from refsystem.protocol.replica import Replica
+from refsystem.protocol.roles import Role
 
 Policy = Literal["available", "require_r2"]
 STATION = "kitchen"

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from refsystem.protocol.admission import Admission
+from refsystem.protocol.claims import Purpose
 from refsystem.protocol.device import SOUND, Parts
 from refsystem.protocol.downlink import Downlink
 from refsystem.protocol.log import Entry, Log
 from refsystem.protocol.messages import Appended, Level, Register
-from refsystem.protocol.replica import Purpose, Replica
+from refsystem.protocol.replica import Replica
 from refsystem.protocol.uplink import FeedSender
 
 
@@ -73,7 +74,7 @@ class AnyEpochAnyRole(Replica):
         return True
 
     def _counts(self, message: Appended) -> bool:
-        return message.node_id == self._peer_node_id
+        return message.node_id == self._shipping.node_id
 
 
 class ShrinksEarly(Replica):
@@ -88,7 +89,7 @@ class GrowsBeforeCatchUp(Replica):
     """Breaks P8: a peer becomes a member as soon as it answers."""
 
     def _may_return_to_both(self) -> bool:
-        return self._peer_answered
+        return self._shipping.answered
 
     def _caught_up(self) -> bool:
         return True

@@ -15,7 +15,8 @@ from refsystem.protocol.admission import Admission, Policy
 from refsystem.protocol.downlink import Downlink, DownlinkOrder
 from refsystem.protocol.log import Cursor, Log
 from refsystem.protocol.messages import Message, Ready, RegisterRead, RegisterState
-from refsystem.protocol.replica import DurableState, Replica, Role
+from refsystem.protocol.replica import DurableState, Replica
+from refsystem.protocol.roles import Role
 from refsystem.protocol.timing import DEFAULT_TIMING, Timing
 from refsystem.protocol.uplink import Batch, FeedSender
 

@@ -6,11 +6,11 @@ that a piece of code keeps is named beside it. Requests of diners are `admission
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from refsystem.protocol.claims import Claims, Pending, Purpose
+from refsystem.protocol.flushing import Flushing
 from refsystem.protocol.log import Cursor, Entry, Log, chain
 from refsystem.protocol.messages import (
     Append,
@@ -23,7 +23,6 @@ from refsystem.protocol.messages import (
     PersistOp,
     Ready,
     Register,
-    RegisterRead,
     RegisterState,
     RegisterSwap,
     Rejected,
@@ -32,52 +31,9 @@ from refsystem.protocol.messages import (
     StoreEntries,
     StoreEpoch,
 )
+from refsystem.protocol.roles import TRANSITIONS, Role
+from refsystem.protocol.shipping import Shipping
 from refsystem.protocol.timing import Timing
-
-
-class Role(StrEnum):
-    """What a device is in its store now."""
-
-    FENCED = "fenced"
-    STANDBY = "standby"
-    PRIMARY = "primary"
-    JOINING = "joining"
-
-
-TRANSITIONS: frozenset[tuple[Role, Role]] = frozenset(
-    {
-        (Role.FENCED, Role.JOINING),
-        (Role.FENCED, Role.STANDBY),
-        (Role.FENCED, Role.PRIMARY),
-        (Role.JOINING, Role.STANDBY),
-        (Role.JOINING, Role.PRIMARY),
-        (Role.JOINING, Role.FENCED),
-        (Role.STANDBY, Role.JOINING),
-        (Role.STANDBY, Role.PRIMARY),
-        (Role.STANDBY, Role.FENCED),
-        (Role.PRIMARY, Role.FENCED),
-    }
-)
-
-
-class Purpose(StrEnum):
-    """Why the arbiter was asked."""
-
-    CONFIRM_ROLE = "confirm_role"
-    SHRINK = "shrink"
-    GROW = "grow"
-    PROMOTE = "promote"
-    RESTART = "restart"
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """The one outstanding question to the arbiter. `swap` is kept, with its claim, until it is settled (P21)."""
-
-    request_id: str
-    purpose: Purpose
-    asked_at_us: int
-    swap: RegisterSwap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +60,20 @@ class Replica:
         self.role = Role.FENCED
         self.register: Register | None = None
         self.leader_node_id: str | None = None
-        self.flushed_seq = self.log.last.seq
         self.fence_count = 0
         self.alarm: str | None = None
-        self._incarnation = incarnation
-        self._ids = 0
-        self._claims: set[str] = set()
-        self._pending: Pending | None = None
         self._now_us = now_us
+        self._claims = Claims(state.node_id, incarnation)
+        self._shipping = Shipping(self.log, timing, now_us)
+        self._flushing = Flushing(self.log.last.seq)
+        self._both_flushed_rule = False
+        self._progress_at_us = now_us
         self._heard_at_us = now_us
         self._joined_at_us = now_us - timing.join_interval_us
         self._read_due_us = now_us
         self._matched_here = 0
-        self._round = 0
-        self._reset_peer(None)
         self._persist: list[PersistOp] = []
-        self._send: list[PeerMessage | ArbiterRequest] = []
         self._send_after: list[PeerMessage] = []
-        self._flushes: deque[tuple[int, int, int]] = deque()
         self._token = 0
         self._applied_seq = state.commit_seq
         self._stored_commit_seq = state.commit_seq
@@ -134,24 +86,29 @@ class Replica:
         return self.register.members if self.role is Role.PRIMARY and self.register is not None else ()
 
     @property
+    def flushed_seq(self) -> int:
+        """The last entry that this device has flushed."""
+        return self._flushing.flushed_seq
+
+    @property
     def round(self) -> int:
         """The number of the latest round trip to the other member."""
-        return self._round
+        return self._shipping.round
 
     @property
     def round_answered(self) -> int:
         """The latest round trip that the other member has answered in this epoch."""
-        return self._round_answered
+        return self._shipping.round_answered
 
     @property
     def peer_matched_seq(self) -> int:
         """How far the peer has flushed, as far as this epoch's answers tell."""
-        return self._peer_matched_seq
+        return self._shipping.matched_seq
 
     def level(self, seq: int) -> Level:
         """The level at which a committed entry may be acknowledged now: R2 only on both devices of a known pair."""
-        two = len(self.members) == 2 and self._peer_node_id in self.members
-        return "R2" if two and self._peer_matched_seq >= seq and self.flushed_seq >= seq else "R1"
+        two = len(self.members) == 2 and self._shipping.node_id in self.members
+        return "R2" if two and self.peer_matched_seq >= seq and self.flushed_seq >= seq else "R1"
 
     def propose(self, records: Iterable[str]) -> tuple[Entry, ...]:
         """Append records to the primary's log; they are shipped at the next `take_ready` and committed by P4."""
@@ -166,9 +123,7 @@ class Replica:
 
     def begin_round(self) -> int:
         """Begin a round trip to the other member; `round_answered` reaches the number returned when it is over (P5)."""
-        self._round += 1
-        self._heartbeat_due_us = self._now_us
-        return self._round
+        return self._shipping.begin_round(self._now_us)
 
     def refused_outside(self, highest_epoch: int) -> None:
         """A kitchen display or the cloud has seen a sender with a higher epoch (P13), or the register shows one (P3)."""
@@ -205,8 +160,8 @@ class Replica:
         self._retry_register()
         match self.role:
             case Role.FENCED:
-                if self._pending is None and now_us >= self._read_due_us:
-                    self._read_register(Purpose.CONFIRM_ROLE)
+                if self._claims.pending is None and now_us >= self._read_due_us:
+                    self._claims.read(Purpose.CONFIRM_ROLE, now_us)
             case Role.STANDBY | Role.JOINING:
                 self._tick_follower()
             case Role.PRIMARY:
@@ -218,40 +173,40 @@ class Replica:
         if self._flushing_too_long():
             return heartbeat_us
         times = [heartbeat_us]
-        if self._pending is not None:
-            times.append(self._pending.asked_at_us + self.timing.register_retry_us)
+        if self._claims.pending is not None:
+            times.append(self._claims.pending.asked_at_us + self.timing.register_retry_us)
         elif self.role is Role.FENCED:
             times.append(self._read_due_us)
         elif self.role is not Role.PRIMARY:
             times.append(max(self._heard_at_us + self.timing.primary_timeout_us, self._read_due_us))
-        if self.role is Role.PRIMARY and self._peer_node_id is not None:
-            times.append(self._heartbeat_due_us)
+        if self.role is Role.PRIMARY and self._shipping.node_id is not None:
+            times.append(self._shipping.heartbeat_due_us)
         return max(min(times), self._now_us + 1_000)
 
     def take_ready(self) -> Ready:
         """All that is to be done since the last call."""
+        shipped: list[Append] = []
         if self.role is Role.PRIMARY:
-            self._advance_commit()
+            self.commit_seq = max(self.commit_seq, self._commit_target())
             self._grow_when_caught_up()
-            self._ship()
+            shipped = self._ship()
         if self.commit_seq > self._stored_commit_seq and self._persist:
             self._persist.append(StoreCommit(self.commit_seq))
             self._stored_commit_seq = self.commit_seq
         apply = self.log.slice(self._applied_seq + 1, self.commit_seq, self.commit_seq)
         self._applied_seq = self.commit_seq
         self._token += 1
-        ready = Ready(self._token, tuple(self._persist), tuple(self._send), tuple(self._send_after), apply)
+        send: tuple[PeerMessage | ArbiterRequest, ...] = (*self._claims.take_requests(), *shipped)
+        ready = Ready(self._token, tuple(self._persist), send, tuple(self._send_after), apply)
         if ready.persist:
-            self._flushes.append((self._token, self.log.last.seq, self._now_us))
-        self._persist, self._send, self._send_after = [], [], []
+            self._flushing.begin(self._token, self.log.last.seq, self._now_us)
+        self._persist, self._send_after = [], []
         return ready
 
     def persisted(self, token: int, now_us: int) -> None:
         """Everything up to the `Ready` with this token is flushed."""
         self._now_us = now_us
-        while self._flushes and self._flushes[0][0] <= token:
-            _, end_seq, _ = self._flushes.popleft()
-            self.flushed_seq = max(self.flushed_seq, min(end_seq, self.log.last.seq))
+        self._flushing.done(token)
 
     # --- epochs and roles ----------------------------------------------------------------------------------------------
 
@@ -284,8 +239,8 @@ class Replica:
             return False
         if self.role is Role.PRIMARY:
             self._fence()
-        elif self._pending is None and self.role is not Role.FENCED:
-            self._read_register(Purpose.CONFIRM_ROLE)
+        elif self._claims.pending is None and self.role is not Role.FENCED:
+            self._claims.read(Purpose.CONFIRM_ROLE, self._now_us)
         self._store_epoch(epoch)
         return True
 
@@ -294,23 +249,15 @@ class Replica:
         self.fence_count += 1
         self._reset_peer(None)
         self.leader_node_id = None
-        if self._pending is None or self._pending.swap is None:
-            self._pending = None
+        self._claims.drop_read()
+        if self._claims.pending is None:
             self._read_due_us = self._now_us
 
-    def _reset_peer(self, node_id: str | None) -> None:
-        """Forget what is known of the peer: nothing counts but answers of this epoch from this `node_id` (P2)."""
-        self._peer_node_id = node_id
-        self._peer_matched_seq = 0
-        self._peer_sent: Cursor | None = None
-        self._peer_told_commit_seq = -1
-        self._sent_at_us = self._now_us
-        self._restarted_at_us = self._now_us - self.timing.join_interval_us
+    def _reset_peer(self, node_id: str | None, sent: Cursor | None = None) -> None:
+        """Another epoch or another peer: what was known of the peer does not count any more (P2)."""
+        self._shipping.reset(node_id, self._now_us, sent)
         self._both_flushed_rule = False
         self._progress_at_us = self._now_us
-        self._round_answered = 0
-        self._peer_answered = False
-        self._heartbeat_due_us = self._now_us
 
     def _take_primary(self, register: Register) -> None:
         """The register shows a claim made in this life: act at its epoch, with its members as read (P21)."""
@@ -321,58 +268,38 @@ class Replica:
             self._become(Role.PRIMARY)
             peer, sent = (peers[0] if peers else None), None
         else:
-            peer, sent = (peers[0] if peers else self._peer_node_id), self._peer_sent
+            peer, sent = (peers[0] if peers else self._shipping.node_id), self._shipping.sent
         self.leader_node_id = self.node_id
         self.register = register
-        self._reset_peer(peer)
-        self._peer_sent = sent if sent is not None and self.log.holds(sent) else None
+        self._reset_peer(peer, sent)
         self._both_flushed_rule = bool(peers)
 
     # --- the register --------------------------------------------------------------------------------------------------
 
-    def _next_id(self) -> str:
-        self._ids += 1
-        return f"{self.node_id}/{self._incarnation}/{self._ids}"
-
-    def _read_register(self, purpose: Purpose, swap: RegisterSwap | None = None) -> None:
-        request_id = self._next_id()
-        self._pending = Pending(request_id, purpose, self._now_us, swap)
-        self._send.append(RegisterRead(request_id, self.node_id))
-
     def _ask_swap(self, purpose: Purpose, base: Register, members: tuple[str, ...]) -> None:
         """Ask for `base` -> `(epoch+1, this device, members)` under a fresh claim (P7, P8, P9, P11)."""
-        claim = self._next_id()
-        self._claims.add(claim)
-        register = Register(base.epoch + 1, self.node_id, members, claim)
-        self._send_swap(purpose, RegisterSwap(self._next_id(), self.node_id, base.epoch, register))
-
-    def _send_swap(self, purpose: Purpose, swap: RegisterSwap) -> None:
-        self._pending = Pending(swap.request_id, purpose, self._now_us, swap)
-        self._send.append(swap)
+        self._claims.swap(purpose, base, members, self._now_us)
 
     def _retry_register(self) -> None:
         """A request whose answer is lost is settled by reading (P21)."""
-        pending = self._pending
+        pending = self._claims.pending
         if pending is not None and self._now_us >= pending.asked_at_us + self.timing.register_retry_us:
-            self._read_register(pending.purpose, pending.swap)
+            self._claims.read(pending.purpose, self._now_us, pending.swap)
 
     def _on_register(self, message: RegisterState) -> None:
-        pending = self._pending
-        if pending is None or message.request_id != pending.request_id:
+        pending = self._claims.answered(message)
+        if pending is None:
             return
-        self._pending = None
         register = message.register
         self._read_due_us = self._now_us + self.timing.register_retry_us
         if register is None or register.epoch < self.epoch:
             self.alarm = "the arbiter has no register" if register is None else "the register is older than this device"
             if pending.swap is not None:
-                self._pending = Pending("", pending.purpose, self._now_us, pending.swap)
+                self._claims.keep_asking(pending, self._now_us)
             return
         self.alarm = None
         if pending.swap is not None and self._unsettled(pending, pending.swap, register):
-            swap = pending.swap
-            again = RegisterSwap(self._next_id(), self.node_id, swap.expect_epoch, swap.register)
-            self._send_swap(pending.purpose, again)
+            self._claims.swap_again(pending.purpose, pending.swap, self._now_us)
             return
         if self._acts_by(register):
             self._take_primary(register)
@@ -391,7 +318,7 @@ class Replica:
 
     def _acts_by(self, register: Register) -> bool:
         """P21: whether the register shows a claim that this device made in this life."""
-        return register.primary == self.node_id and register.claim in self._claims
+        return self._claims.made(register)
 
     def _follow(self, register: Register, purpose: Purpose) -> None:
         """The register names another primary, or this one under a claim of an earlier life."""
@@ -416,8 +343,8 @@ class Replica:
     # --- follower ------------------------------------------------------------------------------------------------------
 
     def _tick_follower(self) -> None:
-        if self._primary_silent() and self._pending is None and self._now_us >= self._read_due_us:
-            self._read_register(Purpose.PROMOTE)
+        if self._primary_silent() and self._claims.pending is None and self._now_us >= self._read_due_us:
+            self._claims.read(Purpose.PROMOTE, self._now_us)
         quiet_us = self._now_us - max(self._heard_at_us, self._joined_at_us)
         if quiet_us >= self.timing.join_interval_us:
             self._joined_at_us = self._now_us
@@ -475,8 +402,7 @@ class Replica:
         assert from_seq > self.commit_seq, f"entry {from_seq} is known to be committed and may not be set aside (P12)"
         self.log.set_aside(from_seq)
         self._persist.append(SetAside(from_seq, self.epoch))
-        self.flushed_seq = min(self.flushed_seq, from_seq - 1)
-        self._flushes = deque((token, min(end, from_seq - 1), at_us) for token, end, at_us in self._flushes)
+        self._flushing.set_aside(from_seq)
 
     def _store_entries(self, entries: tuple[Entry, ...]) -> None:
         self.log.extend(entries)
@@ -493,125 +419,75 @@ class Replica:
 
     def _shrink(self) -> None:
         """P7. The commit rule changes only when the register is known to have changed; a grow in flight is raced."""
-        if self._pending is not None and self._pending.purpose is not Purpose.GROW:
+        pending = self._claims.pending
+        if pending is not None and pending.purpose is not Purpose.GROW:
             return
         assert self.register is not None
         self._ask_swap(Purpose.SHRINK, self.register, (self.node_id,))
 
     def _grow_when_caught_up(self) -> None:
         """P8: back to the both-flushed rule when the lag is small; the register when every committed entry is matched."""
-        if (
-            self.register is None
-            or len(self.register.members) != 1
-            or self._peer_node_id is None
-            or self._peer_sent is None
-        ):
+        peer, register = self._shipping.node_id, self.register
+        if register is None or len(register.members) != 1 or peer is None or self._shipping.sent is None:
             return
         if not self._both_flushed_rule and self._may_return_to_both():
             self._both_flushed_rule = True
             self._progress_at_us = self._now_us
-        if self._both_flushed_rule and self._pending is None and self._caught_up():
-            self._ask_swap(Purpose.GROW, self.register, (self.node_id, self._peer_node_id))
+        if self._both_flushed_rule and self._claims.pending is None and self._caught_up():
+            self._ask_swap(Purpose.GROW, register, (self.node_id, peer))
 
     def _may_return_to_both(self) -> bool:
-        matched = self._peer_matched_seq
-        return self._peer_answered and self.log.last.seq - matched <= self.timing.grow_lag_max
+        lag = self.log.last.seq - self.peer_matched_seq
+        return self._shipping.answered and lag <= self.timing.grow_lag_max
 
     def _caught_up(self) -> bool:
         """P8: whether the node that is shipped to has matched every committed entry."""
-        return self._peer_matched_seq >= self.commit_seq
+        return self.peer_matched_seq >= self.commit_seq
 
     def _commit_target(self) -> int:
         """P4: how far everyone who must have flushed has flushed."""
-        return min(self.flushed_seq, self._peer_matched_seq) if self._both_flushed_rule else self.flushed_seq
-
-    def _advance_commit(self) -> None:
-        self.commit_seq = max(self.commit_seq, self._commit_target())
+        return min(self.flushed_seq, self.peer_matched_seq) if self._both_flushed_rule else self.flushed_seq
 
     def _on_join(self, message: Join) -> None:
-        """P12: find the last entry that both hold, and ship from there, at most once in an interval: joins come in volleys."""
         if self.role is not Role.PRIMARY:
             return
-        if message.node_id != self._peer_node_id:
+        if message.node_id != self._shipping.node_id:
             if self._both_flushed_rule:
                 return
             self._reset_peer(message.node_id)
-        if self._peer_sent is not None and self._now_us - self._restarted_at_us < self.timing.join_interval_us:
-            return
-        places = (*message.known, Cursor(0, ""))
-        self._peer_sent = next(place for place in places if self.log.holds(place))
-        self._restarted_at_us = self._sent_at_us = self._now_us
-        self._heartbeat_due_us = self._now_us
+        self._shipping.on_join(message, self._now_us)
 
     def _on_appended(self, message: Appended) -> None:
         if self.role is not Role.PRIMARY or not self._counts(message):
             return
-        matched_seq = min(message.matched_seq, self.log.last.seq)
+        matched_seq = self._shipping.on_appended(message, self._now_us)
         waiting = self.log.last.seq > self.commit_seq
         if not waiting or matched_seq > self.commit_seq:
             self._progress_at_us = self._now_us
-        if matched_seq > self._peer_matched_seq:
-            self._peer_matched_seq = matched_seq
-            self._sent_at_us = self._now_us
-        self._round_answered = max(self._round_answered, message.round)
-        self._peer_answered = True
-        if self._peer_sent is None or self._peer_sent.seq < matched_seq:
-            self._peer_sent = self.log.cursor(matched_seq)
 
     def _counts(self, message: Appended) -> bool:
         """P2: only the `node_id` that this primary ships to, and only an answer of this epoch."""
-        return message.node_id == self._peer_node_id and message.epoch == self.epoch
+        return message.node_id == self._shipping.node_id and message.epoch == self.epoch
 
-    def _ship(self) -> None:
-        """Send what the peer lacks, bounded (P20); otherwise a heartbeat when one is due."""
-        if self._peer_node_id is None:
-            return
-        if self._peer_sent is None:
-            self._probe_when_due()
-            return
-        unanswered = self._peer_sent.seq > self._peer_matched_seq
-        if unanswered and self._now_us - self._sent_at_us >= self.timing.resend_us:
-            self._peer_sent = None
-            self._probe_when_due()
-            return
-        window_end = min(self.log.last.seq, self._peer_matched_seq + self.timing.entries_in_flight_max)
-        while self._peer_sent.seq < window_end:
-            entries = self.log.slice(self._peer_sent.seq + 1, window_end, self.timing.entries_per_append_max)
-            if self._peer_sent.seq <= self._peer_matched_seq:
-                self._sent_at_us = self._now_us
-            self._append(self._peer_sent, entries)
-            self._peer_sent = entries[-1].cursor
-        if self._now_us >= self._heartbeat_due_us or self._news_for_peer():
-            self._append(self._peer_sent, ())
+    def _ship(self) -> list[Append]:
+        return [self._append(prev, entries) for prev, entries in self._shipping.take(self.commit_seq, self._now_us)]
 
-    def _news_for_peer(self) -> bool:
-        """Whether the peer should hear of a commit without waiting for the next heartbeat."""
-        return self.commit_seq > self._peer_told_commit_seq and self.log.last.seq == self.commit_seq
-
-    def _probe_when_due(self) -> None:
-        """Ask where the peer stands: it answers, or joins. A peer that is gone costs a heartbeat, not the log."""
-        if self._now_us >= self._heartbeat_due_us:
-            self._append(self.log.last, ())
-
-    def _append(self, prev: Cursor, entries: tuple[Entry, ...]) -> None:
-        assert self._peer_node_id is not None
-        self._heartbeat_due_us = self._now_us + self.timing.heartbeat_us
-        self._peer_told_commit_seq = self.commit_seq
+    def _append(self, prev: Cursor, entries: tuple[Entry, ...]) -> Append:
+        assert self._shipping.node_id is not None
         members = self.register.members if self.register is not None else ()
-        self._send.append(
-            Append(
-                self.epoch,
-                self.node_id,
-                self._peer_node_id,
-                prev.seq,
-                prev.hash,
-                entries,
-                self.commit_seq,
-                self._round,
-                members,
-            )
+        return Append(
+            self.epoch,
+            self.node_id,
+            self._shipping.node_id,
+            prev.seq,
+            prev.hash,
+            entries,
+            self.commit_seq,
+            self._shipping.round,
+            members,
         )
 
     def _flushing_too_long(self) -> bool:
         """P20: a primary whose own flush takes longer than its limit fences itself, and stays so until it is through."""
-        return bool(self._flushes) and self._now_us - self._flushes[0][2] >= self.timing.flush_limit_us
+        since_us = self._flushing.oldest_since_us()
+        return since_us is not None and self._now_us - since_us >= self.timing.flush_limit_us

@@ -10,7 +10,7 @@ from explorer_world import Arbiter, Clock, Cloud, Violation
 from refsystem.ordering.errors import KEY_REUSED, ORDER_UNKNOWN
 from refsystem.protocol.log import GENESIS, Cursor, Entry
 from refsystem.protocol.messages import Ready, Reply
-from refsystem.protocol.replica import Role
+from refsystem.protocol.roles import Role
 
 
 @dataclass

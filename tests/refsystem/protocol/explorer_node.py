@@ -11,7 +11,8 @@ from explorer_world import MS, Arbiter, Clock, Cloud, Disk, Link, Receiver, Viol
 from refsystem.ordering.order import Order
 from refsystem.protocol.device import Device, DeviceSettings, FeedName, Parts
 from refsystem.protocol.messages import Ready, RegisterRead, RegisterSwap, Reply, SetAside
-from refsystem.protocol.replica import DurableState, Role
+from refsystem.protocol.replica import DurableState
+from refsystem.protocol.roles import Role
 
 TIMES_PER_HEARTBEAT_MAX = 12
 IDLE_US = 15 * MS
