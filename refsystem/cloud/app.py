@@ -17,17 +17,18 @@ from refsystem.cloud.database import Database, queries
 from refsystem.cloud.dispatch import Dispatch
 from refsystem.cloud.ingest import Ingest
 from refsystem.cloud.models import (
-    ORDER_REQUEST,
     CursorReply,
     DownlinkReply,
     OrderFound,
     OrderReply,
+    OrderSubmission,
     StoreName,
     StoreSetup,
     StoreStatus,
 )
 from refsystem.cloud.orders import Orders
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, FeedRefusal, cursor_json, refusal_response
+from refsystem.order_messages import order_request
 from refsystem.ordering import errors
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
 from refsystem.ordering.order import parse_key, parse_order
@@ -113,7 +114,7 @@ def _diner_routes(database: Database, menu: Menu) -> APIRouter:
         status_code=201,
         response_model=OrderReply,
         responses=problem_docs(*refusals, errors.STORE_UNKNOWN, *WRITE_PROBLEMS),
-        openapi_extra=ORDER_REQUEST,
+        openapi_extra=order_request(OrderSubmission),
     )
     async def place_order(request: Request) -> Response:
         """Submit an order. The same key again gets the same order, with `Idempotency-Replayed: true`."""

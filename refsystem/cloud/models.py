@@ -7,26 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from refsystem.feed_messages import CursorBody
+from refsystem.order_messages import KeptOrder, OrderContent
 
 StoreName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
 
-class LineItem(BaseModel):
-    """One line of an order."""
-
-    item_id: str
-    quantity: Annotated[int, Field(ge=1, le=999)]
-
-
-class OrderSubmission(BaseModel):
-    """An order as a diner sends it. Its `order_id` is the UUID in the header `Idempotency-Key`."""
+class OrderSubmission(OrderContent):
+    """An order for a store, as a mini-program sends it."""
 
     store: str
-    channel: Literal["qr", "cashier", "mini_program"]
-    table: Annotated[str, Field(max_length=40)] = ""
-    items: Annotated[list[LineItem], Field(min_length=1, max_length=100)]
-    total_minor: Annotated[int, Field(ge=0, description="the agreed total in minor units of money")]
-    note: Annotated[str, Field(max_length=200)] = ""
 
 
 class OrderReply(BaseModel):
@@ -42,13 +31,8 @@ class OrderReply(BaseModel):
     status: Literal["committed", "served", "refused"]
 
 
-class OrderFound(OrderReply):
+class OrderFound(OrderReply, KeptOrder):
     """The order with its content."""
-
-    channel: str
-    table: str
-    items: list[LineItem]
-    note: str
 
 
 class StoreSetup(BaseModel):
@@ -77,23 +61,3 @@ class DownlinkReply(BaseModel):
 
     orders: list[dict[str, Any]]
     last_number: int
-
-
-def _order_schema() -> dict[str, Any]:
-    schema = OrderSubmission.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs")  # `LineItem` stands among the document's components, because `OrderFound` has it too.
-    return schema
-
-
-ORDER_REQUEST: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "the order's UUID; the same in every repetition",
-            "schema": {"type": "string", "format": "uuid"},
-        }
-    ],
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _order_schema()}}},
-}

@@ -8,9 +8,10 @@ from typing import Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from refsystem.edge.driver import Driver
+from refsystem.order_messages import KeptOrder, OrderContent, order_request
 from refsystem.ordering.errors import (
     ITEM_UNKNOWN,
     KEY_MISSING,
@@ -41,23 +42,6 @@ from refsystem.telemetry import Telemetry
 ENTRIES_MAX = 1_000
 
 
-class LineItemBody(BaseModel):
-    """One line of an order."""
-
-    item_id: str
-    quantity: int = Field(ge=1)
-
-
-class OrderBody(BaseModel):
-    """An order as a diner's device sends it."""
-
-    channel: str = Field(description="qr or cashier")
-    table: str = ""
-    items: list[LineItemBody]
-    total_minor: int = Field(description="what the diner was shown, in minor units", ge=0)
-    note: str = ""
-
-
 class OrderAnswer(BaseModel):
     """An acknowledged order. `level` says what it survives: R2 the loss of a device, R1 a power cut of this one."""
 
@@ -71,33 +55,10 @@ class OrderAnswer(BaseModel):
     status: str
 
 
-class OrderDetails(OrderAnswer):
+class OrderDetails(OrderAnswer, KeptOrder):
     """An order as it is kept."""
 
-    channel: str
-    table: str
-    items: list[LineItemBody]
-    note: str
 
-
-def _order_schema() -> dict[str, Any]:
-    schema = OrderBody.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs")  # `LineItemBody` stands among the document's components, because `OrderDetails` has it too.
-    return schema
-
-
-ORDER_REQUEST: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "the order's UUID; the same in every retry",
-            "schema": {"type": "string", "format": "uuid"},
-        }
-    ],
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _order_schema()}}},
-}
 REPLAYED_DOC: dict[str, Any] = {
     "headers": {
         "Idempotency-Replayed": {
@@ -145,7 +106,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         status_code=201,
         response_model=OrderAnswer,
         responses=problem_docs(*refusals, *unavailable) | {201: REPLAYED_DOC},
-        openapi_extra=ORDER_REQUEST,
+        openapi_extra=order_request(OrderContent),
     )
     async def submit_order(request: Request) -> Response:
         """Submit an order. Asking again with the same key and content never makes a second one."""

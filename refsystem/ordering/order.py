@@ -16,6 +16,7 @@ CHANNELS: tuple[Channel, ...] = ("qr", "cashier", "mini_program")
 LINES_MAX = 100
 QUANTITY_MAX = 999
 NOTE_CHARACTERS_MAX = 200
+TABLE_CHARACTERS_MAX = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def parse_order(order_id: str, body: Any) -> Order:
     if channel not in CHANNELS:
         raise OrderRejected(ORDER_INVALID, f"channel must be one of {', '.join(CHANNELS)}, not {channel!r}")
     table, note = body.get("table", ""), body.get("note", "")
-    if not isinstance(table, str) or len(table) > 40:
-        raise OrderRejected(ORDER_INVALID, "table must be a text of at most 40 characters")
+    if not isinstance(table, str) or len(table) > TABLE_CHARACTERS_MAX:
+        raise OrderRejected(ORDER_INVALID, f"table must be a text of at most {TABLE_CHARACTERS_MAX} characters")
     if not isinstance(note, str) or len(note) > NOTE_CHARACTERS_MAX:
         raise OrderRejected(ORDER_INVALID, f"note must be a text of at most {NOTE_CHARACTERS_MAX} characters")
     total_minor = body.get("total_minor")
