@@ -108,9 +108,9 @@ class LiveView:
     def _table(self) -> Table:
         standing = self._standing
         progress = standing.progress
-        table = Table(title=self._title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+        table = Table(title=Text(self._title), title_justify="left", show_header=False, box=None, padding=(0, 2))
         since_s = time.monotonic() - standing.phase_began_s
-        table.add_row("phase", f"[bold]{standing.phase}[/] for {since_s:.0f} s")
+        table.add_row("phase", Text.assemble((standing.phase, "bold"), f" for {since_s:.0f} s"))
         table.add_row("diners", f"{progress.started} of {progress.planned}, {standing.rate_per_s:.0f}/s")
         table.add_row(
             "orders",
@@ -118,8 +118,8 @@ class LiveView:
             f"{progress.in_flight} under way",
         )
         for name, sample in standing.samples.items():
-            table.add_row(f"store {name}", _store_words(sample))
-        table.add_row("faults in force", f"[red]{'; '.join(standing.faults)}[/]" if standing.faults else "none")
+            table.add_row(f"store {name}", Text(_store_words(sample)))
+        table.add_row("faults in force", Text("; ".join(standing.faults) or "none", "red" if standing.faults else ""))
         table.add_row("lost so far", "-" if standing.lost is None else str(standing.lost))
         return table
 

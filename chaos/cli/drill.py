@@ -10,7 +10,7 @@ import resource
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _interruptible(work: Coroutine[Any, Any, None]) -> bool:
 
 
 @contextlib.contextmanager
-def _signals_noted() -> Any:
+def _signals_noted() -> Iterator[list[int]]:
     """SIGINT and SIGTERM while the run is judged: noted, so that the files are written whole before the exit."""
     noted: list[int] = []
     before = {
