@@ -75,7 +75,7 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="repeat an unknown run, N times at most",
+        help="repeat an unknown run, N times at most (into DIR-retry-1, … where --out is given)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print verdict.json to standard output, all else to standard error"
