@@ -134,12 +134,14 @@ def test_reading_what_was_set_aside_does_not_disturb_the_writer(tmp_path: Path) 
     for reader in readers:
         reader.start()
     entries = chain(1, GENESIS, map(bump_record, range(2000)))
-    for start in range(0, len(entries), 20):
-        store.apply([StoreEntries(entries[start : start + 20])])
-    store.apply([SetAside(1991, 1)])
-    ended.set()
-    for reader in readers:
-        reader.join()
+    try:
+        for start in range(0, len(entries), 20):
+            store.apply([StoreEntries(entries[start : start + 20])])
+        store.apply([SetAside(1991, 1)])
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
     assert errors == []
     assert store.set_aside() == entries[1990:]
     assert len(store.load().entries) == 1990
