@@ -119,13 +119,15 @@ def test_the_end_flushes_what_waits(run_alone: Callable[..., None], tmp_path: Pa
 
 def test_reading_what_was_set_aside_does_not_disturb_the_writer(tmp_path: Path) -> None:
     store = EdgeStore(tmp_path, "a-1")
+    entries = chain(1, GENESIS, map(bump_record, range(2000)))
+    store.apply([StoreEntries(entries), SetAside(1001, 1)])
     ended = threading.Event()
     errors: list[BaseException] = []
 
     def read() -> None:
         while not ended.is_set():
             try:
-                store.set_aside()
+                assert store.set_aside() == entries[1000:]
             except BaseException as error:
                 errors.append(error)
                 return
@@ -133,18 +135,15 @@ def test_reading_what_was_set_aside_does_not_disturb_the_writer(tmp_path: Path) 
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    entries = chain(1, GENESIS, map(bump_record, range(2000)))
     try:
-        for start in range(0, len(entries), 20):
-            store.apply([StoreEntries(entries[start : start + 20])])
-        store.apply([SetAside(1991, 1)])
+        for entry in entries[1000:1200]:
+            store.apply([StoreEntries((entry,))])
     finally:
         ended.set()
         for reader in readers:
             reader.join()
     assert errors == []
-    assert store.set_aside() == entries[1990:]
-    assert len(store.load().entries) == 1990
+    assert store.load().entries == entries[:1200]
     store.close()
 
 
