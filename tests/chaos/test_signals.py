@@ -75,9 +75,7 @@ def assert_nothing_left(tmp_path: Path, ports: set[int]) -> None:
 def listening_ports(tmp_path: Path) -> set[int]:
     pids = {int(line.split()[0]) for line in left_over(tmp_path)}
     return {
-        row.laddr.port
-        for row in psutil.net_connections("tcp")
-        if row.status == psutil.CONN_LISTEN and row.pid in pids
+        row.laddr.port for row in psutil.net_connections("tcp") if row.status == psutil.CONN_LISTEN and row.pid in pids
     }
 
 
@@ -107,7 +105,11 @@ def test_an_interrupted_drill_leaves_nothing_behind(
     assert "Traceback" not in output.read_text(encoding="utf-8")
     assert_nothing_left(tmp_path, ports)
     audit = subprocess.run(
-        [sys.executable, "-m", "chaos.cli", "audit", str(folder)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "chaos.cli", "audit", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert audit.returncode == 3, audit.stderr
     if stage == "load":
