@@ -10,13 +10,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.faults.base import Effect, FaultError, Injected, Target
+from chaos.faults.base import FaultError, Injected, Target
 from chaos.faults.links import LinkCut, LinkWeakened
 from chaos.faults.networks import Links
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
 from chaos.observer import Observer, Sample, now_us
 from refsystem.stack import Stack
-from simulator.scenario import Fault, LinkDown, LinkWeak, PowerCut, Scenario, fault_end_s, fault_label, fault_target
+from simulator.scenario import DiskLost as PlannedDiskLoss
+from simulator.scenario import (
+    Fault,
+    LinkDown,
+    LinkWeak,
+    PowerCut,
+    ProcessFault,
+    ProcessKilled,
+    ProcessPaused,
+    ProcessRestarted,
+    Scenario,
+    fault_end_s,
+    fault_label,
+    fault_target,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +54,6 @@ class Timeline:
         self._path = path
         self._say = say
         self.in_force: list[str] = []
-        self.hit_processes: set[str] = set()
         path.touch()
 
     async def run(self, start_us: int) -> None:
@@ -124,7 +137,7 @@ class Timeline:
             return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
         return await self._resolve_process(fault, store)
 
-    async def _resolve_process(self, fault: Any, store: str) -> Injected:
+    async def _resolve_process(self, fault: ProcessFault, store: str) -> Injected:
         sample = await self._sample_with_primary(store, needed=fault.process in ("primary", "standby"))
         names = _process_names(fault.process, sample)
         primary_name = None if sample.primary_slot is None else f"edge_{sample.primary_slot}"
@@ -132,20 +145,18 @@ class Timeline:
         if sample.primary is not None:
             target.epoch_before = int(sample.primary["epoch"])
         processes = [self._stack.process(name if name in SHARED else f"{store}.{name}") for name in names]
-        match fault.fault:
-            case "process_killed":
+        match fault:
+            case ProcessKilled():
                 return Killed(self._stack, processes, target)
-            case "process_restarted":
+            case ProcessRestarted():
                 return Restarted(self._stack, processes, target)
-            case "process_paused":
+            case ProcessPaused():
                 return Paused(processes[0], target)
-            case "disk_lost":
+            case PlannedDiskLoss():
                 target.disk_lost_node_ids += _node_ids(names, sample)
                 return DiskLost(self._stack, processes, target)
-            case "power_cut":
+            case PowerCut():
                 return Killed(self._stack, processes, target, power=True)
-            case kind:
-                raise FaultError(f"no such fault: {kind}")
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
@@ -181,6 +192,3 @@ def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
 
 async def _sleep_until(at_us: int) -> None:
     await asyncio.sleep(max(0.0, (at_us - now_us()) / 1e6))
-
-
-__all__ = ["Effect", "Timeline", "cuts_power"]
