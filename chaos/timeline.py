@@ -20,6 +20,7 @@ from simulator.scenario import DiskLost as PlannedDiskLoss
 from simulator.scenario import (
     Fault,
     LinkDown,
+    LinkName,
     LinkWeak,
     PowerCut,
     ProcessFault,
@@ -27,6 +28,7 @@ from simulator.scenario import (
     ProcessPaused,
     ProcessRestarted,
     Scenario,
+    Store,
     fault_end_s,
     fault_label,
     fault_target,
@@ -128,7 +130,7 @@ class Timeline:
     async def _resolve(self, fault: Fault) -> Injected:
         store = fault.store or self._scenario.stores[0].name
         if isinstance(fault, LinkWeak | LinkDown):
-            hit = self._links.matching(fault.link, store)
+            hit = [link for kind in self._link_kinds(fault.link, store) for link in self._links.matching(kind, store)]
             if not hit:
                 raise FaultError(f"there is no link {fault.link} of store {store}")
             target = Target(fault.link, ", ".join(link.name for link in hit))
@@ -137,9 +139,15 @@ class Timeline:
             return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
         return await self._resolve_process(fault, store)
 
+    def _link_kinds(self, link: LinkName, store: str) -> Sequence[LinkName]:
+        """An arbiter that stands in the cloud is reached over the store's WAN: what hits that, hits the way to it."""
+        if link == "edge_cloud" and self._scenario.store_of(store).arbiter == "in_cloud":
+            return ("edge_cloud", "edge_arbiter")
+        return (link,)
+
     async def _resolve_process(self, fault: ProcessFault, store: str) -> Injected:
         sample = await self._sample_with_primary(store, needed=fault.process in ("primary", "standby"))
-        names = _process_names(fault.process, sample)
+        names = _process_names(fault.process, sample, self._scenario.store_of(store))
         primary_name = None if sample.primary_slot is None else f"edge_{sample.primary_slot}"
         target = Target(fault.process, ", ".join(names), hits_primary=primary_name in names)
         if sample.primary is not None:
@@ -174,9 +182,10 @@ def cuts_power(scenario: Scenario) -> bool:
     return any(isinstance(fault, PowerCut) for fault in scenario.faults)
 
 
-def _process_names(process: str, sample: Sample) -> Sequence[str]:
+def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
     if process == "store":
-        return STORE_PROCESSES
+        in_cloud = ("arbiter",) if store.arbiter == "in_cloud" else ()
+        return [name for name in STORE_PROCESSES if name not in in_cloud]
     if process in ("primary", "standby"):
         primary = sample.primary_slot
         assert primary is not None

@@ -118,11 +118,11 @@ class Course:
         self.path = folder / "faults.jsonl"
         self.said: list[str] = []
 
-    def timeline(self, *faults: str) -> Timeline:
+    def timeline(self, *faults: str, arbiter: str = "in_store", links: Any = None) -> Timeline:
         return Timeline(
-            scenario(*faults),
+            scenario(*faults, arbiter=arbiter),
             cast(Any, self.stack),
-            cast(Any, NoLinks()),
+            cast(Any, links or NoLinks()),
             cast(Observer, self.observer),
             self.path,
             self.said.append,
@@ -147,11 +147,11 @@ def course(tmp_path: Path) -> Iterator[Course]:
         process.kill()
 
 
-def scenario(*faults: str) -> Scenario:
+def scenario(*faults: str, arbiter: str = "in_store") -> Scenario:
     lines = "".join(f"  - {{{fault}}}\n" for fault in faults)
     return load_scenario(
         "name: test\ntitle: A test\ndescription: A test of the timeline.\nduration_s: 10\n"
-        "stores:\n  - {name: s1, tables: 10}\n"
+        f"stores:\n  - {{name: s1, tables: 10, arbiter: {arbiter}}}\n"
         "diners:\n  arrivals: {rate_per_s: 1, profile: constant}\n" + (f"faults:\n{lines}" if faults else "")
     )
 
@@ -292,3 +292,36 @@ def test_cancelling_undoes_everything_and_writes_it_down(course: Course) -> None
 def test_only_a_power_cut_asks_for_files_that_forget() -> None:
     assert not cuts_power(scenario(KILL_PRIMARY))
     assert cuts_power(scenario(KILL_PRIMARY, "fault: power_cut, process: store, at_s: 5, for_s: 1"))
+
+
+@pytest.mark.parametrize(("arbiter", "survives"), [("in_store", False), ("in_cloud", True)])
+def test_a_power_cut_of_the_store_leaves_an_arbiter_in_the_cloud_alone(
+    course: Course, arbiter: str, survives: bool
+) -> None:
+    before = course["s1.arbiter"].pid
+    cut = "fault: power_cut, process: store, at_s: 0, for_s: 0.1"
+    asyncio.run(course.timeline(cut, arbiter=arbiter).run(now_us()))
+    (row,) = course.rows()
+    assert row["undone"]
+    assert ("arbiter" in row["resolved"]) is not survives
+    assert (course["s1.arbiter"].pid == before) is survives
+
+
+@pytest.mark.parametrize(
+    ("arbiter", "kinds"), [("in_store", ["edge_cloud"]), ("in_cloud", ["edge_cloud", "edge_arbiter"])]
+)
+def test_what_hits_the_wan_hits_the_way_to_an_arbiter_in_the_cloud(
+    course: Course, arbiter: str, kinds: list[str]
+) -> None:
+    class Asked(NoLinks):
+        def __init__(self) -> None:
+            self.kinds: list[str] = []
+
+        def matching(self, kind: str, store: str | None) -> Sequence[Any]:
+            self.kinds.append(kind)
+            return []
+
+    links = Asked()
+    outage = "fault: link_down, link: edge_cloud, at_s: 0, for_s: 0.1"
+    asyncio.run(course.timeline(outage, arbiter=arbiter, links=links).run(now_us()))
+    assert links.kinds == kinds
