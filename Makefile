@@ -38,7 +38,8 @@ test: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 -m 'not drill'
+	$(BIN)/pytest -m drill
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

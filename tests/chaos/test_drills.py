@@ -26,7 +26,7 @@ from chaos.variants import VARIANTS, Variant
 from refsystem.cloud.postgres import PrivatePostgres
 from simulator.history import read_history
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drill"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(900)]
 
 TRACE = Path(
     os.environ.get("RUSHPROOF_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"), "takeaway-orders.csv.gz"

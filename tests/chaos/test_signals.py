@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("drill"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(300)]
 
 SCENARIO = """
 name: interrupted
@@ -87,6 +87,7 @@ def listening_ports(tmp_path: Path) -> set[int]:
         ("load", SCENARIO, "fault: process_killed"),
         ("audit", SHORT, "waiting for convergence"),
     ],
+    ids=["set-up", "load", "audit"],
 )
 def test_an_interrupted_drill_leaves_nothing_behind(
     tmp_path: Path, stage: str, text: str, waits_for: str, number: signal.Signals
