@@ -344,8 +344,10 @@ def test_one_key_through_both_doors_is_one_order(shop: Shop) -> None:
     shop.order_at_cloud(first_here)
     shop.order_at_cloud(first_there)
     shop.order(first_there)
-    wait_until(lambda: len(shop.records(first_here)) == 2, "the downlink's record")
-    assert [record["kind"] for record in shop.records(first_here)] == ["order", "duplicate_of"]
+    # If the uplink was quicker than the second request, the cloud knows the key already and gives no number.
+    wait_until(shop.drained, "everything is told to the cloud")
+    kinds_here = [record["kind"] for record in shop.records(first_here)]
+    assert kinds_here in (["order"], ["order", "duplicate_of"])
     wait_until(
         lambda: (
             {record["kind"] for record in shop.records(first_there)} in ({"order"}, {"order", "duplicate_of"})
