@@ -35,6 +35,7 @@ from simulator.traces import TraceError, fit_rate_factor, orders_wanted, read_tr
 OPEN_FILES_LEAST = 1024
 SEED_LIMIT = 2**63
 RETRIES_MAX = 20
+SIGNAL_GRACE_S = 0.1
 
 
 def add_parser(commands: Any) -> None:
@@ -148,6 +149,7 @@ def _interruptible(work: Coroutine[Any, Any, None]) -> bool:
         except asyncio.CancelledError:
             return True
         except Exception:
+            await asyncio.sleep(SIGNAL_GRACE_S)  # a signal that caused the failure may be told a moment later
             if interrupted:
                 return True
             raise

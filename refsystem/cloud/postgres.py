@@ -197,7 +197,13 @@ class PrivatePostgres:
         arguments += ["--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
         with self._log() as log:
             finished = subprocess.run(
-                self._command(*arguments), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._where()
+                self._command(*arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                check=False,
+                start_new_session=True,  # as for the server: Ctrl-C in the terminal is for the drill
+                **self._where(),
             )
         if finished.returncode != 0:
             raise PostgresError(f"initdb failed ({self._last_words()})")

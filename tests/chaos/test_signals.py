@@ -39,6 +39,7 @@ def start(tmp_path: Path, text: str) -> tuple[subprocess.Popen[str], Path, Path]
             cwd=tmp_path,
             text=True,
             env=os.environ | {"RUSHPROOF_TEST_MARK": str(tmp_path)},
+            start_new_session=True,
         )
     return process, folder, output
 
@@ -98,7 +99,10 @@ def test_an_interrupted_drill_leaves_nothing_behind(
         if stage == "set-up":
             time.sleep(0.7)  # somewhere among the starts of PostgreSQL and the other processes
         ports = listening_ports(tmp_path)
-        process.send_signal(number)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does: everything in the foreground gets it
+        else:
+            process.send_signal(number)
         assert process.wait(60) == 130, output.read_text(encoding="utf-8")
     finally:
         process.kill()
