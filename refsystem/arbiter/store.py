@@ -8,7 +8,7 @@ import apsw
 
 from refsystem.protocol.arbiter import swap
 from refsystem.protocol.messages import Register, RegisterSwap
-from refsystem.sqlite import load_queries, open_database
+from refsystem.sqlite import Synchronous, load_queries, open_database
 
 QUERIES = load_queries("refsystem.arbiter")
 
@@ -20,10 +20,10 @@ class RegisterDamaged(Exception):
 class RegisterStore:
     """One durable register. Every call runs in one thread at a time; the constructor raises `RegisterDamaged`."""
 
-    def __init__(self, folder: Path, *, volatile: bool = False) -> None:
+    def __init__(self, folder: Path, *, volatile: bool = False, synchronous: Synchronous = "FULL") -> None:
         path = folder / "register.sqlite3"
         try:
-            self._connection = open_database(path, volatile=volatile)
+            self._connection = open_database(path, volatile=volatile, synchronous=synchronous)
             with self._connection:
                 QUERIES.create_tables(self._connection)
             self.read()

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import aiosql
-import apsw
 
 from refsystem.protocol.log import Cursor, Entry
 from refsystem.protocol.uplink import Accepted, Batch, Gap, HashMismatch, Judgement, StaleSender, judge_batch
+from refsystem.sqlite import Synchronous, open_database
 
 STATION = "kitchen"
 BUMPS_MAX = 200
 DELIVERIES_MAX = 500_000
-BUSY_TIMEOUT_MS = 5000
 
 queries: Any = aiosql.from_path(Path(__file__).with_name("sql"), "apsw")
 
@@ -38,13 +37,9 @@ class Bump:
 class KitchenStore:
     """The display's database in `folder`. `kitchen_us` after it is shown a ticket is done by itself; 0 means never."""
 
-    def __init__(self, folder: Path, kitchen_us: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, kitchen_us: int, *, synchronous: Synchronous = "FULL") -> None:
         self._kitchen_us = kitchen_us
-        self._connection = apsw.Connection(str(folder / "kitchen.sqlite3"))
-        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        self._connection.pragma("journal_mode", "wal")
-        self._connection.pragma("synchronous", "full")
+        self._connection = open_database(folder / "kitchen.sqlite3", synchronous=synchronous)
         with self._transaction():
             queries.create_schema(self._connection)
         self._deliveries: int = queries.last_delivery(self._connection)
