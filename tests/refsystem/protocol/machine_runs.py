@@ -1,0 +1,51 @@
+"""How the state machines are run: every run draws a seed and prints it; a failure prints its steps and its blob too.
+
+`RUSHPROOF_SEED=N pytest ...` runs with that seed again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from typing import ClassVar
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+SEED_NAME = "RUSHPROOF_SEED"
+EVERY_HEALTH_CHECK = tuple(HealthCheck)
+
+
+class Machine(RuleBasedStateMachine):
+    """A state machine that counts what it has seen in `goals`: a run that never saw a thing has shown nothing about it."""
+
+    goals: ClassVar[Counter[str]] = Counter()
+
+
+def run_machine(machine: type[Machine], *, examples: int, steps: int) -> Counter[str]:
+    """Run `examples` sequences of `steps` steps; raises what an invariant raises, with the shortest sequence printed."""
+    return _run(machine, settings(max_examples=examples, stateful_step_count=steps))
+
+
+def failure_of(machine: type[Machine], *, examples: int, steps: int) -> str:
+    """The text of the first failure within `examples` sequences, not shortened; empty if there is none."""
+    try:
+        _run(machine, settings(max_examples=examples, stateful_step_count=steps, phases=(Phase.generate,)))
+    except AssertionError as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _run(machine: type[Machine], chosen: settings) -> Counter[str]:
+    drawn = int(os.environ.get(SEED_NAME) or random.SystemRandom().randrange(2**32))
+    print(f"{machine.__name__}: {SEED_NAME}={drawn}")  # noqa: T201
+    seen: Counter[str] = Counter()
+    fresh = type(machine.__name__, (machine,), {"goals": seen, "__module__": machine.__module__})
+    run_state_machine_as_test(
+        seed(drawn)(fresh),
+        settings=settings(
+            chosen, deadline=None, database=None, print_blob=True, suppress_health_check=EVERY_HEALTH_CHECK
+        ),
+    )
+    return seen
