@@ -1,0 +1,63 @@
+"""What is flushed on one device. A crash loses the rest; an empty disk is a new node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.messages import PersistOp, SetAside, StoreCommit, StoreEntries, StoreEpoch
+from refsystem.protocol.replica import DurableState
+
+OnSetAside = Callable[[str, tuple[Entry, ...], bool], None]
+
+
+class DiskDamaged(AssertionError):
+    """A transaction does not continue what the disk holds."""
+
+
+class Disk:
+    """One device's disk, by whole transactions."""
+
+    def __init__(self, node_id: str, on_set_aside: OnSetAside) -> None:
+        self.node_id = node_id
+        self.epoch = 0
+        self.commit_seq = 0
+        self.entries: list[Entry] = []
+        self.set_aside: list[Entry] = []
+        self._on_set_aside = on_set_aside
+        self._synced: tuple[int, int, tuple[Entry, ...]] = (0, 0, ())
+
+    def state(self) -> DurableState:
+        """What a process finds at its boot."""
+        return DurableState(self.node_id, self.epoch, self.commit_seq, tuple(self.entries))
+
+    def apply(self, ops: tuple[PersistOp, ...]) -> None:
+        """One transaction."""
+        for op in ops:
+            match op:
+                case StoreEpoch(epoch):
+                    self.epoch = epoch
+                case StoreCommit(commit_seq):
+                    self.commit_seq = commit_seq
+                case SetAside(from_seq, _):
+                    aside = tuple(self.entries[from_seq - 1 :])
+                    self.set_aside.extend(aside)
+                    del self.entries[from_seq - 1 :]
+                    self._on_set_aside(self.node_id, aside, False)
+                case StoreEntries(entries):
+                    if entries[0].seq != len(self.entries) + 1:
+                        raise DiskDamaged(f"{self.node_id} flushes entry {entries[0].seq} behind {len(self.entries)}")
+                    self.entries.extend(entries)
+
+    def lose_unsynced(self) -> None:
+        """A power cut where commits are not synced (`synchronous-normal`): back to the last checkpoint."""
+        self.epoch, self.commit_seq, entries = self._synced
+        self.entries = list(entries)
+
+    def checkpoint(self) -> None:
+        """Everything so far is synced, whatever commits do."""
+        self._synced = (self.epoch, self.commit_seq, tuple(self.entries))
+
+    def holds(self, place: Cursor) -> bool:
+        """Whether this very entry is flushed."""
+        return place.seq <= len(self.entries) and self.entries[place.seq - 1].hash == place.hash

@@ -1,0 +1,173 @@
+"""What is to happen in one run, drawn from a seed: stores, policy, orders, faults. A value: it can be shrunk and stored."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from refsystem.protocol.admission import Policy
+from refsystem.protocol.timing import Timing
+from simulator.cluster.clock import MS, between
+from simulator.streams import Streams
+
+Door = Literal["edge", "cloud", "both"]
+ArbiterPlace = Literal["in_store", "in_cloud"]
+
+TIMING = Timing(
+    heartbeat_us=20 * MS,
+    standby_timeout_us=180 * MS,
+    primary_timeout_us=140 * MS,
+    register_retry_us=80 * MS,
+    join_interval_us=40 * MS,
+    resend_us=120 * MS,
+    flush_limit_us=300 * MS,
+    request_timeout_us=800 * MS,
+    entries_per_append_max=4,
+    entries_in_flight_max=10,
+    grow_lag_max=3,
+    waiting_max=20,
+    uncommitted_max=40,
+    known_places_max=12,
+)
+"""Short limits, so that every one of them is reached."""
+
+ORDERS = 100
+WINDOW_US = 3_500 * MS
+STRIKES_MAX = 14
+MAIN_KINDS = 4
+
+FAULT_KINDS = (
+    "link cut",
+    "peer cut",
+    "arbiter cut",
+    "wan cut",
+    "peer reconnect",
+    "device crash",
+    "short restart",
+    "store power cut",
+    "device paused",
+    "disk lost",
+    "disk slow",
+    "arbiter down",
+    "arbiter slow",
+    "stuck disk and slow arbiter",
+    "clock step",
+    "cloud restart",
+    "database slow",
+    "kitchen restart",
+    "kitchen frozen",
+    "break glass",
+)
+BOTH_DEVICES = (
+    "store power cut",
+    "wan cut",
+    "arbiter down",
+    "cloud restart",
+    "database slow",
+    "kitchen restart",
+    "kitchen frozen",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault: `kind` of `FAULT_KINDS`, on `store` (from 0) and device "a" or "b"; `amount` is the kind's own measure."""
+
+    number: int
+    at_us: int
+    kind: str
+    store: int
+    target: str
+    for_us: int
+    amount: int = 0
+
+    def describe(self) -> str:
+        """One line."""
+        where = f"store {self.store + 1}" + ("" if self.kind in WHOLE_STORE else f" device {self.target}")
+        return f"{self.at_us / MS:8.1f} ms  {self.kind} at {where} for {self.for_us / MS:.1f} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOrder:
+    """One person's order. `retap_us`: a second submission beside the first; `other_us`: the same key with another body."""
+
+    number: int
+    at_us: int
+    store: int
+    door: Door
+    quantity: int
+    retap_us: int | None = None
+    other_us: int | None = None
+    asks_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One run. Draws within the run are keyed by `seed` and entity, so a strike or an order less leaves the others' alone."""
+
+    seed: int
+    stores: int
+    policy: Policy
+    arbiter: ArbiterPlace
+    window_us: int
+    strikes: tuple[Strike, ...]
+    orders: tuple[PlannedOrder, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Schedule:
+        """The schedule that `to_json` gave. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        strikes = tuple(Strike(**strike) for strike in raw["strikes"])
+        orders = tuple(PlannedOrder(**order) for order in raw["orders"])
+        unknown = [strike.kind for strike in strikes if strike.kind not in FAULT_KINDS]
+        if unknown:
+            raise ValueError(f"there is no fault kind {unknown[0]!r}")
+        return cls(**{**raw, "strikes": strikes, "orders": orders})
+
+
+def draw_schedule(seed: int) -> Schedule:
+    """The schedule of `seed`. Each seed favours a few kinds of fault, so that they meet one another (swarm testing)."""
+    generator = random.Random(Streams(seed).bits(64, "schedule"))
+    stores = 2 if generator.random() < 0.1 else 1
+    policy: Policy = "require_r2" if generator.random() < 0.15 else "available"
+    arbiter: ArbiterPlace = "in_cloud" if generator.random() < 0.2 else "in_store"
+    orders = tuple(_draw_order(generator, number, stores) for number in range(ORDERS))
+    kinds = [generator.choice(FAULT_KINDS) for _ in range(MAIN_KINDS)]
+    strikes = tuple(
+        _draw_strike(generator, number, kinds, stores) for number in range(generator.randrange(STRIKES_MAX + 1))
+    )
+    return Schedule(seed, stores, policy, arbiter, WINDOW_US, strikes, orders)
+
+
+def _draw_order(generator: random.Random, number: int, stores: int) -> PlannedOrder:
+    at_us = generator.randrange(WINDOW_US)
+    door_draw, retap, other, asks = (generator.random() for _ in range(4))
+    door: Door = "cloud" if door_draw < 0.1 else "both" if door_draw < 0.25 else "edge"
+    return PlannedOrder(
+        number,
+        at_us,
+        generator.randrange(stores),
+        door,
+        1 + generator.randrange(3),
+        between(generator, 0, 60 * MS) if retap < 0.15 else None,
+        between(generator, 0, 50 * MS) if other < 0.03 else None,
+        generator.randrange(WINDOW_US) if asks < 0.4 else None,
+    )
+
+
+def _draw_strike(generator: random.Random, number: int, kinds: list[str], stores: int) -> Strike:
+    favoured = generator.random() < 0.75
+    return Strike(
+        number,
+        generator.randrange(WINDOW_US),
+        generator.choice(kinds) if favoured else generator.choice(FAULT_KINDS),
+        generator.randrange(stores),
+        generator.choice("ab"),
+        between(generator, 10 * MS, 700 * MS),
+        generator.randrange(1_000_000),
+    )

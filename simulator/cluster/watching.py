@@ -1,0 +1,315 @@
+"""What every step of a store is held against: the promises of the protocol, from what was told and what disks hold.
+
+One watch for each store. It sees every `Ready`, every reply, every step of the register, every batch that a receiver takes, and
+raises `Violation` with the name of the invariant that broke.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from refsystem.ordering.errors import KEY_REUSED, ORDER_UNKNOWN
+from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.messages import Ready, Register, Reply, SetAside
+from refsystem.protocol.roles import Role
+from refsystem.protocol.timing import Timing
+from simulator.cluster.clock import Clock
+
+if TYPE_CHECKING:
+    from simulator.cluster.devices import VirtualDevice
+
+
+class Violation(Exception):
+    """The protocol did what it promises not to do."""
+
+    def __init__(self, invariant: str, detail: str) -> None:
+        super().__init__(f"{invariant}: {detail}")
+        self.invariant = invariant
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A yes: at which level, by whom, and whose disks hold the order by that."""
+
+    order_id: str
+    level: str
+    holders: tuple[str, ...]
+    place: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that waits for its answer. `known`: the order had been acknowledged before it was asked for."""
+
+    kind: str
+    order_id: str
+    body_hash: str
+    at_us: int
+    own_at_us: int
+    known: bool
+
+
+class Watch:
+    """One store's promises."""
+
+    def __init__(self, clock: Clock, store: str, timing: Timing) -> None:
+        self.devices: list[VirtualDevice] = []
+        self.register: Register
+        self.registers: dict[int, Register]
+        self.dead: list[str] = []
+        self.off: list[str] = []
+        self.told: list[Told] = []
+        self.waiting: dict[tuple[str, int], Asked] = {}
+        self.committed: dict[int, Entry] = {}
+        self.forked: list[Entry] = []
+        self.numbers: dict[int, int] = {}
+        self._clock = clock
+        self._store = store
+        self._timing = timing
+        self._answer_within_us = timing.request_timeout_us + 2 * timing.heartbeat_us
+        self._order_seqs: dict[str, int] = {}
+        self._bodies: dict[str, set[str]] = {}
+        self._told_orders: set[str] = set()
+        self._told_places: dict[Cursor, list[Told]] = {}
+        self._commits: dict[tuple[str, int], int] = {}
+        self._roles: dict[str, tuple[int, Role, int]] = {}
+        self._tickets: set[tuple[str, int, str]] = set()
+
+    # --- devices -------------------------------------------------------------------------------------------------------
+
+    def booted(self, device: VirtualDevice) -> None:
+        """A process starts: whom the last one owed an answer is answered by nobody."""
+        self.waiting = {key: asked for key, asked in self.waiting.items() if key[0] != device.slot}
+        if device.name in self._roles and self._roles[device.name][1] is Role.PRIMARY:
+            other = device.peer.device
+            if other is not None and len(device.disk.entries) < len(other.replica.log):
+                self._clock.goals["a primary restarted shorter than its standby"] += 1
+
+    def stepped(self, device: VirtualDevice, ready: Ready) -> None:
+        """After every step of a device."""
+        assert device.device is not None
+        replica = device.device.replica
+        life = (device.slot, device.life)
+        if replica.commit_seq < self._commits.get(life, 0):
+            raise Violation("commit never goes back", f"that of {replica.node_id} goes back to {replica.commit_seq}")
+        self._commits[life] = replica.commit_seq
+        for entry in ready.apply:
+            self._entry_committed(replica.node_id, entry)
+        if replica.role is Role.PRIMARY:
+            self._check_claim(device)
+            for entry in ready.apply:
+                self._check_flushed(device, entry, "commits")
+        if any(isinstance(op, SetAside) for op in ready.persist):
+            self._clock.goals["a tail set aside"] += 1
+        self._note_role(device)
+        if len(replica.log) - replica.commit_seq > 2 * self._timing.uncommitted_max:
+            raise Violation(
+                "bounded", f"{replica.node_id} holds {len(replica.log) - replica.commit_seq} uncommitted entries"
+            )
+
+    def set_aside(self, node_id: str, entries: tuple[Entry, ...], given_up: bool) -> None:
+        """A disk sets entries aside."""
+        if given_up:
+            return
+        for entry in entries:
+            for told in self._told_places.get(entry.cursor, ()):
+                if node_id in told.holders:
+                    raise Violation(
+                        "acknowledged stays", f"{node_id} sets aside {told.order_id}, told {told.level} at {entry.seq}"
+                    )
+
+    def pace(self, device: VirtualDevice, times: deque[int], does: str) -> None:
+        """Nothing is done in a hot loop."""
+        now_us = self._clock.now_us
+        full = len(times) == times.maxlen
+        if full and now_us - times[0] < self._timing.heartbeat_us and device.stepped_at_us < times[0]:
+            raise Violation("bounded", f"{device.disk.node_id} {does} {len(times)} times within one heartbeat")
+        times.append(now_us)
+
+    # --- requests ------------------------------------------------------------------------------------------------------
+
+    def asked(self, device: VirtualDevice, request_id: int, kind: str, order_id: str, body_hash: str) -> None:
+        """A request reaches a device."""
+        known = order_id in self._told_orders
+        now_us = self._clock.now_us
+        self.waiting[(device.slot, request_id)] = Asked(kind, order_id, body_hash, now_us, device.own_now_us, known)
+
+    def replied(self, device: VirtualDevice, reply: Reply) -> None:
+        """Every answer to a request."""
+        assert device.device is not None
+        asked = self.waiting.pop((device.slot, reply.request_id), None)
+        if asked is None:
+            raise Violation("answered once", f"request {reply.request_id} at {device.name} is answered twice")
+        late_us = self._clock.now_us - asked.at_us - self._answer_within_us
+        undisturbed = max(device.paused_until_us, device.stepped_at_us) < asked.at_us
+        if late_us > 0 and undisturbed:
+            raise Violation("bounded", f"{asked.kind} {asked.order_id} is answered {late_us} us after its limit")
+        if reply.problem is ORDER_UNKNOWN and asked.known:
+            raise Violation("404 only when not there", f"{asked.order_id} was acknowledged before it was asked for")
+        if reply.problem is KEY_REUSED and self._bodies.get(asked.order_id, set()) <= {asked.body_hash}:
+            raise Violation("422 only for another body", f"no other content is committed under {asked.order_id}")
+        if reply.problem is not None:
+            self._clock.goals[f"answer {reply.problem.slug}"] += 1
+            return
+        assert reply.entry is not None
+        self._acknowledged(device, asked, reply, reply.entry)
+
+    def _acknowledged(self, device: VirtualDevice, asked: Asked, reply: Reply, entry: Entry) -> None:
+        assert device.device is not None
+        replica = device.device.replica
+        content = entry.content()
+        if content["order_id"] != asked.order_id or (asked.body_hash and content["body_hash"] != asked.body_hash):
+            raise Violation("the right order", f"{asked.order_id} is answered with another order")
+        held = self.committed.get(entry.seq)
+        if held is None or held.hash != entry.hash:
+            raise Violation(
+                "nothing before its commit", f"{asked.order_id} is acknowledged at {entry.seq} before its commit"
+            )
+        self._check_flushed(device, entry, "acknowledges")
+        members = replica.members
+        if reply.level == "R2":
+            disks = {each.disk.node_id: each.disk for each in self.devices}
+            if len(members) != 2 or not all(disks[m].holds(entry.cursor) for m in members if m in disks):
+                raise Violation(
+                    "R2 is on both", f"entry {entry.seq} is told R2 and is not flushed on both of {members}"
+                )
+        holders = members if reply.level == "R2" else (replica.node_id,)
+        told = Told(asked.order_id, str(reply.level), holders, entry.cursor)
+        self.told.append(told)
+        self._told_orders.add(asked.order_id)
+        self._told_places.setdefault(entry.cursor, []).append(told)
+        self._clock.goals[f"told {reply.level}"] += 1
+
+    # --- receivers -----------------------------------------------------------------------------------------------------
+
+    def seen_outside(self, place: str, entry: Entry) -> None:
+        """A receiver outside stores an entry: it must be committed, so its cursor never passes the store's commit."""
+        held = self.committed.get(entry.seq)
+        if (held is None or held.hash != entry.hash) and entry not in self.forked:
+            raise Violation("nothing before its commit", f"{place} sees entry {entry.seq}, which is not committed")
+
+    def mismatch(self, place: str, seq: int, detail: str) -> None:
+        """A receiver stands where the sender's log does not."""
+        raise Violation("feeds continue", f"{place} at {seq}: {detail}")
+
+    def ticket(self, key: tuple[str, int, str], entry: Entry) -> None:
+        """The kitchen shows a ticket."""
+        if key in self._tickets:
+            raise Violation("each ticket once", f"{key[0]} version {key[1]} is shown again, from entry {entry.seq}")
+        self._tickets.add(key)
+
+    # --- register ------------------------------------------------------------------------------------------------------
+
+    def register_moved(self, old: Register, new: Register) -> None:
+        """P7, P8, P9, P11 written down again, independently of the arbiter's own rule."""
+        self.register = new
+        same = old.primary == new.primary
+        steps = (
+            same and new.members == (new.primary,),
+            same and len(old.members) == 1 and len(new.members) == 2 and new.members[0] == new.primary,
+            not same and new.primary in old.members and new.members == (new.primary,),
+            same and new.members == old.members,
+        )
+        people = {old.primary, new.primary} | set(old.members) | set(new.members)
+        if new.epoch != old.epoch + 1 or not any(steps) or len(people) > 2 or new.claim == old.claim:
+            raise Violation("the register moves by its steps", f"from {old} to {new}")
+
+    # --- the end -------------------------------------------------------------------------------------------------------
+
+    def check_end(self, log_holds: Any) -> None:
+        """After convergence: nothing acknowledged is missing."""
+        for told in self.told:
+            if not log_holds(told.place) and not self._excused(told.holders):
+                raise Violation(
+                    "acknowledged stays", f"{told.order_id} was told {told.level} at {told.place.seq} and is lost"
+                )
+
+    def would_lose(self, node_ids: Iterable[str]) -> bool:
+        """Whether an R2 order would be on no disk any more if these were lost: more than the protocol promises to survive."""
+        lost = set(node_ids) | set(self.dead)
+        disks = [each.disk for each in self.devices if each.disk.node_id not in lost]
+        return any(
+            told.level == "R2" and not any(disk.holds(told.place) for disk in disks) and self.committed_at(told.place)
+            for told in self.told
+        )
+
+    def committed_at(self, place: Cursor) -> bool:
+        """Whether this very entry is committed, as far as anybody outside has seen."""
+        entry = self.committed.get(place.seq)
+        return entry is not None and entry.hash == place.hash
+
+    def _excused(self, holders: tuple[str, ...]) -> bool:
+        return all(holder in self.dead or holder in self.off for holder in holders)
+
+    # --- inside --------------------------------------------------------------------------------------------------------
+
+    def _entry_committed(self, node_id: str, entry: Entry) -> None:
+        held = self.committed.setdefault(entry.seq, entry)
+        if held.hash != entry.hash:
+            raise Violation("one content for each seq", f"{node_id} commits another content at {entry.seq}")
+        if held is not entry:
+            return
+        content = entry.content()
+        if content["kind"] == "order":
+            seq = self._order_seqs.setdefault(content["order_id"], entry.seq)
+            if seq != entry.seq:
+                raise Violation("one order for each key", f"{content['order_id']} stands at {seq} and {entry.seq}")
+            self._bodies.setdefault(content["order_id"], set()).add(content["body_hash"])
+        number = content.get("downlink_number")
+        if number is not None and self.numbers.setdefault(number, entry.seq) != entry.seq:
+            raise Violation("one record for each number", f"number {number} makes a second record at {entry.seq}")
+
+    def _check_claim(self, device: VirtualDevice) -> None:
+        """P21: a primary acts only by what the register was made by its own claim of this life."""
+        assert device.device is not None
+        replica = device.device.replica
+        register = self.registers.get(replica.epoch)
+        claim = f"{replica.node_id}/life{device.life}/"
+        if register is None or register.primary != replica.node_id or not register.claim.startswith(claim):
+            raise Violation(
+                "acts by its own claim",
+                f"{replica.node_id} is primary of epoch {replica.epoch}, the register said {register}",
+            )
+        if register.members != replica.members:
+            raise Violation(
+                "acts by its own claim", f"{replica.node_id} takes {replica.members} for the members of {register}"
+            )
+
+    def _check_flushed(self, device: VirtualDevice, entry: Entry, does: str) -> None:
+        """What is committed or acknowledged now is flushed on every member of the register as it is now."""
+        disks = {each.disk.node_id: each.disk for each in self.devices}
+        for member in self.register.members:
+            if member in disks and not disks[member].holds(entry.cursor):
+                raise Violation(
+                    "flushed on every member",
+                    f"{device.disk.node_id} {does} entry {entry.seq}, which {member} has not flushed",
+                )
+
+    def _note_role(self, device: VirtualDevice) -> None:
+        """Count the turns that a campaign must have seen."""
+        assert device.device is not None
+        replica = device.device.replica
+        now = (device.life, replica.role, replica.epoch)
+        before = self._roles.get(device.name)
+        self._roles[device.name] = now
+        if before is None or before == now or replica.role is not Role.PRIMARY:
+            return
+        old, new = self.registers.get(replica.epoch - 1), self.registers.get(replica.epoch)
+        if old is not None and new is not None:
+            self._clock.goals[self._turn(old, new)] += 1
+            elsewhere = any(key[0] != device.slot and asked.kind == "submit" for key, asked in self.waiting.items())
+            if old.primary != new.primary and elsewhere:
+                self._clock.goals["a key waiting across a failover"] += 1
+
+    def _turn(self, old: Register, new: Register) -> str:
+        if old.primary != new.primary:
+            return "a promotion"
+        if len(old.members) < len(new.members):
+            return "a grow"
+        if len(old.members) > len(new.members):
+            return "a shrink"
+        return "a grow cancelled" if old.claim.split("/")[1:2] == new.claim.split("/")[1:2] else "a restart"
