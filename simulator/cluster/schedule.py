@@ -60,7 +60,7 @@ FAULT_KINDS = (
     "kitchen frozen",
     "break glass",
 )
-BOTH_DEVICES = (
+WHOLE_STORE = (
     "store power cut",
     "wan cut",
     "arbiter down",
