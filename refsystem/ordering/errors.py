@@ -45,6 +45,14 @@ ITEM_UNKNOWN = Problem("item-unknown", 422, "An item is not on the menu", True)
 PRICE_CHANGED = Problem("price-changed", 409, "The total differs from what the menu says", True)
 ORDER_UNKNOWN = Problem("order-unknown", 404, "There is no such order", True)
 STORE_UNKNOWN = Problem("store-unknown", 404, "There is no such store", True)
+BREAK_GLASS_INVALID = Problem("break-glass-invalid", 422, "The request to break glass is not well formed", True)
+BREAK_GLASS_NOT_NEEDED = Problem(
+    "break-glass-not-needed", 409, "This device is the primary or a member; nothing was done", True
+)
+BREAK_GLASS_RUNNING = Problem("break-glass-running", 409, "Glass is being broken on this device already", True)
+MEMBERS_DIFFER = Problem("members-differ", 409, "Those said to be off are not the store's members", True)
+MEMBER_HEARD = Problem("member-heard", 409, "One that is said to be off was heard just now", True)
+REGISTER_NOT_READ = Problem("register-not-read", 503, "This device has not read the register yet; ask again", True)
 
 PROBLEMS: dict[str, Problem] = {
     problem.type: problem
@@ -62,12 +70,27 @@ PROBLEMS: dict[str, Problem] = {
         PRICE_CHANGED,
         ORDER_UNKNOWN,
         STORE_UNKNOWN,
+        BREAK_GLASS_INVALID,
+        BREAK_GLASS_NOT_NEEDED,
+        BREAK_GLASS_RUNNING,
+        MEMBERS_DIFFER,
+        MEMBER_HEARD,
+        REGISTER_NOT_READ,
     )
 }
 
 
 class OrderRejected(Exception):
     """The order was refused before anything was written."""
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.detail = detail
+
+
+class BreakGlassRefused(Exception):
+    """A person's request to break glass (P19) was refused, and nothing was done."""
 
     def __init__(self, problem: Problem, detail: str) -> None:
         super().__init__(detail)

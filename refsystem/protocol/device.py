@@ -12,13 +12,15 @@ from typing import Literal
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order
 from refsystem.protocol.admission import Admission, Policy
+from refsystem.protocol.branch import BranchAnswer, BranchQuestion
+from refsystem.protocol.break_glass import BreakGlass, GlassStatus
 from refsystem.protocol.downlink import Downlink, DownlinkOrder
 from refsystem.protocol.log import Cursor, Log
 from refsystem.protocol.messages import Message, Ready, RegisterRead, RegisterState
 from refsystem.protocol.replica import DurableState, Replica
 from refsystem.protocol.roles import Role
 from refsystem.protocol.timing import DEFAULT_TIMING, Timing
-from refsystem.protocol.uplink import Batch, FeedSender
+from refsystem.protocol.uplink import Batch, FeedSender, StaleSender
 
 FeedName = Literal["kitchen", "uplink"]
 Bump = tuple[str, int, str]
@@ -116,6 +118,26 @@ class Device:
             feed.answered(self.replica.log, self.replica.commit_seq, answer.cursor)
         for order_id, version, station in answer.bumps:
             self.admission.bump(order_id, version, station)
+
+    def break_glass(self, word: BreakGlass, now_us: int) -> None:
+        """A person names this device (P19); `glass` tells what comes of it. Raises `BreakGlassRefused`: nothing was done.
+
+        The same word again with `without_cloud` lets a device that waits for the cloud go on without it.
+        """
+        self.replica.break_glass(word, now_us)
+
+    @property
+    def glass(self) -> GlassStatus:
+        """How far breaking glass has come."""
+        return self.replica.glass_status
+
+    def branch_question(self) -> BranchQuestion | None:
+        """What to ask the cloud now; None unless reconciling. Asked again until `branch_answered` has taken an answer."""
+        return self.replica.branch_question(self.settings.store)
+
+    def branch_answered(self, answer: BranchAnswer | StaleSender, now_us: int) -> None:
+        """The cloud's answer to the last question; one to an earlier epoch's is passed over."""
+        self.replica.branch_answered(answer, now_us)
 
     def receive(self, message: Message, now_us: int) -> None:
         """A message of the peer or the arbiter."""

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-RecordKind = Literal["order", "duplicate_of", "conflict", "refused", "bump"]
+RecordKind = Literal["order", "duplicate_of", "conflict", "refused", "bump", "fork"]
+
+FORKS_TOLD_MAX = 16
 
 
 class Cursor(NamedTuple):
@@ -22,6 +24,22 @@ class Cursor(NamedTuple):
 
 
 GENESIS = Cursor(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPlace:
+    """Where a log left another branch (P19): the record of the fork stands at `seq`, logged at `epoch`.
+
+    From `from_seq` on the branches may differ. Whoever holds the other one has no entry of that epoch or a later one.
+    """
+
+    from_seq: int
+    seq: int
+    epoch: int
+
+    def covers(self, seq: int) -> bool:
+        """Whether this fork explains that another branch holds another entry at `seq`."""
+        return self.from_seq <= seq <= self.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +112,7 @@ class Log:
         self._keys: dict[str, Key] = {}
         self._downlink_numbers: list[tuple[int, int]] = []
         self._bumps: dict[tuple[str, int, str], int] = {}
+        self._forks: list[ForkPlace] = []
         self.extend(tuple(entries))
 
     def __len__(self) -> int:
@@ -108,6 +127,15 @@ class Log:
     def downlink_cursor(self) -> int:
         """The number of the last order taken from the cloud (P15)."""
         return self._downlink_numbers[-1][1] if self._downlink_numbers else 0
+
+    @property
+    def forks(self) -> tuple[ForkPlace, ...]:
+        """The places where this log left another branch, oldest first (P19)."""
+        return tuple(self._forks)
+
+    def forks_told(self, upto_seq: int) -> tuple[ForkPlace, ...]:
+        """The newest forks recorded up to `upto_seq`, as a message carries them: `FORKS_TOLD_MAX` at most (P20)."""
+        return tuple(fork for fork in self._forks if fork.seq <= upto_seq)[-FORKS_TOLD_MAX:]
 
     def entry(self, seq: int) -> Entry:
         """The entry at `seq`, which must be held."""
@@ -125,6 +153,24 @@ class Log:
     def slice(self, from_seq: int, to_seq: int, records_max: int) -> tuple[Entry, ...]:
         """Entries from `from_seq` to `to_seq` inclusive, `records_max` at most."""
         return tuple(self._entries[from_seq - 1 : min(to_seq, from_seq - 1 + records_max)])
+
+    def places(self, places_max: int) -> tuple[Cursor, ...]:
+        """Places in this log, the last first, then ever further back, so that another can find the last shared one (P12)."""
+        known: list[Cursor] = []
+        seq, step = self.last.seq, 1
+        while seq > 0 and len(known) < places_max:
+            known.append(self.cursor(seq))
+            if len(known) >= 8:
+                step *= 2
+            seq -= step
+        return tuple(known)
+
+    def first_disagreement(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """`entries` from the first one on that this log lacks or holds otherwise (P2)."""
+        for index, entry in enumerate(entries):
+            if not self.holds(entry.cursor):
+                return tuple(entries[index:])
+        return ()
 
     def key(self, order_id: str) -> Key | None:
         """Where the order with this key stands, committed or not."""
@@ -149,6 +195,8 @@ class Log:
             self._unindex(entry)
         while self._downlink_numbers and self._downlink_numbers[-1][0] >= from_seq:
             self._downlink_numbers.pop()
+        while self._forks and self._forks[-1].seq >= from_seq:
+            self._forks.pop()
         return aside
 
     def _index(self, entry: Entry) -> None:
@@ -157,6 +205,8 @@ class Log:
             self._keys.setdefault(content["order_id"], Key(entry.seq, content["body_hash"]))
         if content["kind"] == "bump":
             self._bumps.setdefault((content["order_id"], content["version"], content["station"]), entry.seq)
+        if content["kind"] == "fork":
+            self._forks.append(ForkPlace(content["from_seq"], entry.seq, entry.epoch))
         number = content.get("downlink_number")
         if number is not None:
             self._downlink_numbers.append((entry.seq, number))

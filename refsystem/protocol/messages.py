@@ -9,26 +9,32 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refsystem.ordering.errors import Problem
-from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.break_glass import Intention
+from refsystem.protocol.log import Cursor, Entry, ForkPlace
 
 Level = Literal["R2", "R1", "RC"]
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """The arbiter's one value. It changes only by compare-and-set on `epoch`; `claim` tells whose request made it."""
+    """The arbiter's one value. It changes only by compare-and-set on `epoch`; `claim` tells whose request made it.
+
+    `forked_epoch` is the epoch of the last break glass (P19), 0 before the first: it stays through every other step.
+    """
 
     epoch: int
     primary: str
     members: tuple[str, ...]
     claim: str
+    forked_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
     """Primary to peer: entries behind `(prev_seq, prev_hash)`, and how far is committed. Empty: a heartbeat (P2).
 
-    `round` numbers the round trips that reads wait for (P5); `members` only tells the peer what role it plays.
+    `round` numbers the round trips that reads wait for (P5); `members` only tells the peer what role it plays; `forks` are
+    the newest forks of the primary's log, for a peer of another branch (P19).
     """
 
     epoch: int
@@ -40,6 +46,7 @@ class Append:
     commit_seq: int
     round: int
     members: tuple[str, ...]
+    forks: tuple[ForkPlace, ...] = ()
     kind: Literal["append"] = "append"
 
 
@@ -87,12 +94,16 @@ class RegisterRead:
 
 @dataclass(frozen=True, slots=True)
 class RegisterSwap:
-    """Device to arbiter: if the register's epoch is `expect_epoch`, make it `register`."""
+    """Device to arbiter: if the register's epoch is `expect_epoch`, make it `register`.
+
+    `person` says who confirms that the members are off: the step of P19 is taken only with it, and no other asks for it.
+    """
 
     request_id: str
     node_id: str
     expect_epoch: int
     register: Register
+    person: str = ""
     kind: Literal["register_swap"] = "register_swap"
 
 
@@ -119,10 +130,14 @@ class StoreEpoch:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Move the entries from `from_seq` on to the list of what was set aside (`recovered_unacknowledged`)."""
+    """Move the entries from `from_seq` on to the list of what was set aside (`recovered_unacknowledged`).
+
+    Those up to `given_up_to` were known to be committed, in a branch that a fork has left (P19): they are `given_up`.
+    """
 
     from_seq: int
     at_epoch: int
+    given_up_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +149,19 @@ class StoreEntries:
 
 @dataclass(frozen=True, slots=True)
 class StoreCommit:
-    """Store how far is known to be committed. May lag behind the truth."""
+    """Store how far is known to be committed. May lag behind the truth; goes back only where commits are given up (P19)."""
 
     commit_seq: int
 
 
-PersistOp = StoreEpoch | SetAside | StoreEntries | StoreCommit
+@dataclass(frozen=True, slots=True)
+class StoreBreakGlass:
+    """Store what a person asked of this device (P19), or that nothing of it is left to do."""
+
+    intention: Intention | None
+
+
+PersistOp = StoreEpoch | SetAside | StoreEntries | StoreCommit | StoreBreakGlass
 
 
 @dataclass(frozen=True, slots=True)

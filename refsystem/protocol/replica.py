@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from refsystem.protocol.branch import BranchAnswer, BranchQuestion
+from refsystem.protocol.break_glass import BreakGlass, GlassStatus, Intention
 from refsystem.protocol.claims import Claims, Pending, Purpose
 from refsystem.protocol.flushing import Flushing
 from refsystem.protocol.log import Cursor, Entry, Log, chain
@@ -34,16 +36,18 @@ from refsystem.protocol.messages import (
 from refsystem.protocol.roles import TRANSITIONS, Role
 from refsystem.protocol.shipping import Shipping
 from refsystem.protocol.timing import Timing
+from refsystem.protocol.uplink import StaleSender
 
 
 @dataclass(frozen=True, slots=True)
 class DurableState:
-    """What a device finds on its disk at boot. `epoch` is the highest it has stored."""
+    """What a device finds on its disk at boot. `epoch` is the highest it has stored; `break_glass` what is left to do of P19."""
 
     node_id: str
     epoch: int = 0
     commit_seq: int = 0
     entries: tuple[Entry, ...] = ()
+    break_glass: Intention | None = None
 
 
 class Replica:
@@ -129,6 +133,23 @@ class Replica:
         """A kitchen display or the cloud has seen a sender with a higher epoch (P13), or the register shows one (P3)."""
         if self.role is Role.PRIMARY and highest_epoch > self.epoch:
             self._fence()
+
+    def break_glass(self, word: BreakGlass, now_us: int) -> None:
+        """A person names this device (P19). Raises `BreakGlassRefused`."""
+        raise NotImplementedError
+
+    @property
+    def glass_status(self) -> GlassStatus:
+        """How far breaking glass has come."""
+        return GlassStatus()
+
+    def branch_question(self, store: str) -> BranchQuestion | None:
+        """What to ask the cloud while reconciling."""
+        return None
+
+    def branch_answered(self, answer: BranchAnswer | StaleSender, now_us: int) -> None:
+        """The cloud's answer."""
+        raise NotImplementedError
 
     # --- machine -------------------------------------------------------------------------------------------------------
 

@@ -5,15 +5,19 @@ receiver. Whoever receives remembers the highest epoch of a sender and refuses a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from refsystem.protocol.log import GENESIS, Cursor, Entry, Log, chain_error
+from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries of one store for a receiver. Without entries it asks for the receiver's cursor."""
+    """Entries of one store for a receiver. Without entries it asks for the receiver's cursor.
+
+    `forks` are the newest committed forks of the sender's log (P19): a receiver of another branch may follow them.
+    """
 
     store: str
     sender_epoch: int
@@ -21,6 +25,7 @@ class Batch:
     from_seq: int
     prev_hash: str
     entries: tuple[Entry, ...] = ()
+    forks: tuple[ForkPlace, ...] = ()
 
     @property
     def after(self) -> Cursor:
@@ -32,6 +37,27 @@ class Batch:
 class Accepted:
     """Store `entries` and move the cursor to `cursor`, in one transaction. Entries held already are left out."""
 
+    entries: tuple[Entry, ...]
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """All of the batch is held already, and it ends before the cursor: answer `cursor`, so that the sender goes on from there.
+
+    Nothing is stored, and the receiver's own cursor stays. Only across forks (P19).
+    """
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The sender's log has left the branch that is held (P19): keep what is held beyond `shared` as forked, then store
+    `entries` and move the cursor to `cursor`, all in one transaction.
+    """
+
+    shared: Cursor
     entries: tuple[Entry, ...]
     cursor: Cursor
 
@@ -58,12 +84,22 @@ class HashMismatch:
     detail: str
 
 
-Judgement = Accepted | Gap | StaleSender | HashMismatch
+Judgement = Accepted | Gap | StaleSender | HashMismatch | Matched | Forked
 
 
-def judge_batch(cursor: Cursor, highest_epoch: int, batch: Batch) -> Judgement:
+class Held(NamedTuple):
+    """What a receiver holds at one seq: the entry's hash and epoch."""
+
+    hash: str
+    epoch: int
+
+
+def judge_batch(
+    cursor: Cursor, highest_epoch: int, batch: Batch, held: Callable[[int], Held | None] | None = None
+) -> Judgement:
     """What a receiver at `cursor`, that has seen senders up to `highest_epoch`, must do with `batch`.
 
+    `held` tells what the receiver holds at a seq from `batch.from_seq - 1` to its cursor; without it no fork is followed.
     The caller stores `batch.sender_epoch` as the highest in the same transaction unless the answer is `StaleSender`.
     """
     if batch.sender_epoch < highest_epoch:
