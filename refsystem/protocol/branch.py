@@ -5,10 +5,10 @@ Both ends of it: `judge_branch` is the cloud's rule, `compare_branch` says what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error
+from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error, fork_explains
 from refsystem.protocol.uplink import Held, StaleSender
 
 ENTRIES_MAX = 200
@@ -87,13 +87,8 @@ def compare_branch(log: Log, commit_seq: int, answer: BranchAnswer) -> Compariso
     if not fresh:
         return Comparison(answered_seq, (), done)
     seq = fresh[0].seq
-    if seq <= log.last.seq and _forked(log.forks, seq, answer.end_epoch):
+    if seq <= log.last.seq and fork_explains(log.forks, seq, answer.end_epoch):
         return Comparison(seq - 1, (), True)
-    if seq <= commit_seq and not _forked(answer.forks, seq, log.entry(commit_seq).epoch):
+    if seq <= commit_seq and not fork_explains(answer.forks, seq, log.entry(commit_seq).epoch):
         raise BranchUnusable(f"entry {seq} is known to be committed here, and the cloud holds another without a fork")
     return Comparison(seq - 1, fresh, done)
-
-
-def _forked(forks: Iterable[ForkPlace], seq: int, epoch: int) -> bool:
-    """Whether one of `forks` explains a difference at `seq` to a branch whose entries end at `epoch`."""
-    return any(fork.covers(seq) and fork.epoch > epoch for fork in forks)

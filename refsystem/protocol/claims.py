@@ -16,6 +16,7 @@ class Purpose(StrEnum):
     GROW = "grow"
     PROMOTE = "promote"
     RESTART = "restart"
+    BREAK_GLASS = "break_glass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,20 @@ class Claims:
         """Ask for `base` -> `(epoch+1, this device, members)` under a fresh claim (P7, P8, P9, P11)."""
         claim = self._next_id()
         self._made.add(claim)
-        register = Register(base.epoch + 1, self._node_id, members, claim)
+        register = Register(base.epoch + 1, self._node_id, members, claim, base.forked_epoch)
         self._send(purpose, base.epoch, register, now_us)
+
+    def break_glass(self, base: Register, person: str, now_us: int) -> None:
+        """Ask for `base` -> `(epoch+1, this device, {this device})` on the word of `person` (P19)."""
+        claim = self._next_id()
+        self._made.add(claim)
+        epoch = base.epoch + 1
+        register = Register(epoch, self._node_id, (self._node_id,), claim, forked_epoch=epoch)
+        self._send(Purpose.BREAK_GLASS, base.epoch, register, now_us, person)
 
     def swap_again(self, purpose: Purpose, swap: RegisterSwap, now_us: int) -> None:
         """Send a request again under its own claim: an earlier copy may still be on its way."""
-        self._send(purpose, swap.expect_epoch, swap.register, now_us)
+        self._send(purpose, swap.expect_epoch, swap.register, now_us, swap.person)
 
     def answered(self, message: RegisterState) -> Pending | None:
         """The question that `message` answers, which is then no longer outstanding; None if it is not this device's last."""
@@ -82,8 +91,8 @@ class Claims:
         requests, self._requests = self._requests, []
         return requests
 
-    def _send(self, purpose: Purpose, expect_epoch: int, register: Register, now_us: int) -> None:
-        swap = RegisterSwap(self._next_id(), self._node_id, expect_epoch, register)
+    def _send(self, purpose: Purpose, expect_epoch: int, register: Register, now_us: int, person: str = "") -> None:
+        swap = RegisterSwap(self._next_id(), self._node_id, expect_epoch, register, person)
         self.pending = Pending(swap.request_id, purpose, now_us, swap)
         self._requests.append(swap)
 

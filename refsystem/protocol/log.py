@@ -62,6 +62,14 @@ class Entry:
         return content
 
 
+def fork_explains(forks: Iterable[ForkPlace], seq: int, end_epoch: int) -> bool:
+    """Whether one of `forks` explains that another branch, whose last entry is of `end_epoch`, differs at `seq` (P19).
+
+    The epochs of the two entries at `seq` say nothing: the new branch may go on with a tail that is older than what it left.
+    """
+    return any(fork.covers(seq) and fork.epoch > end_epoch for fork in forks)
+
+
 def encode_record(record: dict[str, Any]) -> str:
     """The canonical text of a record: sorted keys, no spaces."""
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

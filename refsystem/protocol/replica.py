@@ -1,4 +1,4 @@
-"""A device's part in the store protocol: roles, epochs, log shipping, commit, and the register (P1-P4, P7-P12, P20, P21).
+"""A device's part in the store protocol: roles, epochs, log shipping, commit, and the register (P1-P4, P7-P12, P19-P21).
 
 Sans-IO: `receive`, `tick` and `persisted` are the only ways in, `take_ready` and `deadline_us` the only ways out. The clause
 that a piece of code keeps is named beside it. Requests of diners are `admission`'s; this module knows records only as text.
@@ -7,13 +7,23 @@ that a piece of code keeps is named beside it. Requests of diners are `admission
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from refsystem.protocol.branch import BranchAnswer, BranchQuestion
-from refsystem.protocol.break_glass import BreakGlass, GlassStatus, Intention
+from refsystem.ordering.errors import (
+    BREAK_GLASS_NOT_NEEDED,
+    BREAK_GLASS_RUNNING,
+    MEMBER_HEARD,
+    MEMBERS_DIFFER,
+    REGISTER_NOT_READ,
+    BreakGlassRefused,
+)
+from refsystem.protocol.branch import BranchAnswer, BranchQuestion, BranchUnusable, compare_branch
+from refsystem.protocol.break_glass import BreakGlass, GlassStage, GlassStatus, Intention, fork_record
 from refsystem.protocol.claims import Claims, Pending, Purpose
 from refsystem.protocol.flushing import Flushing
-from refsystem.protocol.log import Cursor, Entry, Log, chain
+from refsystem.protocol.glass import Glass
+from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain, encode_record, fork_explains
 from refsystem.protocol.messages import (
     Append,
     Appended,
@@ -29,6 +39,7 @@ from refsystem.protocol.messages import (
     RegisterSwap,
     Rejected,
     SetAside,
+    StoreBreakGlass,
     StoreCommit,
     StoreEntries,
     StoreEpoch,
@@ -81,6 +92,9 @@ class Replica:
         self._token = 0
         self._applied_seq = state.commit_seq
         self._stored_commit_seq = state.commit_seq
+        self._glass = Glass(state.break_glass)
+        if any(fork.epoch >= self._glass.epoch for fork in self.log.forks):
+            self._end_break_glass(None)
 
     # --- what others may ask -------------------------------------------------------------------------------------------
 
@@ -136,20 +150,44 @@ class Replica:
 
     def break_glass(self, word: BreakGlass, now_us: int) -> None:
         """A person names this device (P19). Raises `BreakGlassRefused`."""
-        raise NotImplementedError
+        self._now_us = now_us
+        word.check()
+        standing = self._glass.intention
+        if standing is not None:
+            self._go_on_without_cloud(standing, word)
+            return
+        base = self._base_for(word)
+        intention = Intention(word, base.epoch + 1, base.forked_epoch)
+        self._glass.begin(intention)
+        self._persist.append(StoreBreakGlass(intention))
 
     @property
     def glass_status(self) -> GlassStatus:
         """How far breaking glass has come."""
-        return GlassStatus()
+        glass = self._glass
+        stage: GlassStage = "none"
+        if glass.intention is not None:
+            stage = "reconciling" if self._reconciling() else "asking" if glass.stored else "storing"
+        return GlassStatus(stage, glass.intention, glass.compared.seq, glass.trouble)
 
     def branch_question(self, store: str) -> BranchQuestion | None:
-        """What to ask the cloud while reconciling."""
-        return None
+        """What to ask the cloud while reconciling: where do our logs part, and what stands there?"""
+        if not self._reconciling():
+            return None
+        known = self.log.places(self.timing.known_places_max)
+        if self._glass.compared not in (GENESIS, *known):
+            known = (*known, self._glass.compared)
+        return BranchQuestion(store, self.epoch, self.node_id, known)
 
     def branch_answered(self, answer: BranchAnswer | StaleSender, now_us: int) -> None:
-        """The cloud's answer."""
-        raise NotImplementedError
+        """The cloud's answer: what it holds stands in for the own from where they disagree; then the role is taken up."""
+        self._now_us = now_us
+        if not self._reconciling():
+            return
+        if isinstance(answer, StaleSender):
+            self._reconciles_too_late(answer.highest_epoch)
+        elif answer.sender_epoch == self.epoch and self.log.holds(answer.shared):
+            self._follow_cloud(answer)
 
     # --- machine -------------------------------------------------------------------------------------------------------
 
@@ -221,6 +259,7 @@ class Replica:
         ready = Ready(self._token, tuple(self._persist), send, tuple(self._send_after), apply)
         if ready.persist:
             self._flushing.begin(self._token, self.log.last.seq, self._now_us)
+            self._glass.flush_begins(self._token)
         self._persist, self._send_after = [], []
         return ready
 
@@ -228,6 +267,8 @@ class Replica:
         """Everything up to the `Ready` with this token is flushed."""
         self._now_us = now_us
         self._flushing.done(token)
+        if self._glass.flushed(token) and self._claims.pending is None:
+            self._claims.read(Purpose.CONFIRM_ROLE, now_us)
 
     # --- epochs and roles ----------------------------------------------------------------------------------------------
 
@@ -323,7 +364,10 @@ class Replica:
             self._claims.swap_again(pending.purpose, pending.swap, self._now_us)
             return
         if self._acts_by(register):
-            self._take_primary(register)
+            if self._must_reconcile(register):
+                self._reconcile(register)
+            else:
+                self._take_primary(register)
         else:
             self._follow(register, pending.purpose)
 
@@ -353,6 +397,8 @@ class Replica:
                 self._fence()
             self._ask_swap(Purpose.RESTART, register, register.members)
             return
+        if self._glass.intention is not None:
+            self._pursue_break_glass(self._glass.intention, register, purpose)
         member = self.node_id in register.members
         if purpose is Purpose.PROMOTE and member and self._primary_silent():
             self._ask_swap(Purpose.PROMOTE, register, (self.node_id,))
@@ -360,6 +406,115 @@ class Replica:
         if self.role is Role.FENCED:
             self._heard_at_us = self._now_us
         self._become(Role.STANDBY if member else Role.JOINING)
+
+    # --- break glass (P19) ---------------------------------------------------------------------------------------------
+
+    def _base_for(self, word: BreakGlass) -> Register:
+        """The register as read, which a person's word may change; raises `BreakGlassRefused`."""
+        register = self.register
+        if self.role is Role.PRIMARY or (
+            register is not None and self.node_id in (register.primary, *register.members)
+        ):
+            raise BreakGlassRefused(BREAK_GLASS_NOT_NEEDED, f"this device is {self.role}, and named in the register")
+        if register is None or register.epoch < self.epoch:
+            raise BreakGlassRefused(REGISTER_NOT_READ, "the arbiter has not told the members yet")
+        if sorted(word.off) != sorted(register.members):
+            raise BreakGlassRefused(MEMBERS_DIFFER, f"the members are {', '.join(register.members)}")
+        if self.leader_node_id in word.off and not self._primary_silent():
+            raise BreakGlassRefused(MEMBER_HEARD, f"{self.leader_node_id} was heard just now")
+        return register
+
+    def _go_on_without_cloud(self, standing: Intention, word: BreakGlass) -> None:
+        """The word again while the first is pursued: only to say that the cloud cannot be reached."""
+        if standing.word.without_cloud or not word.without_cloud or sorted(word.off) != sorted(standing.word.off):
+            raise BreakGlassRefused(BREAK_GLASS_RUNNING, f"{standing.word.who} asked for it, and it is under way")
+        self._glass.intention = replace(standing, word=word)
+        self._persist.append(StoreBreakGlass(self._glass.intention))
+        if self._reconciling():
+            self._take_over("unreachable")
+
+    def _end_break_glass(self, trouble: str | None) -> None:
+        self._glass.end(trouble)
+        self._persist.append(StoreBreakGlass(None))
+
+    def _pursue_break_glass(self, intention: Intention, register: Register, purpose: Purpose) -> None:
+        """The register names another: ask for the step of P19, once the intention is stored; drop what has been overtaken."""
+        if register.epoch >= intention.epoch:
+            self._end_break_glass(f"the register names {register.primary} at epoch {register.epoch}")
+        elif purpose is Purpose.BREAK_GLASS:
+            self._end_break_glass("the arbiter refused the step")
+        elif hindrance := self._glass.hindrance(register, self.node_id):
+            self._end_break_glass(hindrance)
+        elif self._glass.stored:
+            self._claims.break_glass(register, intention.word.who, self._now_us)
+
+    def _must_reconcile(self, register: Register) -> bool:
+        """Whether the record of the fork is still to be made at `register`: in a later life too (P11)."""
+        return self._glass.epoch <= register.epoch
+
+    def _reconciling(self) -> bool:
+        return (
+            self._glass.reconciling_epoch == self.epoch
+            and self.role is Role.FENCED
+            and self._glass.intention is not None
+        )
+
+    def _reconcile(self, register: Register) -> None:
+        """The register shows this device's claim: still deaf, it finds out what the cloud holds before it takes up its role."""
+        if register.epoch > self.epoch:
+            self._store_epoch(register.epoch)
+        if self.role is not Role.FENCED:
+            self._fence()
+            self._read_due_us = self._now_us + self.timing.register_retry_us
+        self.register = register
+        self._glass.reconcile(register.epoch)
+        assert self._glass.intention is not None
+        if self._glass.intention.word.without_cloud:
+            self._take_over("unreachable")
+
+    def _reconciles_too_late(self, highest_epoch: int) -> None:
+        """The cloud has seen a sender above this device: the register tells who it is."""
+        if highest_epoch > self.epoch:
+            self._glass.trouble = f"the cloud has seen a sender of epoch {highest_epoch}"
+            if self._claims.pending is None:
+                self._claims.read(Purpose.CONFIRM_ROLE, self._now_us)
+
+    def _follow_cloud(self, answer: BranchAnswer) -> None:
+        try:
+            comparison = compare_branch(self.log, self.commit_seq, answer)
+        except BranchUnusable as error:
+            self._glass.trouble = str(error)
+            return
+        self._glass.trouble = None
+        if comparison.fresh:
+            if comparison.fresh[0].seq <= self.log.last.seq:
+                self._set_aside(comparison.fresh[0].seq, answer.forks)
+            self._store_entries(comparison.fresh)
+        compared_seq = comparison.agreed_seq + len(comparison.fresh)
+        self._glass.compared = self.log.cursor(compared_seq)
+        self.commit_seq = max(self.commit_seq, compared_seq)
+        if comparison.done:
+            self._take_over("copied")
+
+    def _take_over(self, cloud: Literal["copied", "unreachable"]) -> None:
+        """Take up the role. The first record is that of the fork; from it on everything held is committed (P10)."""
+        intention, register = self._glass.intention, self.register
+        assert intention is not None
+        assert register is not None
+        from_seq = self._fork_from_seq(intention)
+        record = fork_record(intention.word, from_seq, self.log.cursor(from_seq - 1).hash, cloud)
+        self._take_primary(register)
+        self.propose([encode_record(record)])
+        self._end_break_glass(None)
+
+    def _fork_from_seq(self, intention: Intention) -> int:
+        """The first seq at which another branch may differ: behind what is known to be committed.
+
+        Commits that this device knows may be of a branch that was left without its knowledge, if glass was broken elsewhere since
+        and its log does not hold the record of that: then any entry may differ.
+        """
+        followed_epoch = max((fork.epoch for fork in self.log.forks), default=0)
+        return self.commit_seq + 1 if followed_epoch >= intention.forked_epoch else 1
 
     # --- follower ------------------------------------------------------------------------------------------------------
 
@@ -376,14 +531,7 @@ class Replica:
 
     def _join(self) -> Join:
         """P12: places in this log, the last first, then ever further back, so that the primary finds the last shared one."""
-        known: list[Cursor] = []
-        seq, step = self.log.last.seq, 1
-        while seq > 0 and len(known) < self.timing.known_places_max:
-            known.append(self.log.cursor(seq))
-            if len(known) >= 8:
-                step *= 2
-            seq -= step
-        return Join(self.epoch, self.node_id, tuple(known))
+        return Join(self.epoch, self.node_id, self.log.places(self.timing.known_places_max))
 
     def _on_append(self, message: Append) -> None:
         if self.role is Role.PRIMARY:
@@ -398,7 +546,7 @@ class Replica:
         fresh = self._first_disagreement(message.entries)
         if fresh:
             if fresh[0].seq <= self.log.last.seq:
-                self._set_aside(fresh[0].seq)
+                self._set_aside(fresh[0].seq, message.forks)
             self._store_entries(fresh)
         self._matched_here = max(self._matched_here, message.prev_seq + len(message.entries))
         self.commit_seq = max(self.commit_seq, min(message.commit_seq, self._matched_here))
@@ -414,16 +562,21 @@ class Replica:
 
     def _first_disagreement(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """The entries from the first one that this log lacks or holds otherwise (P2)."""
-        for index, entry in enumerate(entries):
-            if not self.log.holds(entry.cursor):
-                return entries[index:]
-        return ()
+        return self.log.first_disagreement(entries)
 
-    def _set_aside(self, from_seq: int) -> None:
-        assert from_seq > self.commit_seq, f"entry {from_seq} is known to be committed and may not be set aside (P12)"
+    def _set_aside(self, from_seq: int, forks: tuple[ForkPlace, ...]) -> None:
+        """P12: never what is known to be committed, unless one of `forks` has left it: then it is given up (P19)."""
+        given_up_to = self.commit_seq if from_seq <= self.commit_seq else 0
+        assert not given_up_to or fork_explains(forks, from_seq, self.log.entry(given_up_to).epoch), (
+            f"entry {from_seq} is known to be committed and may not be set aside (P12)"
+        )
         self.log.set_aside(from_seq)
-        self._persist.append(SetAside(from_seq, self.epoch))
+        self._persist.append(SetAside(from_seq, self.epoch, given_up_to))
         self._flushing.set_aside(from_seq)
+        if given_up_to:
+            self.commit_seq = self._stored_commit_seq = from_seq - 1
+            self._applied_seq = min(self._applied_seq, self.commit_seq)
+            self._persist.append(StoreCommit(self.commit_seq))
 
     def _store_entries(self, entries: tuple[Entry, ...]) -> None:
         self.log.extend(entries)
@@ -506,6 +659,7 @@ class Replica:
             self.commit_seq,
             self._shipping.round,
             members,
+            self.log.forks_told(self.log.last.seq),
         )
 
     def _flushing_too_long(self) -> bool:

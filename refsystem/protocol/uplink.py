@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error
+from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error, fork_explains
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,8 @@ def judge_batch(
     error = chain_error(batch.after, batch.entries)
     if error is not None:
         return HashMismatch(batch.from_seq, error)
+    if batch.forks and batch.entries and held is not None and batch.from_seq <= cursor.seq:
+        return _judge_across_forks(cursor, batch, held)
     if batch.from_seq == cursor.seq + 1 and batch.after != cursor:
         return HashMismatch(cursor.seq, f"entry {cursor.seq} is held with another hash")
     for entry in batch.entries:
@@ -118,18 +120,39 @@ def judge_batch(
     return Accepted(fresh, fresh[-1].cursor if fresh else cursor)
 
 
+def _judge_across_forks(cursor: Cursor, batch: Batch, held: Callable[[int], Held | None]) -> Judgement:
+    """P19: a batch that begins within what is held is compared with it, entry by entry, from a place that both hold."""
+    last_held = held(cursor.seq)
+    before = held(batch.after.seq) if batch.after != GENESIS else Held("", 0)
+    if last_held is None or before is None or before.hash != batch.prev_hash:
+        return HashMismatch(batch.after.seq, f"entry {batch.after.seq} is held with another hash")
+    shared, end = batch.after, batch.entries[-1].cursor
+    for index, entry in enumerate(batch.entries):
+        if entry.seq > cursor.seq:
+            return Accepted(batch.entries[index:], end)
+        found = held(entry.seq)
+        if found is None or found.hash != entry.hash:
+            if found is None or not fork_explains(batch.forks, entry.seq, last_held.epoch):
+                return HashMismatch(entry.seq, f"entry {entry.seq} is held with another hash")
+            return Forked(shared, batch.entries[index:], end)
+        shared = entry.cursor
+    return Accepted((), cursor) if end == cursor else Matched(end)
+
+
 @dataclass
 class FeedSender:
     """The primary's side of one feed: at most one batch in flight, always of committed entries.
 
-    `cursor` is None until the receiver has told where it stands. A receiver that stands where this log does not
-    (`mismatch`) is an alarm; nothing more is sent until it is told again.
+    `cursor` is None until the receiver has told where it stands. A receiver that stands where this log does not is sent what
+    is behind the earliest fork that may explain it (P19), once; otherwise it is an alarm (`mismatch`), and nothing more is
+    sent until it is told again.
     """
 
     store: str
     batch_max: int = 200
     cursor: Cursor | None = None
     mismatch: str | None = field(default=None)
+    resumed_for: Cursor | None = None
 
     def next_batch(self, log: Log, commit_seq: int, epoch: int, node_id: str) -> Batch:
         """The next batch for the receiver; without entries when there is nothing to send or the cursor is not known."""
@@ -138,16 +161,25 @@ class FeedSender:
         visible_seq = self.visible_seq(log, commit_seq)
         if self.cursor is not None and self.mismatch is None and after.seq < visible_seq:
             entries = log.slice(after.seq + 1, visible_seq, self.batch_max)
-        return Batch(self.store, epoch, node_id, after.seq + 1, after.hash, tuple(entries))
+        forks = log.forks_told(visible_seq)
+        return Batch(self.store, epoch, node_id, after.seq + 1, after.hash, tuple(entries), forks)
 
     def visible_seq(self, log: Log, commit_seq: int) -> int:
         """The last entry that the receiver may see: nothing before its commit (P5)."""
         return min(commit_seq, log.last.seq)
 
     def answered(self, log: Log, commit_seq: int, cursor: Cursor) -> None:
-        """The receiver told its cursor. One that this log does not hold as committed is an alarm."""
-        if cursor.seq <= self.visible_seq(log, commit_seq) and log.holds(cursor):
+        """The receiver told its cursor. One that this log does not hold as committed is of another branch, or an alarm.
+
+        A receiver that has compared all that this log holds, and still tells the same strange cursor, is an alarm too.
+        """
+        visible_seq = self.visible_seq(log, commit_seq)
+        if cursor.seq <= visible_seq and log.holds(cursor):
             self.cursor, self.mismatch = cursor, None
+            return
+        places = [fork.from_seq for fork in log.forks_told(visible_seq) if fork.from_seq <= cursor.seq]
+        if places and cursor != self.resumed_for:
+            self.cursor, self.mismatch, self.resumed_for = log.cursor(min(places) - 1), None, cursor
         else:
             self.mismatch = (
                 f"the receiver stands at entry {cursor.seq} ({cursor.hash[:12]}), which is not committed here"
@@ -155,7 +187,7 @@ class FeedSender:
 
     def forget(self) -> None:
         """Ask the receiver again where it stands before anything more is sent."""
-        self.cursor, self.mismatch = None, None
+        self.cursor, self.mismatch, self.resumed_for = None, None, None
 
     def lag(self, commit_seq: int) -> int:
         """How many committed entries the receiver is not known to have."""

@@ -1,0 +1,60 @@
+"""How far breaking glass (P19) has come in one life of a device."""
+
+from __future__ import annotations
+
+import math
+
+from refsystem.protocol.break_glass import Intention
+from refsystem.protocol.log import GENESIS
+from refsystem.protocol.messages import Register
+
+
+class Glass:
+    """What one life of a device knows of breaking glass: the intention, whether it is on the disk, and how far the cloud's log
+    was compared. Decides nothing about roles: that is the replica's.
+    """
+
+    def __init__(self, stored: Intention | None) -> None:
+        self.intention = stored
+        self.stored = stored is not None
+        self.reconciling_epoch = 0
+        self.compared = GENESIS
+        self.trouble: str | None = None
+        self._token: int | None = None
+
+    @property
+    def epoch(self) -> int | float:
+        """The epoch that the intention asks for; none is as high when there is no intention."""
+        return math.inf if self.intention is None else self.intention.epoch
+
+    def begin(self, intention: Intention) -> None:
+        """A person's word was taken: nothing is done about it before it is on the disk."""
+        self.intention, self.stored, self.trouble, self._token = intention, False, None, None
+
+    def end(self, trouble: str | None) -> None:
+        """Nothing is left to do: it is done, or given up because of `trouble`."""
+        self.intention, self.trouble = None, trouble
+
+    def flush_begins(self, token: int) -> None:
+        """All that is to be stored was handed to the disk under `token`."""
+        if self.intention is not None and not self.stored and self._token is None:
+            self._token = token
+
+    def flushed(self, token: int) -> bool:
+        """Everything up to `token` is on the disk; True if that is news for the intention."""
+        if self.intention is None or self.stored or self._token is None or token < self._token:
+            return False
+        self.stored = True
+        return True
+
+    def reconcile(self, epoch: int) -> None:
+        """The register shows this device's claim at `epoch`: the cloud's log is compared, from the beginning."""
+        if self.reconciling_epoch != epoch:
+            self.reconciling_epoch, self.compared = epoch, GENESIS
+
+    def hindrance(self, register: Register, node_id: str) -> str | None:
+        """Why the intention cannot be pursued at `register`, which stands below the epoch it asks for; None if it can."""
+        assert self.intention is not None
+        if node_id in register.members or sorted(register.members) != sorted(self.intention.word.off):
+            return f"the members are {', '.join(register.members)}"
+        return None
