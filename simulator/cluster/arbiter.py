@@ -8,11 +8,11 @@ from refsystem.protocol import arbiter as rule
 from refsystem.protocol.messages import Register, RegisterRead, RegisterState, RegisterSwap
 from simulator.cluster.clock import Clock
 
-OnStep = Callable[[Register, Register], None]
+OnStep = Callable[[Register, Register, str], None]
 
 
 class VirtualArbiter:
-    """Answers devices while it is up. `on_step` sees every change."""
+    """Answers devices while it is up. `on_step` sees every change, and the person behind it, if any."""
 
     def __init__(self, clock: Clock, primary: str, on_step: OnStep) -> None:
         self.register = Register(1, primary, (primary,), "set-up")
@@ -46,7 +46,7 @@ class VirtualArbiter:
             if new != old:
                 self._clock.note("arbiter:", new)
                 self.register = self.history[new.epoch] = new
-                self._on_step(old, new)
+                self._on_step(old, new, request.person)
         answer(RegisterState(request.request_id, self.register))
 
     def _start(self) -> None:

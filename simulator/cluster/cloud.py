@@ -12,8 +12,21 @@ from typing import Any
 from refsystem.cloud.merge import Changes, HeldOrder, merge, named_in
 from refsystem.ordering.errors import KEY_REUSED, NOT_CONFIRMED, Problem
 from refsystem.ordering.order import Order
+from refsystem.protocol.branch import ENTRIES_MAX, BranchAnswer, BranchQuestion, judge_branch
 from refsystem.protocol.device import FeedAnswer
-from refsystem.protocol.uplink import Accepted, Batch, Gap, HashMismatch, Judgement, StaleSender, judge_batch
+from refsystem.protocol.log import Log
+from refsystem.protocol.uplink import (
+    Accepted,
+    Batch,
+    Forked,
+    Gap,
+    HashMismatch,
+    Held,
+    Judgement,
+    Matched,
+    StaleSender,
+    judge_batch,
+)
 from simulator.cluster.clock import Clock
 from simulator.cluster.database import Commit, EntryRow, OrderRow, VirtualDatabase
 from simulator.cluster.watching import Watch
@@ -104,13 +117,32 @@ class VirtualCloud:
 
         def work() -> tuple[Commit, FeedAnswer]:
             row = self.database.stores[batch.store]
-            judgement = judge_batch(row.cursor, row.highest_epoch, batch)
+            judgement = judge_batch(row.cursor, row.highest_epoch, batch, lambda seq: self._held(batch.store, seq))
             self._clock.note(
                 "cloud", type(judgement).__name__, batch.sender_node_id, batch.from_seq, len(batch.entries)
             )
             return (lambda: self._take(batch, judgement)), self._feed_answer(batch, judgement)
 
         self.database.transaction(batch.store, work, self._while_up(answer))
+
+    def branch(self, question: BranchQuestion, answer: Answer) -> None:
+        """A device that reconciles asks where its log and this one part (P19)."""
+        if self._downs:
+            return
+
+        def work() -> tuple[Commit, BranchAnswer | StaleSender]:
+            row = self.database.stores[question.store]
+            shared = judge_branch(question, row.highest_epoch, lambda seq: self._held(question.store, seq))
+            if isinstance(shared, StaleSender):
+                return _nothing, shared
+            entries = [each.entry for each in self.database.entries[question.store].values()]
+            behind = tuple(entry for entry in entries if entry.seq > shared.seq)[:ENTRIES_MAX]
+            end_epoch = entries[-1].epoch if entries else 0
+            forks = Log(entries).forks
+            said = BranchAnswer(question.sender_epoch, shared, behind, row.cursor, end_epoch, forks)
+            return (lambda: self._raise_highest(question.store, question.sender_epoch)), said
+
+        self.database.transaction(question.store, work, self._while_up(answer))
 
     def downlink(self, store: str, after: int, answer: Answer) -> None:
         """The store's orders behind number `after` (P15)."""
@@ -128,15 +160,17 @@ class VirtualCloud:
         if isinstance(judgement, StaleSender):
             return
         row = self.database.stores[batch.store]
-        row.highest_epoch = max(row.highest_epoch, batch.sender_epoch)
-        if isinstance(judgement, Accepted) and judgement.entries:
+        self._raise_highest(batch.store, batch.sender_epoch)
+        if isinstance(judgement, Forked):
+            self._fork(batch.store, judgement.shared.seq)
+        if isinstance(judgement, Accepted | Forked) and judgement.entries:
             row.cursor = judgement.cursor
             if self._cursor_in_transaction:
                 self._keep(batch, judgement)
             else:
                 self.database.transaction(batch.store, lambda: (lambda: self._keep(batch, judgement), None), _nobody)
 
-    def _keep(self, batch: Batch, judgement: Accepted) -> None:
+    def _keep(self, batch: Batch, judgement: Accepted | Forked) -> None:
         watch, entries = self._watches[batch.store], self.database.entries[batch.store]
         for entry in judgement.entries:
             watch.seen_outside("the cloud", entry)
@@ -151,6 +185,36 @@ class VirtualCloud:
             if row.held.store == batch.store and row.held.number in named and row.held.order_id not in order_ids
         ]
         self._apply(batch.store, merge(batch.store, judgement.entries, [replace(order) for order in held]))
+
+    def _fork(self, store: str, shared_seq: int) -> None:
+        """What is held beyond `shared_seq` is kept as forked; its orders go back to the store by the downlink."""
+        self._clock.goals["a fork followed by the cloud"] += 1
+        entries = self.database.entries[store]
+        forked = [row for seq, row in entries.items() if seq > shared_seq]
+        for row in forked:
+            del entries[row.entry.seq]
+        self.database.forked[store] += forked
+        numbers = {row.entry.content().get("downlink_number") for row in forked}
+        for order in self.database.orders.values():
+            held = order.held
+            if held.store != store:
+                continue
+            placed = held.store_seq is not None and held.store_seq > shared_seq
+            if placed and held.number is None:
+                self._clock.goals["a forked order sent back"] += 1
+                self.database.stores[store].last_number += 1
+                held.number = self.database.stores[store].last_number
+            if placed or (held.number is not None and held.number in numbers):
+                held.store_seq = held.outcome = None
+                held.served = False
+
+    def _held(self, store: str, seq: int) -> Held | None:
+        row = self.database.entries[store].get(seq)
+        return Held(row.entry.hash, row.entry.epoch) if row is not None else None
+
+    def _raise_highest(self, store: str, sender_epoch: int) -> None:
+        row = self.database.stores[store]
+        row.highest_epoch = max(row.highest_epoch, sender_epoch)
 
     def _apply(self, store: str, changes: Changes) -> None:
         for held, content in changes.inserted:
@@ -171,7 +235,7 @@ class VirtualCloud:
                 return FeedAnswer(mismatch=detail)
             case Gap():
                 return FeedAnswer()
-            case Accepted(_, cursor):
+            case Matched(cursor) | Accepted(_, cursor) | Forked(_, _, cursor):
                 return FeedAnswer(cursor)
 
     def _while_up(self, answer: Answer) -> Answer:
@@ -180,6 +244,10 @@ class VirtualCloud:
 
     def _up(self) -> None:
         self._downs = max(0, self._downs - 1)
+
+
+def _nothing() -> None:
+    """Nothing to commit."""
 
 
 def _nobody(_: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refsystem.ordering.order import Order
+from refsystem.protocol.break_glass import BreakGlass
 from refsystem.protocol.device import Device, DeviceSettings, FeedName, Parts
 from refsystem.protocol.messages import Ready, RegisterRead, RegisterState, RegisterSwap, Reply
 from refsystem.protocol.roles import Role
@@ -93,6 +94,7 @@ class VirtualDevice:
         for name in ("kitchen", "uplink"):
             self._clock.after(between(self._generator, 0, IDLE_US), self._feed_step, self.life, name)
         self._clock.after(between(self._generator, 0, IDLE_US), self._downlink_step, self.life)
+        self._clock.after(between(self._generator, 0, IDLE_US), self._branch_step, self.life)
         self._tick(self.life, None)
 
     def crash(self) -> None:
@@ -116,6 +118,16 @@ class VirtualDevice:
         self.crash()
         self._clock.note(self.disk.node_id, "loses its disk")
         self.disk = self._new_disk()
+
+    def switch_off(self) -> None:
+        """Crash, and stay off until `switch_on`."""
+        self.crash()
+        self.gone = True
+
+    def switch_on(self) -> None:
+        """Boot after `switch_off`."""
+        self.gone = False
+        self.boot()
 
     def pause(self) -> None:
         """Stop as SIGSTOP does; input queues up."""
@@ -148,7 +160,7 @@ class VirtualDevice:
         for link in self.links.values():
             link.heal()
         self.resume()
-        self.boot()
+        self.switch_on()
 
     def input(self, life: int | None, action: Callable[..., None], *args: Any) -> None:
         """Something reaches the process: at once, after its pause, or never if that life (None: any) is over."""
@@ -173,6 +185,12 @@ class VirtualDevice:
         request_id = self._expect("read", order_id, "", on_reply)
         assert self.device is not None
         self.device.read(request_id, order_id, self.own_now_us)
+        self._pump()
+
+    def break_glass(self, word: BreakGlass) -> None:
+        """A person names this device. Raises `BreakGlassRefused`."""
+        assert self.device is not None
+        self.device.break_glass(word, self.own_now_us)
         self._pump()
 
     def receive(self, message: Any) -> None:
@@ -333,6 +351,26 @@ class VirtualDevice:
             after = self.device.replica.log.downlink_cursor
             self.links["to uplink"].send(self.cloud.downlink, self._settings.store, after, answered)
         self._clock.after(IDLE_US, self._downlink_step, life)
+
+    def _branch_step(self, life: int) -> None:
+        self.input(life, self._branch_now, life)
+
+    def _branch_now(self, life: int) -> None:
+        """While glass is broken: ask the cloud where the logs part (P19)."""
+        assert self.device is not None
+        question = self.device.branch_question()
+
+        def answered(answer: Any) -> None:
+            self.links["from uplink"].send(self.input, life, taken, answer)
+
+        def taken(answer: Any) -> None:
+            assert self.device is not None
+            self.device.branch_answered(answer, self.own_now_us)
+            self._pump()
+
+        if question is not None:
+            self.links["to uplink"].send(self.cloud.branch, question, answered)
+        self._clock.after(IDLE_US, self._branch_step, life)
 
     def _new_disk(self) -> Disk:
         self._disks += 1

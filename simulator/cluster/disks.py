@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from refsystem.protocol.break_glass import Intention
 from refsystem.protocol.log import Cursor, Entry
-from refsystem.protocol.messages import PersistOp, SetAside, StoreCommit, StoreEntries, StoreEpoch
+from refsystem.protocol.messages import PersistOp, SetAside, StoreBreakGlass, StoreCommit, StoreEntries, StoreEpoch
 from refsystem.protocol.replica import DurableState
 
-OnSetAside = Callable[[str, tuple[Entry, ...], bool], None]
+OnSetAside = Callable[[str, tuple[Entry, ...], int], None]
 
 
 class DiskDamaged(AssertionError):
@@ -24,12 +25,14 @@ class Disk:
         self.commit_seq = 0
         self.entries: list[Entry] = []
         self.set_aside: list[Entry] = []
+        self.given_up: list[Entry] = []
+        self.intention: Intention | None = None
         self._on_set_aside = on_set_aside
         self._synced: tuple[int, int, tuple[Entry, ...]] = (0, 0, ())
 
     def state(self) -> DurableState:
         """What a process finds at its boot."""
-        return DurableState(self.node_id, self.epoch, self.commit_seq, tuple(self.entries))
+        return DurableState(self.node_id, self.epoch, self.commit_seq, tuple(self.entries), self.intention)
 
     def apply(self, ops: tuple[PersistOp, ...]) -> None:
         """One transaction."""
@@ -39,11 +42,14 @@ class Disk:
                     self.epoch = epoch
                 case StoreCommit(commit_seq):
                     self.commit_seq = commit_seq
-                case SetAside(from_seq, _):
+                case StoreBreakGlass(intention):
+                    self.intention = intention
+                case SetAside(from_seq, _, given_up_to):
                     aside = tuple(self.entries[from_seq - 1 :])
-                    self.set_aside.extend(aside)
+                    self.given_up += [entry for entry in aside if entry.seq <= given_up_to]
+                    self.set_aside += [entry for entry in aside if entry.seq > given_up_to]
                     del self.entries[from_seq - 1 :]
-                    self._on_set_aside(self.node_id, aside, False)
+                    self._on_set_aside(self.node_id, aside, given_up_to)
                 case StoreEntries(entries):
                     if entries[0].seq != len(self.entries) + 1:
                         raise DiskDamaged(f"{self.node_id} flushes entry {entries[0].seq} behind {len(self.entries)}")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from refsystem.protocol.messages import Register
 from refsystem.protocol.roles import Role
 from simulator.cluster.clock import MS, Clock, between
 from simulator.cluster.devices import QUICK_FLUSH_US, VirtualDevice
 from simulator.cluster.goals import Row
-from simulator.cluster.schedule import Strike
+from simulator.cluster.schedule import TIMING, Strike
 from simulator.cluster.stores import VirtualStore
 
 SHORT_US = (MS, 60 * MS)
 CLOCK_STEP_MAX_US = 400 * MS
 DISKS_LOST_MAX = 4
+TRIES = 3
+ALONE_AFTER_US = TIMING.standby_timeout_us + 120 * MS
+RETURNS_AFTER_US = (50 * MS, 900 * MS)
 
 
 class Faults:
@@ -24,6 +28,8 @@ class Faults:
         self.records: list[dict[str, Any]] = []
         self._clock = clock
         self._stores = stores
+        for store in stores:
+            store.on_glass_broken = self.glass_broken
 
     def plan(self, strikes: tuple[Strike, ...]) -> None:
         """Put the strikes on the timeline."""
@@ -100,6 +106,8 @@ class Faults:
                 store.kitchen.restart(for_us)
             case "kitchen frozen":
                 store.kitchen.freeze(for_us)
+            case "break glass":
+                self._take_the_only_member(strike, store, generator, record, TRIES)
             case _:
                 return False
         return True
@@ -152,7 +160,7 @@ class Faults:
             not device.disk.entries and node_id not in store.register.members
         ):
             return False
-        if store.watch.would_lose([node_id]):
+        if store.watch.would_lose([node_id], store.in_cloud):
             self._clock.goals["a second disaster spared"] += 1
             return False
         if device.swap_in_flight:
@@ -164,6 +172,59 @@ class Faults:
         device.lose_disk()
         self._clock.after(for_us, device.boot)
         return True
+
+    def _take_the_only_member(
+        self, strike: Strike, store: VirtualStore, generator: random.Random, record: dict[str, Any], tries: int
+    ) -> None:
+        """Make one device the only member, then destroy it, or switch it off until somebody else was named."""
+        members = store.register.members
+        only = store.holder(members[0])
+        if len(members) == 1 and only is not None and only.device is not None:
+            self._take_for_good(strike, store, only, generator, record)
+            return
+        if tries and only is not None:
+            only.peer.crash()
+            self._clock.after(ALONE_AFTER_US + 60 * MS, only.peer.boot)
+            again = (strike, store, generator, record, tries - 1)
+            self._clock.after(ALONE_AFTER_US, self._take_the_only_member, *again)
+
+    def _take_for_good(
+        self, strike: Strike, store: VirtualStore, only: VirtualDevice, generator: random.Random, record: dict[str, Any]
+    ) -> None:
+        node_id = only.disk.node_id
+        if store.watch.would_lose([node_id], store.in_cloud):
+            self._clock.goals["a second disaster spared"] += 1
+            return
+        self._clock.after(between(generator, 0, 60 * MS), only.peer.boot)
+        if strike.amount % 2 and len(store.watch.dead) < DISKS_LOST_MAX:
+            self._lose_disk(store, only, between(generator, 300 * MS, 1_500 * MS), record)
+            return
+        self._clock.goals["the only member switched off"] += 1
+        only.switch_off()
+        store.staff.told_off(node_id, between(generator, *RETURNS_AFTER_US))
+
+    def glass_broken(self, store: VirtualStore, old: Register) -> None:
+        """A person has named another device: those that were members are off."""
+        self._row(Row.ONLY_MEMBER_DESTROYED)
+        now_us = self._clock.now_us
+        number = sum(record["kind"] == "break_glass_done" for record in self.records)
+        self.records.append(
+            {
+                "name": f"glass broken {number + 1}",
+                "kind": "break_glass_done",
+                "target": store.register.primary,
+                "resolved": store.register.primary,
+                "store": store.name,
+                "started_at_us": now_us,
+                "ended_at_us": now_us,
+                "took_effect": True,
+                "undone": True,
+                "hits_primary": False,
+                "epoch_before": old.epoch,
+                "disk_lost_node_ids": [],
+                "off_node_ids": list(old.members),
+            }
+        )
 
     def _rows_of_a_stop(self, store: VirtualStore, device: VirtualDevice) -> None:
         """A device stops, in whatever way: which row is that?"""

@@ -8,7 +8,18 @@ from typing import Any
 
 from refsystem.protocol.device import FeedAnswer
 from refsystem.protocol.log import GENESIS, Entry
-from refsystem.protocol.uplink import Accepted, Batch, Gap, HashMismatch, Judgement, StaleSender, judge_batch
+from refsystem.protocol.uplink import (
+    Accepted,
+    Batch,
+    Forked,
+    Gap,
+    HashMismatch,
+    Held,
+    Judgement,
+    Matched,
+    StaleSender,
+    judge_batch,
+)
 from simulator.cluster.clock import MS, Clock, between
 from simulator.cluster.watching import Watch
 
@@ -41,6 +52,7 @@ class VirtualKitchen:
         self.highest_epoch = 0
         self.tickets: dict[TicketKey, Ticket] = {}
         self.deliveries: list[dict[str, Any]] = []
+        self._places: dict[int, Held] = {}
         self._clock = clock
         self._watch = watch
         self._generator = clock.generator(f"kitchen {store}")
@@ -84,7 +96,7 @@ class VirtualKitchen:
     def _take(self, life: int, batch: Batch, answer: Answer) -> None:
         if life != self._life:
             return
-        judgement = judge_batch(self.cursor, self.highest_epoch, batch)
+        judgement = judge_batch(self.cursor, self.highest_epoch, batch, self._held)
         self._note(batch, judgement)
         if isinstance(judgement, StaleSender):
             self._clock.goals["a stale sender refused"] += 1
@@ -97,7 +109,12 @@ class VirtualKitchen:
                 answer(FeedAnswer(mismatch=detail))
             case Gap():
                 answer(FeedAnswer())
-            case Accepted(entries, cursor):
+            case Matched(cursor):
+                answer(FeedAnswer(cursor, self._bumps()))
+            case Accepted(entries, cursor) | Forked(_, entries, cursor):
+                if isinstance(judgement, Forked):
+                    self._clock.goals["a fork followed by the kitchen"] += 1
+                    self._places = {seq: held for seq, held in self._places.items() if seq <= judgement.shared.seq}
                 self.cursor = cursor
                 if self._cursor_in_transaction:
                     self._keep(life, entries, answer)
@@ -109,6 +126,7 @@ class VirtualKitchen:
             return
         for entry in entries:
             self._watch.seen_outside("the kitchen", entry)
+            self._places[entry.seq] = Held(entry.hash, entry.epoch)
             self._apply(entry)
         answer(FeedAnswer(self.cursor, self._bumps()))
 
@@ -116,6 +134,10 @@ class VirtualKitchen:
         content = entry.content()
         if content["kind"] == "order":
             key = (content["order_id"], content["version"], STATION)
+            known = self.tickets.get(key)
+            if known is not None and self._watch.left_behind(known.entry):
+                known.entry = entry
+                return
             self._watch.ticket(key, entry)
             self.tickets[key] = Ticket(entry, content["note"], self._clock.now_us)
             if self._generator.random() < BUMPED_SHARE:
@@ -124,6 +146,9 @@ class VirtualKitchen:
             ticket = self.tickets.get((content["order_id"], content["version"], content["station"]))
             if ticket is not None and ticket.bumped_at_us is None:
                 ticket.bumped_at_us = self._clock.now_us
+
+    def _held(self, seq: int) -> Held | None:
+        return self._places.get(seq)
 
     def _cooked(self, key: TicketKey) -> None:
         self.tickets[key].bump_asked = True

@@ -83,6 +83,7 @@ class Cluster:
         for store in self.stores:
             for device in store.devices:
                 clock.after(between(generator, *BOOT_US), device.boot)
+            store.staff.begin()
         for diner in self._diners:
             diner.begin()
         self.faults.plan(self._schedule.strikes)

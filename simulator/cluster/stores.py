@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.protocol.device import DeviceSettings
-from refsystem.protocol.log import GENESIS
+from refsystem.protocol.log import GENESIS, Cursor
 from refsystem.protocol.messages import Register
 from refsystem.protocol.roles import Role
 from simulator.cluster.arbiter import VirtualArbiter
@@ -14,6 +16,7 @@ from simulator.cluster.devices import VirtualDevice
 from simulator.cluster.kitchen import VirtualKitchen
 from simulator.cluster.links import Link
 from simulator.cluster.schedule import TIMING, Schedule
+from simulator.cluster.staff import Staff
 from simulator.cluster.variants import ClusterVariant
 from simulator.cluster.watching import Watch
 
@@ -29,6 +32,7 @@ class VirtualStore:
     ) -> None:
         self.name = name
         self.watch = watch
+        self.on_glass_broken: Callable[[VirtualStore, Register], None]
         self.cloud = cloud
         self.arbiter_in_cloud = schedule.arbiter == "in_cloud"
         settings = DeviceSettings(name, DEMO_MENU, schedule.policy, TIMING)
@@ -39,6 +43,7 @@ class VirtualStore:
         self.arbiter = VirtualArbiter(clock, self.a.disk.node_id, self._register_moved)
         watch.devices = [self.a, self.b]
         watch.register, watch.registers = self.arbiter.register, self.arbiter.history
+        self.staff = Staff(clock, self)
         self._connect(clock)
 
     @property
@@ -58,6 +63,11 @@ class VirtualStore:
     def holder(self, node_id: str) -> VirtualDevice | None:
         """The device whose disk is that node now."""
         return next((device for device in self.devices if device.disk.node_id == node_id), None)
+
+    def in_cloud(self, place: Cursor) -> bool:
+        """Whether the cloud holds this very entry."""
+        row = self.cloud.database.entries[self.name].get(place.seq)
+        return row is not None and row.entry.hash == place.hash
 
     def heal(self) -> None:
         """Everything works again."""
@@ -96,8 +106,10 @@ class VirtualStore:
             return f"the downlink stands at {replica.log.downlink_cursor} of {row.last_number}"
         return None
 
-    def _register_moved(self, old: Register, new: Register) -> None:
-        self.watch.register_moved(old, new)
+    def _register_moved(self, old: Register, new: Register, person: str) -> None:
+        self.watch.register_moved(old, new, person)
+        if person:
+            self.on_glass_broken(self, old)
 
     def _connect(self, clock: Clock) -> None:
         far = {"arbiter": TO_CLOUD_US if self.arbiter_in_cloud else IN_STORE_US, "uplink": TO_CLOUD_US}

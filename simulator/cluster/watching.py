@@ -7,12 +7,12 @@ raises `Violation` with the name of the invariant that broke.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from refsystem.ordering.errors import KEY_REUSED, ORDER_UNKNOWN
-from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.log import Cursor, Entry, Log
 from refsystem.protocol.messages import Ready, Register, Reply, SetAside
 from refsystem.protocol.roles import Role
 from refsystem.protocol.timing import Timing
@@ -65,12 +65,13 @@ class Watch:
         self.told: list[Told] = []
         self.waiting: dict[tuple[str, int], Asked] = {}
         self.committed: dict[int, Entry] = {}
-        self.forked: list[Entry] = []
-        self.numbers: dict[int, int] = {}
         self._clock = clock
         self._store = store
         self._timing = timing
         self._answer_within_us = timing.request_timeout_us + 2 * timing.heartbeat_us
+        self._forked: set[str] = set()
+        self._branch_epoch = 0
+        self._numbers: dict[int, int] = {}
         self._order_seqs: dict[str, int] = {}
         self._bodies: dict[str, set[str]] = {}
         self._told_orders: set[str] = set()
@@ -94,7 +95,10 @@ class Watch:
         assert device.device is not None
         replica = device.device.replica
         life = (device.slot, device.life)
-        if replica.commit_seq < self._commits.get(life, 0):
+        if replica.role is Role.PRIMARY and self.register.forked_epoch > self._branch_epoch:
+            self._begin_branch(replica.log)
+        given_up = any(isinstance(op, SetAside) and op.given_up_to for op in ready.persist)
+        if replica.commit_seq < self._commits.get(life, 0) and not given_up:
             raise Violation("commit never goes back", f"that of {replica.node_id} goes back to {replica.commit_seq}")
         self._commits[life] = replica.commit_seq
         for entry in ready.apply:
@@ -111,11 +115,15 @@ class Watch:
                 "bounded", f"{replica.node_id} holds {len(replica.log) - replica.commit_seq} uncommitted entries"
             )
 
-    def set_aside(self, node_id: str, entries: tuple[Entry, ...], given_up: bool) -> None:
-        """A disk sets entries aside."""
-        if given_up:
-            return
+    def set_aside(self, node_id: str, entries: tuple[Entry, ...], given_up_to: int) -> None:
+        """A disk sets entries aside; those up to `given_up_to` it knew to be committed, in a branch that was left."""
+        if given_up_to:
+            self._clock.goals["known commits given up across a fork"] += 1
         for entry in entries:
+            if entry.seq <= given_up_to:
+                if self.committed_at(entry.cursor):
+                    raise Violation("acknowledged stays", f"{node_id} gives up entry {entry.seq}, which is committed")
+                continue
             for told in self._told_places.get(entry.cursor, ()):
                 if node_id in told.holders:
                     raise Violation(
@@ -188,9 +196,12 @@ class Watch:
 
     def seen_outside(self, place: str, entry: Entry) -> None:
         """A receiver outside stores an entry: it must be committed, so its cursor never passes the store's commit."""
-        held = self.committed.get(entry.seq)
-        if (held is None or held.hash != entry.hash) and entry not in self.forked:
+        if not self.committed_at(entry.cursor) and entry.hash not in self._forked:
             raise Violation("nothing before its commit", f"{place} sees entry {entry.seq}, which is not committed")
+
+    def left_behind(self, entry: Entry) -> bool:
+        """Whether the entry was committed in a branch that was left, and is not in the one that goes on."""
+        return entry.hash in self._forked
 
     def mismatch(self, place: str, seq: int, detail: str) -> None:
         """A receiver stands where the sender's log does not."""
@@ -204,36 +215,40 @@ class Watch:
 
     # --- register ------------------------------------------------------------------------------------------------------
 
-    def register_moved(self, old: Register, new: Register) -> None:
-        """P7, P8, P9, P11 written down again, independently of the arbiter's own rule."""
+    def register_moved(self, old: Register, new: Register, person: str) -> None:
+        """P7, P8, P9, P11, P19 written down again, independently of the arbiter's own rule."""
         self.register = new
-        same = old.primary == new.primary
-        steps = (
-            same and new.members == (new.primary,),
+        same, alone = old.primary == new.primary, new.members == (new.primary,)
+        by_device = (
+            same and alone,
             same and len(old.members) == 1 and len(new.members) == 2 and new.members[0] == new.primary,
-            not same and new.primary in old.members and new.members == (new.primary,),
+            not same and new.primary in old.members and alone,
             same and new.members == old.members,
         )
+        glass = bool(person) and new.primary not in old.members and alone and new.forked_epoch == new.epoch
+        allowed = glass or (any(by_device) and not person and new.forked_epoch == old.forked_epoch)
         people = {old.primary, new.primary} | set(old.members) | set(new.members)
-        if new.epoch != old.epoch + 1 or not any(steps) or len(people) > 2 or new.claim == old.claim:
+        if new.epoch != old.epoch + 1 or not allowed or len(people) > 2 or new.claim == old.claim:
             raise Violation("the register moves by its steps", f"from {old} to {new}")
+        if glass:
+            self.off += old.members
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
     def check_end(self, log_holds: Any) -> None:
         """After convergence: nothing acknowledged is missing."""
         for told in self.told:
-            if not log_holds(told.place) and not self._excused(told.holders):
+            if not log_holds(told.place) and not self._excused(told) and told.order_id not in self._order_seqs:
                 raise Violation(
                     "acknowledged stays", f"{told.order_id} was told {told.level} at {told.place.seq} and is lost"
                 )
 
-    def would_lose(self, node_ids: Iterable[str]) -> bool:
-        """Whether an R2 order would be on no disk any more if these were lost: more than the protocol promises to survive."""
-        lost = set(node_ids) | set(self.dead)
+    def would_lose(self, node_ids: Iterable[str], in_cloud: Callable[[Cursor], bool]) -> bool:
+        """Whether an R2 order would be nowhere any more if these were lost: more than the protocol promises to survive."""
+        lost = {*node_ids, *self.dead, *self.off}
         disks = [each.disk for each in self.devices if each.disk.node_id not in lost]
         return any(
-            told.level == "R2" and not any(disk.holds(told.place) for disk in disks) and self.committed_at(told.place)
+            told.level == "R2" and not in_cloud(told.place) and not any(disk.holds(told.place) for disk in disks)
             for told in self.told
         )
 
@@ -242,10 +257,33 @@ class Watch:
         entry = self.committed.get(place.seq)
         return entry is not None and entry.hash == place.hash
 
-    def _excused(self, holders: tuple[str, ...]) -> bool:
-        return all(holder in self.dead or holder in self.off for holder in holders)
+    def _excused(self, told: Told) -> bool:
+        """R1 does not survive the loss of its device, nor a person who says that the device is gone. R2 is never excused."""
+        return told.level == "R1" and all(holder in self.dead or holder in self.off for holder in told.holders)
 
     # --- inside --------------------------------------------------------------------------------------------------------
+
+    def _begin_branch(self, log: Log) -> None:
+        """Glass was broken (P19): from its fork on, what was committed and is not in the new primary's log is left behind."""
+        self._branch_epoch = self.register.forked_epoch
+        fork = next((fork for fork in log.forks if fork.epoch >= self._branch_epoch), None)
+        if fork is None:
+            raise Violation(
+                "a fork is recorded", f"{self.register.primary} acts after break glass without a record of it"
+            )
+        left = [
+            entry for entry in self.committed.values() if entry.seq >= fork.from_seq and not log.holds(entry.cursor)
+        ]
+        self._clock.goals[f"glass broken, the cloud {log.entry(fork.seq).content()['cloud']}"] += 1
+        self._clock.goals["commits left behind by a fork"] += bool(left)
+        self._forked |= {entry.hash for entry in left}
+        kept = [
+            entry for seq, entry in self.committed.items() if entry.hash not in self._forked and log.holds(entry.cursor)
+        ]
+        self.committed, self._numbers, self._order_seqs, self._bodies = {}, {}, {}, {}
+        for entry in kept:
+            self._entry_committed(self._store, entry)
+        self._told_orders = {told.order_id for told in self.told if self.committed_at(told.place)}
 
     def _entry_committed(self, node_id: str, entry: Entry) -> None:
         held = self.committed.setdefault(entry.seq, entry)
@@ -260,7 +298,7 @@ class Watch:
                 raise Violation("one order for each key", f"{content['order_id']} stands at {seq} and {entry.seq}")
             self._bodies.setdefault(content["order_id"], set()).add(content["body_hash"])
         number = content.get("downlink_number")
-        if number is not None and self.numbers.setdefault(number, entry.seq) != entry.seq:
+        if number is not None and self._numbers.setdefault(number, entry.seq) != entry.seq:
             raise Violation("one record for each number", f"number {number} makes a second record at {entry.seq}")
 
     def _check_claim(self, device: VirtualDevice) -> None:
