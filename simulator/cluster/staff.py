@@ -1,0 +1,67 @@
+"""The person in the store: when every member is gone for good, they confirm that it is off and name the other device (P19)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from refsystem.ordering.errors import BreakGlassRefused
+from refsystem.protocol.break_glass import BreakGlass
+from simulator.cluster.clock import MS, Clock
+
+if TYPE_CHECKING:
+    from simulator.cluster.stores import VirtualStore
+
+LOOKS_EVERY_US = 110 * MS
+LOOKS_FOR_THE_CLOUD = 3
+
+
+class Staff:
+    """Looks after one store now and then."""
+
+    def __init__(self, clock: Clock, store: VirtualStore) -> None:
+        self._clock = clock
+        self._store = store
+        self._off: dict[str, int] = {}
+        self._looks_at_the_cloud = 0
+
+    def begin(self) -> None:
+        """Look now and then, from now on."""
+        self._clock.after(LOOKS_EVERY_US, self._look)
+
+    def told_off(self, node_id: str, returns_after_us: int) -> None:
+        """This device was switched off; it comes back that long after another one was named."""
+        self._off[node_id] = returns_after_us
+
+    def _look(self) -> None:
+        self._clock.after(LOOKS_EVERY_US, self._look)
+        store = self._store
+        self._switch_on_who_was_replaced()
+        survivor = next((each for each in store.devices if each.disk.node_id not in store.register.members), None)
+        if survivor is None or survivor.device is None or survivor.paused:
+            return
+        glass = survivor.device.glass
+        if glass.stage == "reconciling" and glass.intention is not None:
+            self._looks_at_the_cloud += 1
+            if self._looks_at_the_cloud > LOOKS_FOR_THE_CLOUD and not glass.intention.word.without_cloud:
+                survivor.break_glass(replace(glass.intention.word, without_cloud=True))
+        elif glass.stage == "none" and all(map(self._is_off, store.register.members)):
+            self._looks_at_the_cloud = 0
+            try:
+                survivor.break_glass(BreakGlass(store.register.members, "staff", "the other device is gone"))
+            except BreakGlassRefused as refusal:
+                self._clock.goals[f"break glass refused: {refusal.problem.slug}"] += 1
+
+    def _is_off(self, node_id: str) -> bool:
+        holder = self._store.holder(node_id)
+        return holder is None or (node_id in self._off and holder.gone)
+
+    def _switch_on_who_was_replaced(self) -> None:
+        for node_id, after_us in list(self._off.items()):
+            holder = self._store.holder(node_id)
+            if holder is None or not holder.gone:
+                del self._off[node_id]
+            elif node_id not in self._store.register.members:
+                del self._off[node_id]
+                self._clock.goals["a device comes back after it was replaced"] += 1
+                self._clock.after(after_us, holder.switch_on)
