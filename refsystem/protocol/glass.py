@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from refsystem.protocol.break_glass import Intention
 from refsystem.protocol.log import GENESIS
@@ -19,6 +20,7 @@ class Glass:
         self.stored = stored is not None
         self.reconciling_epoch = 0
         self.compared = GENESIS
+        self.outcome: Literal["copied", "unreachable"] | None = None
         self.trouble: str | None = None
         self._token: int | None = None
 
@@ -50,7 +52,7 @@ class Glass:
     def reconcile(self, epoch: int) -> None:
         """The register shows this device's claim at `epoch`: the cloud's log is compared, from the beginning."""
         if self.reconciling_epoch != epoch:
-            self.reconciling_epoch, self.compared = epoch, GENESIS
+            self.reconciling_epoch, self.compared, self.outcome = epoch, GENESIS, None
 
     def hindrance(self, register: Register, node_id: str) -> str | None:
         """Why the intention cannot be pursued at `register`, which stands below the epoch it asks for; None if it can."""

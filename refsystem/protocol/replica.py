@@ -269,6 +269,8 @@ class Replica:
         self._flushing.done(token)
         if self._glass.flushed(token) and self._claims.pending is None:
             self._claims.read(Purpose.CONFIRM_ROLE, now_us)
+        if self._glass.outcome is not None and self._reconciling():
+            self._compared(self._glass.outcome)
 
     # --- epochs and roles ----------------------------------------------------------------------------------------------
 
@@ -431,7 +433,7 @@ class Replica:
         self._glass.intention = replace(standing, word=word)
         self._persist.append(StoreBreakGlass(self._glass.intention))
         if self._reconciling():
-            self._take_over("unreachable")
+            self._compared("unreachable")
 
     def _end_break_glass(self, trouble: str | None) -> None:
         self._glass.end(trouble)
@@ -470,7 +472,7 @@ class Replica:
         self._glass.reconcile(register.epoch)
         assert self._glass.intention is not None
         if self._glass.intention.word.without_cloud:
-            self._take_over("unreachable")
+            self._compared("unreachable")
 
     def _reconciles_too_late(self, highest_epoch: int) -> None:
         """The cloud has seen a sender above this device: the register tells who it is."""
@@ -494,7 +496,13 @@ class Replica:
         self._glass.compared = self.log.cursor(compared_seq)
         self.commit_seq = max(self.commit_seq, compared_seq)
         if comparison.done:
-            self._take_over("copied")
+            self._compared("copied")
+
+    def _compared(self, cloud: Literal["copied", "unreachable"]) -> None:
+        """Nothing is left to compare. What is known to be committed may be told once this device has flushed it, not before."""
+        self._glass.outcome = cloud
+        if self._flushing.flushed_seq >= self.commit_seq:
+            self._take_over(cloud)
 
     def _take_over(self, cloud: Literal["copied", "unreachable"]) -> None:
         """Take up the role. The first record is that of the fork; from it on everything held is committed (P10)."""
