@@ -50,6 +50,7 @@ class Intention:
     forked_epoch: int
 
 
+CloudOutcome = Literal["copied", "unreachable"]
 GlassStage = Literal["none", "storing", "asking", "reconciling"]
 
 
@@ -68,9 +69,7 @@ class GlassStatus:
     trouble: str | None = None
 
 
-def fork_record(
-    word: BreakGlass, from_seq: int, previous_hash: str, cloud: Literal["copied", "unreachable"]
-) -> dict[str, Any]:
+def fork_record(word: BreakGlass, from_seq: int, previous_hash: str, cloud: CloudOutcome) -> dict[str, Any]:
     """The log record of a fork: from `from_seq` on the branches may differ; `previous_hash` is of the entry before it."""
     return {
         "kind": "fork",

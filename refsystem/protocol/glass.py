@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import replace
 
-from refsystem.protocol.break_glass import Intention
+from refsystem.ordering.errors import BREAK_GLASS_RUNNING, BreakGlassRefused
+from refsystem.protocol.break_glass import BreakGlass, CloudOutcome, GlassStage, GlassStatus, Intention
 from refsystem.protocol.log import GENESIS
 from refsystem.protocol.messages import Register
 
@@ -20,7 +21,7 @@ class Glass:
         self.stored = stored is not None
         self.reconciling_epoch = 0
         self.compared = GENESIS
-        self.outcome: Literal["copied", "unreachable"] | None = None
+        self.outcome: CloudOutcome | None = None
         self.trouble: str | None = None
         self._token: int | None = None
 
@@ -29,9 +30,19 @@ class Glass:
         """The epoch that the intention asks for; none is as high when there is no intention."""
         return math.inf if self.intention is None else self.intention.epoch
 
-    def begin(self, intention: Intention) -> None:
+    def begin(self, word: BreakGlass, epoch: int, forked_epoch: int) -> None:
         """A person's word was taken: nothing is done about it before it is on the disk."""
-        self.intention, self.stored, self.trouble, self._token = intention, False, None, None
+        self.intention = Intention(word, epoch, forked_epoch)
+        self.stored, self.trouble, self._token = False, None, None
+
+    def go_on_without_cloud(self, word: BreakGlass) -> None:
+        """The word again while the first is pursued: only to say that the cloud cannot be reached. Else it is refused."""
+        assert self.intention is not None
+        standing = self.intention.word
+        if standing.without_cloud or not word.without_cloud or sorted(word.off) != sorted(standing.off):
+            raise BreakGlassRefused(BREAK_GLASS_RUNNING, f"{standing.who} asked for it, and it is under way")
+        word.check()
+        self.intention = replace(self.intention, word=word)
 
     def end(self, trouble: str | None) -> None:
         """Nothing is left to do: it is done, or given up because of `trouble`."""
@@ -55,8 +66,17 @@ class Glass:
             self.reconciling_epoch, self.compared, self.outcome = epoch, GENESIS, None
 
     def hindrance(self, register: Register, node_id: str) -> str | None:
-        """Why the intention cannot be pursued at `register`, which stands below the epoch it asks for; None if it can."""
+        """Why the intention cannot be pursued at a register that names another; None if it can."""
         assert self.intention is not None
+        if register.epoch >= self.intention.epoch:
+            return f"the register names {register.primary} at epoch {register.epoch}"
         if node_id in register.members or sorted(register.members) != sorted(self.intention.word.off):
             return f"the members are {', '.join(register.members)}"
         return None
+
+    def status(self, *, reconciling: bool) -> GlassStatus:
+        """How far it has come, for people."""
+        stage: GlassStage = "none"
+        if self.intention is not None:
+            stage = "reconciling" if reconciling else "asking" if self.stored else "storing"
+        return GlassStatus(stage, self.intention, self.compared.seq, self.trouble)

@@ -7,19 +7,17 @@ that a piece of code keeps is named beside it. Requests of diners are `admission
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 from refsystem.ordering.errors import (
     BREAK_GLASS_NOT_NEEDED,
-    BREAK_GLASS_RUNNING,
     MEMBER_HEARD,
     MEMBERS_DIFFER,
     REGISTER_NOT_READ,
     BreakGlassRefused,
 )
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion, BranchUnusable, compare_branch
-from refsystem.protocol.break_glass import BreakGlass, GlassStage, GlassStatus, Intention, fork_record
+from refsystem.protocol.break_glass import BreakGlass, CloudOutcome, GlassStatus, Intention, fork_record
 from refsystem.protocol.claims import Claims, Pending, Purpose
 from refsystem.protocol.flushing import Flushing
 from refsystem.protocol.glass import Glass
@@ -92,6 +90,7 @@ class Replica:
         self._token = 0
         self._applied_seq = state.commit_seq
         self._stored_commit_seq = state.commit_seq
+        self._commits_from_seq = 0
         self._glass = Glass(state.break_glass)
         if any(fork.epoch >= self._glass.epoch for fork in self.log.forks):
             self._end_break_glass(None)
@@ -151,28 +150,23 @@ class Replica:
     def break_glass(self, word: BreakGlass, now_us: int) -> None:
         """A person names this device (P19). Raises `BreakGlassRefused`."""
         self._now_us = now_us
-        word.check()
-        standing = self._glass.intention
-        if standing is not None:
-            self._go_on_without_cloud(standing, word)
-            return
-        base = self._base_for(word)
-        intention = Intention(word, base.epoch + 1, base.forked_epoch)
-        self._glass.begin(intention)
-        self._persist.append(StoreBreakGlass(intention))
+        if self._glass.intention is None:
+            register = self._register_to_leave(word)
+            self._glass.begin(word, register.epoch + 1, register.forked_epoch)
+        else:
+            self._glass.go_on_without_cloud(word)
+        self._persist.append(StoreBreakGlass(self._glass.intention))
+        if word.without_cloud and self._reconciling() and self._glass.outcome is None:
+            self._compared("unreachable")
 
     @property
     def glass_status(self) -> GlassStatus:
         """How far breaking glass has come."""
-        glass = self._glass
-        stage: GlassStage = "none"
-        if glass.intention is not None:
-            stage = "reconciling" if self._reconciling() else "asking" if glass.stored else "storing"
-        return GlassStatus(stage, glass.intention, glass.compared.seq, glass.trouble)
+        return self._glass.status(reconciling=self._reconciling())
 
     def branch_question(self, store: str) -> BranchQuestion | None:
         """What to ask the cloud while reconciling: where do our logs part, and what stands there?"""
-        if not self._reconciling():
+        if not self._reconciling() or self._glass.outcome is not None:
             return None
         known = self.log.places(self.timing.known_places_max)
         if self._glass.compared not in (GENESIS, *known):
@@ -182,7 +176,7 @@ class Replica:
     def branch_answered(self, answer: BranchAnswer | StaleSender, now_us: int) -> None:
         """The cloud's answer: what it holds stands in for the own from where they disagree; then the role is taken up."""
         self._now_us = now_us
-        if not self._reconciling():
+        if not self._reconciling() or self._glass.outcome is not None:
             return
         if isinstance(answer, StaleSender):
             self._reconciles_too_late(answer.highest_epoch)
@@ -411,9 +405,10 @@ class Replica:
 
     # --- break glass (P19) ---------------------------------------------------------------------------------------------
 
-    def _base_for(self, word: BreakGlass) -> Register:
-        """The register as read, which a person's word may change; raises `BreakGlassRefused`."""
+    def _register_to_leave(self, word: BreakGlass) -> Register:
+        """The register as read, from which a person's word leads on; raises `BreakGlassRefused`."""
         register = self.register
+        word.check()
         if self.role is Role.PRIMARY or (
             register is not None and self.node_id in (register.primary, *register.members)
         ):
@@ -426,26 +421,16 @@ class Replica:
             raise BreakGlassRefused(MEMBER_HEARD, f"{self.leader_node_id} was heard just now")
         return register
 
-    def _go_on_without_cloud(self, standing: Intention, word: BreakGlass) -> None:
-        """The word again while the first is pursued: only to say that the cloud cannot be reached."""
-        if standing.word.without_cloud or not word.without_cloud or sorted(word.off) != sorted(standing.word.off):
-            raise BreakGlassRefused(BREAK_GLASS_RUNNING, f"{standing.word.who} asked for it, and it is under way")
-        self._glass.intention = replace(standing, word=word)
-        self._persist.append(StoreBreakGlass(self._glass.intention))
-        if self._reconciling():
-            self._compared("unreachable")
-
     def _end_break_glass(self, trouble: str | None) -> None:
         self._glass.end(trouble)
         self._persist.append(StoreBreakGlass(None))
 
     def _pursue_break_glass(self, intention: Intention, register: Register, purpose: Purpose) -> None:
-        """The register names another: ask for the step of P19, once the intention is stored; drop what has been overtaken."""
-        if register.epoch >= intention.epoch:
-            self._end_break_glass(f"the register names {register.primary} at epoch {register.epoch}")
-        elif purpose is Purpose.BREAK_GLASS:
-            self._end_break_glass("the arbiter refused the step")
-        elif hindrance := self._glass.hindrance(register, self.node_id):
+        """The register names another: ask for the step of P19, once the intention is stored; drop what was overtaken."""
+        hindrance = self._glass.hindrance(register, self.node_id)
+        if purpose is Purpose.BREAK_GLASS and hindrance is None:
+            hindrance = "the arbiter refused the step"
+        if hindrance is not None:
             self._end_break_glass(hindrance)
         elif self._glass.stored:
             self._claims.break_glass(register, intention.word.who, self._now_us)
@@ -471,7 +456,7 @@ class Replica:
         self.register = register
         self._glass.reconcile(register.epoch)
         assert self._glass.intention is not None
-        if self._glass.intention.word.without_cloud:
+        if self._glass.intention.word.without_cloud and self._glass.outcome is None:
             self._compared("unreachable")
 
     def _reconciles_too_late(self, highest_epoch: int) -> None:
@@ -498,13 +483,13 @@ class Replica:
         if comparison.done:
             self._compared("copied")
 
-    def _compared(self, cloud: Literal["copied", "unreachable"]) -> None:
+    def _compared(self, cloud: CloudOutcome) -> None:
         """Nothing is left to compare. What is known to be committed may be told once this device has flushed it, not before."""
         self._glass.outcome = cloud
-        if self._flushing.flushed_seq >= self.commit_seq:
+        if self.flushed_seq >= self.commit_seq:
             self._take_over(cloud)
 
-    def _take_over(self, cloud: Literal["copied", "unreachable"]) -> None:
+    def _take_over(self, cloud: CloudOutcome) -> None:
         """Take up the role. The first record is that of the fork; from it on everything held is committed (P10)."""
         intention, register = self._glass.intention, self.register
         assert intention is not None
@@ -512,7 +497,8 @@ class Replica:
         from_seq = self._fork_from_seq(intention)
         record = fork_record(intention.word, from_seq, self.log.cursor(from_seq - 1).hash, cloud)
         self._take_primary(register)
-        self.propose([encode_record(record)])
+        (fork,) = self.propose([encode_record(record)])
+        self._commits_from_seq = fork.seq
         self._end_break_glass(None)
 
     def _fork_from_seq(self, intention: Intention) -> int:
@@ -627,7 +613,9 @@ class Replica:
         return self.peer_matched_seq >= self.commit_seq
 
     def _commit_target(self) -> int:
-        """P4: how far everyone who must have flushed has flushed."""
+        """P4: how far everyone who must have flushed has flushed; nothing before the record of a fork of this life is (P19)."""
+        if self.flushed_seq < self._commits_from_seq:
+            return self.commit_seq
         return min(self.flushed_seq, self.peer_matched_seq) if self._both_flushed_rule else self.flushed_seq
 
     def _on_join(self, message: Join) -> None:

@@ -2,52 +2,74 @@
 
 A line at the margin is an input; the lines indented below it are the outputs. `#` begins a comment. Inputs:
 
-    log L = 1:k1 1:k2 2:x         entries epoch:key, chained; `k1!` is an order of other content under the key k1
+    log L = 1:k1 1:k2 2:x         entries epoch:key, chained; `k1!` is an order of other content under the key k1;
+                                  `3:fork@2` the record of a fork from entry 2 on
     boot a1 [log=L] [epoch=2] [commit=1] [policy=require_r2] [variant=NAME] [KEY=N ...]   KEY: a field of Timing, times in ms
+    restart                       the same device boots again, in a new life, with what has been flushed
     time +100                     milliseconds pass, then tick;   wait +100: they pass and nothing is called
     register 2 a1 a1,b1 CLAIM     the arbiter answers the last question (`granted`: it did what it was asked last,
-                                  CLAIM `mine`: the last one asked for, `mine-1` the one before it); `register none`
+                                  CLAIM `mine`: the last one asked for, `mine-1` the one before it); `register none`;
+                                  [forked=3] the epoch of the last break glass
     append 2 b1 log=L from=2 to=3 [commit=1] [members=a1,b1] [for=a1] [round=0]     `to` below `from`: a heartbeat behind `from`-1
     appended 2 b1 matched=3 [round=0]      join 2 b1 [log=L]      rejected 3 b1
+    glass a1 [without_cloud=yes]  a person says that a1 is off and names this device;  `glass` how far that has come
+    branch L [max=2] [seen=4]     the cloud, which holds L and has seen a sender of epoch 4, is asked and answers with at
+                                  most 2 entries;  `branch again` its last answer comes once more
     submit k1 / read k1 / bump k1 / downlink 1:k1 2:k2!
     persisted                     all that is to be flushed has been;  persisted 3: only up to that token
     kitchen / uplink              what the feed would send;  `kitchen at L 2` its receiver answers the cursor at 2 of log L,
                                   `kitchen stale 5`, `kitchen gap`, `kitchen bumps k1 at L 2`, `kitchen mismatch`
-    receiver                      a receiver of a feed, empty;  `batch 2 a1 log=L from=1 to=2` reaches it
-    arbiter 3 a1 a1,b1            an arbiter with that register;  `swap 3 4 a1 a1` asks it (expected epoch, new register)
+    receiver [log=L] [seen=2]     a receiver of a feed, empty, or one that holds L;  `batch 2 a1 log=L from=1 to=2` reaches it
+    arbiter 3 a1 a1,b1            an arbiter with that register;  `swap 3 4 a1 a1 [person=Li] [forked=4]` asks it (expected
+                                  epoch, new register)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
+from refsystem.ordering.errors import BreakGlassRefused
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import Order
 from refsystem.protocol import arbiter as arbiter_rule
+from refsystem.protocol.branch import BranchAnswer, judge_branch
+from refsystem.protocol.break_glass import BreakGlass, fork_record
 from refsystem.protocol.broken import parts_for
-from refsystem.protocol.device import Device, DeviceSettings, FeedAnswer
+from refsystem.protocol.device import Device, DeviceSettings, FeedAnswer, Parts
 from refsystem.protocol.downlink import order_record
-from refsystem.protocol.log import GENESIS, Cursor, Entry, Log, chain, encode_record
+from refsystem.protocol.log import Entry, ForkPlace, Log, chain, encode_record
 from refsystem.protocol.messages import (
     Append,
     Appended,
     Join,
+    PersistOp,
     Ready,
     Register,
     RegisterState,
     RegisterSwap,
     Rejected,
     SetAside,
+    StoreBreakGlass,
     StoreCommit,
     StoreEntries,
     StoreEpoch,
 )
 from refsystem.protocol.replica import DurableState
 from refsystem.protocol.timing import DEFAULT_TIMING, Timing
-from refsystem.protocol.uplink import Accepted, Batch, Gap, HashMismatch, StaleSender, judge_batch
+from refsystem.protocol.uplink import (
+    Accepted,
+    Batch,
+    Forked,
+    Gap,
+    HashMismatch,
+    Held,
+    Matched,
+    StaleSender,
+    judge_batch,
+)
 
 MS = 1_000
 
@@ -63,8 +85,54 @@ def log_of(text: str) -> Log:
     log = Log()
     for part in text.split():
         epoch, key = part.split(":")
-        log.extend(chain(int(epoch), log.last, [encode_record(order_record(order_of(key), "edge"))]))
+        record = _fork_of(log, key) if key.startswith("fork@") else order_record(order_of(key), "edge")
+        log.extend(chain(int(epoch), log.last, [encode_record(record)]))
     return log
+
+
+def _fork_of(log: Log, key: str) -> dict[str, Any]:
+    from_seq = int(key.removeprefix("fork@"))
+    return fork_record(_word("a1"), from_seq, log.cursor(from_seq - 1).hash, "unreachable")
+
+
+def _word(off: str, *, without_cloud: bool = False) -> BreakGlass:
+    return BreakGlass(tuple(off.split(",")), "Li", "burnt down", without_cloud)
+
+
+def held_in(log: Log) -> Callable[[int], Held | None]:
+    """What a place that holds `log` holds at a seq."""
+
+    def held(seq: int) -> Held | None:
+        entry = log.entry(seq) if 1 <= seq <= len(log) else None
+        return None if entry is None else Held(entry.hash, entry.epoch)
+
+    return held
+
+
+class Disk:
+    """What has been flushed."""
+
+    def __init__(self, state: DurableState) -> None:
+        self._state = state
+        self._log = Log(state.entries)
+
+    def state(self) -> DurableState:
+        """What the next life finds."""
+        return replace(self._state, entries=self._log.slice(1, len(self._log), len(self._log)))
+
+    def apply(self, op: Any) -> None:
+        """One more thing is on the disk."""
+        match op:
+            case StoreEpoch(epoch):
+                self._state = replace(self._state, epoch=epoch)
+            case StoreCommit(commit_seq):
+                self._state = replace(self._state, commit_seq=commit_seq)
+            case StoreBreakGlass(intention):
+                self._state = replace(self._state, break_glass=intention)
+            case SetAside(from_seq):
+                self._log.set_aside(from_seq)
+            case StoreEntries(entries):
+                self._log.extend(entries)
 
 
 class Conversation:
@@ -73,13 +141,18 @@ class Conversation:
     def __init__(self) -> None:
         self.now_us = 0
         self.device: Device
+        self._disk: Disk
+        self._settings: DeviceSettings
+        self._parts: Parts
+        self._lives = 0
+        self._branch_answer: Any = None
         self._logs: dict[str, Log] = {"empty": Log()}
         self._asked: list[Any] = []
         self._claims: list[RegisterSwap] = []
         self._tokens: list[Ready] = []
         self._requests: dict[int, str] = {}
         self._told_role = ""
-        self._receiver: tuple[Cursor, int] = (GENESIS, 0)
+        self._receiver: tuple[Log, int] = (Log(), 0)
         self._register: Register | None = None
 
     def put(self, line: str) -> list[str]:
@@ -106,11 +179,21 @@ class Conversation:
         log = self._logs[options.pop("log", "empty")]
         epoch = int(options.pop("epoch", "0"))
         policy: Any = options.pop("policy", "available")
-        parts = parts_for(options.pop("variant", None))
+        self._parts = parts_for(options.pop("variant", None))
         state = DurableState(words[0], epoch, int(options.pop("commit", "0")), log.slice(1, len(log), len(log)))
         timing = replace(DEFAULT_TIMING, **{name: _limit(name, value) for name, value in options.items()})
-        self.device = Device(DeviceSettings("s1", DEMO_MENU, policy, timing), state, "life", self.now_us, parts)
-        self._told_role = ""
+        self._settings = DeviceSettings("s1", DEMO_MENU, policy, timing)
+        self._disk, self._lives = Disk(state), 0
+        self._live()
+
+    def _do_restart(self, _: list[str], __: dict[str, str]) -> None:
+        self._live()
+
+    def _live(self) -> None:
+        self._lives += 1
+        state = self._disk.state()
+        self.device = Device(self._settings, state, f"life{self._lives}", self.now_us, self._parts)
+        self._told_role, self._tokens = "", []
         self.device.tick(self.now_us)
 
     def _do_time(self, words: list[str], _: dict[str, str]) -> None:
@@ -126,21 +209,21 @@ class Conversation:
         assert isinstance(swap, RegisterSwap), "nothing was asked for"
         self.device.receive(RegisterState(swap.request_id, swap.register), self.now_us)
 
-    def _do_register(self, words: list[str], _: dict[str, str]) -> None:
-        self.device.receive(RegisterState(self._asked[-1].request_id, self._register_of(words)), self.now_us)
+    def _do_register(self, words: list[str], options: dict[str, str]) -> None:
+        self.device.receive(RegisterState(self._asked[-1].request_id, self._register_of(words, options)), self.now_us)
 
-    def _do_late(self, words: list[str], _: dict[str, str]) -> None:
+    def _do_late(self, words: list[str], options: dict[str, str]) -> None:
         """The answer to the question before the last one comes after it."""
-        self.device.receive(RegisterState(self._asked[-2].request_id, self._register_of(words)), self.now_us)
+        self.device.receive(RegisterState(self._asked[-2].request_id, self._register_of(words, options)), self.now_us)
 
-    def _register_of(self, words: list[str]) -> Register | None:
+    def _register_of(self, words: list[str], options: dict[str, str]) -> Register | None:
         if words == ["none"]:
             return None
         epoch, primary, members, claim = words
         if claim.startswith("mine"):
             back = int(claim[4:] or "0")
             claim = self._claims[-1 + back].register.claim
-        return Register(int(epoch), primary, tuple(members.split(",")), claim)
+        return Register(int(epoch), primary, tuple(members.split(",")), claim, int(options.get("forked", "0")))
 
     def _do_append(self, words: list[str], options: dict[str, str]) -> None:
         log, first = self._logs[options["log"]], int(options["from"])
@@ -153,7 +236,8 @@ class Conversation:
             int(options.get("commit", "0")),
             int(options.get("round", "0")),
         )
-        message = Append(epoch, sender, to, prev.seq, prev.hash, entries, commit, round_, members)
+        forks = log.forks_told(len(log))
+        message = Append(epoch, sender, to, prev.seq, prev.hash, entries, commit, round_, members, forks)
         self.device.receive(message, self.now_us)
 
     def _do_appended(self, words: list[str], options: dict[str, str]) -> None:
@@ -181,12 +265,49 @@ class Conversation:
         pairs = [word.split(":") for word in words]
         self.device.take_downlink([(int(number), order_of(key)) for number, key in pairs])
 
+    def _do_glass(self, words: list[str], options: dict[str, str]) -> list[str] | None:
+        if not words:
+            status = self.device.glass
+            told = [f"{status.stage}, compared to {status.compared_seq}"]
+            return told + ([f"trouble: {status.trouble}"] if status.trouble else [])
+        try:
+            self.device.break_glass(_word(words[0], without_cloud="without_cloud" in options), self.now_us)
+        except BreakGlassRefused as refusal:
+            return [f"refused: {refusal.problem.status} {refusal.problem.slug}, {refusal.detail}"]
+        return None
+
+    def _do_branch(self, words: list[str], options: dict[str, str]) -> list[str]:
+        if words == ["again"]:
+            self.device.branch_answered(self._branch_answer, self.now_us)
+            return list(self._ready())
+        question = self.device.branch_question()
+        if question is None:
+            return ["nothing is asked"]
+        log = self._logs[words[0]]
+        shared = judge_branch(question, int(options.get("seen", "0")), held_in(log))
+        said = [
+            f"asks at epoch {question.sender_epoch}, knowing {' '.join(str(place.seq) for place in question.known)}"
+        ]
+        if isinstance(shared, StaleSender):
+            self._branch_answer = shared
+        else:
+            entries = log.slice(shared.seq + 1, len(log), int(options.get("max", "200")))
+            end_epoch = log.entry(len(log)).epoch if len(log) else 0
+            self._branch_answer = BranchAnswer(
+                question.sender_epoch, shared, entries, log.last, end_epoch, log.forks_told(len(log))
+            )
+            said.append(f"answered {_entries(entries)} behind {shared.seq}, end {log.last.seq}")
+        self.device.branch_answered(self._branch_answer, self.now_us)
+        return said + list(self._ready())
+
     def _do_persisted(self, words: list[str], _: dict[str, str]) -> list[str]:
         upto = int(words[0]) if words else 10**9
         done = [ready for ready in self._tokens if ready.token <= upto]
         self._tokens = [ready for ready in self._tokens if ready.token > upto]
         said: list[str] = []
         for ready in done:
+            for op in ready.persist:
+                self._disk.apply(op)
             self.device.persisted(ready.token, self.now_us)
             said += [f"send {self._message(message)}" for message in ready.send_after_persist]
         return said + list(self._ready())
@@ -227,22 +348,30 @@ class Conversation:
         mismatch = self.device.feeds[name].mismatch
         return said + ([f"alarm {mismatch}"] if mismatch else [])
 
-    def _do_receiver(self, _: list[str], __: dict[str, str]) -> list[str]:
-        self._receiver = (GENESIS, 0)
+    def _do_receiver(self, _: list[str], options: dict[str, str]) -> list[str]:
+        held = self._logs[options.get("log", "empty")]
+        self._receiver = (Log(held.slice(1, len(held), len(held))), int(options.get("seen", "0")))
         return []
 
     def _do_batch(self, words: list[str], options: dict[str, str]) -> list[str]:
         log, first = self._logs[options["log"]], int(options["from"])
         prev = log.cursor(first - 1)
         entries = log.slice(first, int(options["to"]), len(log))
-        cursor, highest = self._receiver
-        judgement = judge_batch(cursor, highest, Batch("s1", int(words[0]), words[1], first, prev.hash, entries))
+        held, highest = self._receiver
+        batch = Batch("s1", int(words[0]), words[1], first, prev.hash, entries, log.forks_told(len(log)))
+        judgement = judge_batch(held.last, highest, batch, held_in(held))
         if not isinstance(judgement, StaleSender):
-            self._receiver = (cursor, max(highest, int(words[0])))
+            self._receiver = (held, max(highest, int(words[0])))
         match judgement:
             case Accepted(fresh, place):
-                self._receiver = (place, max(highest, int(words[0])))
+                held.extend(fresh)
                 return [f"stores {_entries(fresh)}, cursor {place.seq}"]
+            case Matched(place):
+                return [f"holds all that, answers {place.seq}"]
+            case Forked(shared, fresh, place):
+                forked = held.set_aside(shared.seq + 1)
+                held.extend(fresh)
+                return [f"forked {_entries(forked)}, stores {_entries(fresh)}, cursor {place.seq}"]
             case Gap(expected_seq):
                 return [f"gap, expects {expected_seq}"]
             case StaleSender(highest_epoch):
@@ -251,14 +380,15 @@ class Conversation:
                 return [f"alarm at {seq}: {detail}"]
 
     def _do_arbiter(self, words: list[str], _: dict[str, str]) -> list[str]:
-        self._register = None if words == ["none"] else self._register_of([*words, "before"])
+        self._register = None if words == ["none"] else self._register_of([*words, "before"], {})
         return []
 
-    def _do_swap(self, words: list[str], _: dict[str, str]) -> list[str]:
-        new = self._register_of([*words[1:], "asked"])
+    def _do_swap(self, words: list[str], options: dict[str, str]) -> list[str]:
+        new = self._register_of([*words[1:], "asked"], options)
         assert new is not None
         before = self._register
-        self._register = arbiter_rule.swap(before, RegisterSwap("1", new.primary, int(words[0]), new))
+        request = RegisterSwap("1", new.primary, int(words[0]), new, options.get("person", ""))
+        self._register = arbiter_rule.swap(before, request)
         return ["refused" if self._register is before else "done"]
 
     # --- outputs -------------------------------------------------------------------------------------------------------
@@ -285,20 +415,21 @@ class Conversation:
 
     def _message(self, message: Any) -> str:
         match message:
-            case RegisterSwap(_, _, expect, register):
+            case RegisterSwap(_, _, expect, register, person):
                 self._asked.append(message)
                 if message.register not in [swap.register for swap in self._claims]:
                     self._claims.append(message)
                 members = ",".join(register.members)
                 claim = [swap.register for swap in self._claims].index(register) + 1
-                return f"swap {expect} -> ({register.epoch}, {register.primary}, {members}) claim #{claim}"
+                word = f", on the word of {person}" if person else ""
+                return f"swap {expect} -> ({register.epoch}, {register.primary}, {members}) claim #{claim}{word}"
             case Append() as append:
                 kind = _entries(append.entries) if append.entries else "heartbeat"
                 members = ",".join(append.members)
                 text = f"append {append.epoch} to {append.to_node_id}: {kind} behind {append.prev_seq}"
-                return f"{text}, commit {append.commit_seq}, members {members}" + (
-                    f", round {append.round}" if append.round else ""
-                )
+                round_ = f", round {append.round}" if append.round else ""
+                forks = f", forks {_forks(append.forks)}" if append.forks else ""
+                return f"{text}, commit {append.commit_seq}, members {members}{round_}{forks}"
             case Appended() as appended:
                 return f"appended {appended.epoch} matched {appended.matched_seq}" + (
                     f", round {appended.round}" if appended.round else ""
@@ -325,15 +456,22 @@ def _record(entry: Entry) -> str:
     content = entry.content()
     if content["kind"] == "order":
         return str(content["order_id"]) + ("!" if content["table"] == "5" else "")
+    if content["kind"] == "fork":
+        return f"fork(from {content['from_seq']}, cloud {content['cloud']})"
     return f"{content['kind']}({content['order_id']})"
 
 
-def _op(op: Any) -> str:
+def _op(op: PersistOp) -> str:
     match op:
         case StoreEpoch(epoch):
             return f"epoch {epoch}"
-        case SetAside(from_seq, _):
-            return f"set aside from {from_seq}"
+        case SetAside(from_seq, _, given_up_to):
+            return f"set aside from {from_seq}" + (f", given up to {given_up_to}" if given_up_to else "")
+        case StoreBreakGlass(intention):
+            if intention is None:
+                return "no intention"
+            cloud = ", without the cloud" if intention.word.without_cloud else ""
+            return f"intention of {intention.word.who} to epoch {intention.epoch}{cloud}"
         case StoreEntries(entries):
             return f"entries {_entries(entries)}"
         case StoreCommit(commit_seq):
@@ -341,7 +479,12 @@ def _op(op: Any) -> str:
 
 
 def _batch(batch: Batch) -> str:
-    return f"of epoch {batch.sender_epoch} behind {batch.from_seq - 1}: {_entries(batch.entries)}"
+    forks = f", forks {_forks(batch.forks)}" if batch.forks else ""
+    return f"of epoch {batch.sender_epoch} behind {batch.from_seq - 1}: {_entries(batch.entries)}{forks}"
+
+
+def _forks(forks: tuple[ForkPlace, ...]) -> str:
+    return " ".join(f"{fork.seq} from {fork.from_seq}" for fork in forks)
 
 
 def _reply(reply: Any) -> str:
