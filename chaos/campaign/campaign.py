@@ -12,6 +12,7 @@ from typing import Literal
 from chaos.campaign.judging import CRASHED, DIFFERENT_TRACE, Failure
 from chaos.campaign.results import SeedResult, run_seed
 from chaos.campaign.simulation import Simulation
+from chaos.campaign.words import counted
 from chaos.campaign.workers import Workers
 from simulator.streams import Streams
 
@@ -113,15 +114,15 @@ class Campaign:
             which = f"; the first is seed {first.seed}: {first.failure.name}"
             if self.plan.variant is not None and self.plan.until_caught:
                 return f"the broken variant {self.plan.variant} was caught by seed {first.seed}: {first.failure.name}"
-            return f"{self.failed} of {_count(self.seeds, 'seed')} failed{which}"
+            return f"{self.failed} of {counted(self.seeds, 'seed')} failed{which}"
         if self.interrupted:
-            return f"interrupted after {self.seeds} of {_count(self.plan.seeds, 'seed')}, none of which failed"
+            return f"interrupted after {self.seeds} of {counted(self.plan.seeds, 'seed')}, none of which failed"
         if self.plan.variant is not None:
-            return f"the broken variant {self.plan.variant} was not caught in {_count(self.seeds, 'seed')}"
+            return f"the broken variant {self.plan.variant} was not caught in {counted(self.seeds, 'seed')}"
         if self.unreached:
             few = len(self.unreached)
-            return f"{_count(few, 'goal')} never reached in {_count(self.seeds, 'seed')}: {', '.join(self.unreached)}"
-        return f"{_count(self.seeds, 'seed')} and no failure; every one of {len(self.goals_wanted)} goals was reached"
+            return f"{counted(few, 'goal')} never reached in {counted(self.seeds, 'seed')}: {', '.join(self.unreached)}"
+        return f"{counted(self.seeds, 'seed')} and no failure; every one of {len(self.goals_wanted)} goals was reached"
 
 
 def hold(
@@ -177,7 +178,3 @@ def compared(first: SeedResult, second: SeedResult) -> SeedResult:
 
 def _went(result: SeedResult) -> str:
     return result.end if result.failure is None else f"{result.end} by {result.failure.name}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -75,7 +75,7 @@ def shrink(
     search = _Search(schedule, breaks, runs_max, lambda: interrupted() or time.monotonic() > ends_s)
     try:
         before = None
-        while before != search.best:
+        while before != search.best:  # what one step takes away may make more of the others needless
             before = search.best
             _reduce(search, search.best.strikes, lambda kept: replace(search.best, strikes=kept))
             _reduce(search, search.best.orders, lambda kept: replace(search.best, orders=kept))
@@ -92,14 +92,14 @@ def _reduce(search: _Search, parts: tuple[Part, ...], made: Callable[[tuple[Part
         return
     size = max(1, len(parts) // 2)
     while True:
-        before, at = len(parts), 0
+        at = 0
         while at < len(parts):
             kept = parts[:at] + parts[at + size :]
             if search.accept(made(kept)):
                 parts = kept
             else:
                 at += size
-        if size == 1 and len(parts) == before:
+        if size == 1:
             return
         size = max(1, size // 2)
 

@@ -12,6 +12,8 @@ from chaos.campaign.investigation import Exhibit
 from chaos.campaign.judging import Failure
 from chaos.campaign.replay import Replayed
 from chaos.campaign.trace import excerpt
+from chaos.campaign.words import counted
+from simulator.cluster.schedule import Schedule
 
 FAILURES_LISTED = 10
 FAULT = "fault "
@@ -48,11 +50,11 @@ def exhibit_lines(exhibit: Exhibit, saved: str | None, *, whole_trace: bool) -> 
     if shrunken.runs:
         end = "nothing more can be taken away" if shrunken.minimal else "stopped by its limit"
         yield (
-            f"seed {exhibit.drawn.seed} shrunk in {shrunken.runs} runs to {len(schedule.strikes)} of "
+            f"seed {exhibit.drawn.seed} shrunk in {counted(shrunken.runs, 'run')} to {len(schedule.strikes)} of "
             f"{len(exhibit.drawn.strikes)} strikes and {len(schedule.orders)} of {len(exhibit.drawn.orders)} orders ({end}):"
         )
     else:
-        yield f"seed {exhibit.drawn.seed}, {len(schedule.strikes)} strikes and {len(schedule.orders)} orders:"
+        yield f"seed {exhibit.drawn.seed}, {_size(schedule)}:"
     for strike in schedule.strikes:
         yield f"  {strike.describe()}"
     yield f"  {failure_line(exhibit.failure)}"
@@ -64,7 +66,7 @@ def exhibit_lines(exhibit: Exhibit, saved: str | None, *, whole_trace: bool) -> 
 def replay_lines(replayed: Replayed, expected: str, *, whole_trace: bool) -> Iterator[str]:
     """How a replay went; `expected` is what the schedule's file says that it broke."""
     result = replayed.result
-    yield f"{len(replayed.schedule.strikes)} strikes and {len(replayed.schedule.orders)} orders:"
+    yield f"{_size(replayed.schedule)}:"
     for strike in replayed.schedule.strikes:
         yield f"  {strike.describe()}"
     got = result.failure.name if result.failure is not None else ""
@@ -78,15 +80,18 @@ def replay_lines(replayed: Replayed, expected: str, *, whole_trace: bool) -> Ite
 def catch_line(catch: Catch) -> str:
     """How one variant fared."""
     if catch.failure is None:
-        return f"NOT CAUGHT  {catch.variant}: {catch.seeds} seeds passed"
-    seeds = "1 seed" if catch.seeds == 1 else f"{catch.seeds} seeds"
-    return f"caught      {catch.variant}: after {seeds}, by {catch.failure.name} (seed {catch.seed})"
+        return f"NOT CAUGHT  {catch.variant}: {counted(catch.seeds, 'seed')} passed"
+    return f"caught      {catch.variant}: after {counted(catch.seeds, 'seed')}, by {catch.failure.name} (seed {catch.seed})"
 
 
 def failure_line(failure: Failure) -> str:
     """A failure in one line."""
     when = "" if failure.at_us is None else f" at {failure.at_us / 1000:.1f} ms"
     return f"{failure.name}{when}: {failure.detail}"
+
+
+def _size(schedule: Schedule) -> str:
+    return f"{counted(len(schedule.strikes), 'strike')} and {counted(len(schedule.orders), 'order')}"
 
 
 def _reached_lines(campaign: Campaign) -> Iterator[str]:
