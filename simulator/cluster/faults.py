@@ -18,6 +18,7 @@ CLOCK_STEP_MAX_US = 400 * MS
 DISKS_LOST_MAX = 4
 TRIES = 3
 ALONE_AFTER_US = TIMING.standby_timeout_us + 120 * MS
+CLOUD_AWAY_US = 1_500 * MS
 RETURNS_AFTER_US = (50 * MS, 900 * MS)
 
 
@@ -196,6 +197,8 @@ class Faults:
             self._clock.goals["a second disaster spared"] += 1
             return
         self._clock.after(between(generator, 0, 60 * MS), only.peer.boot)
+        if generator.random() < 0.5:
+            self._cut_wan(store, CLOUD_AWAY_US)
         if strike.amount % 2 and len(store.watch.dead) < DISKS_LOST_MAX:
             self._lose_disk(store, only, between(generator, 300 * MS, 1_500 * MS), record)
             return

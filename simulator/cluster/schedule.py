@@ -161,11 +161,11 @@ def _draw_order(generator: random.Random, number: int, stores: int) -> PlannedOr
 
 
 def _draw_strike(generator: random.Random, number: int, kinds: list[str], stores: int) -> Strike:
-    favoured = generator.random() < 0.75
+    kind = generator.choice(kinds if generator.random() < 0.75 else FAULT_KINDS)
     return Strike(
         number,
-        generator.randrange(WINDOW_US),
-        generator.choice(kinds) if favoured else generator.choice(FAULT_KINDS),
+        generator.randrange(WINDOW_US // 2 if kind == "break glass" else WINDOW_US),
+        kind,
         generator.randrange(stores),
         generator.choice("ab"),
         between(generator, 10 * MS, 700 * MS),

@@ -10,6 +10,7 @@ from refsystem.protocol.break_glass import BreakGlass
 from simulator.cluster.clock import MS, Clock
 
 if TYPE_CHECKING:
+    from simulator.cluster.devices import VirtualDevice
     from simulator.cluster.stores import VirtualStore
 
 LOOKS_EVERY_US = 110 * MS
@@ -35,22 +36,37 @@ class Staff:
 
     def _look(self) -> None:
         self._clock.after(LOOKS_EVERY_US, self._look)
-        store = self._store
         self._switch_on_who_was_replaced()
-        survivor = next((each for each in store.devices if each.disk.node_id not in store.register.members), None)
-        if survivor is None or survivor.device is None or survivor.paused:
+        running = [each for each in self._store.devices if each.device is not None and not each.paused]
+        for device in running:
+            self._look_at_the_cloud(device)
+        if all(map(self._is_off, self._store.register.members)):
+            self._name(running)
+
+    def _look_at_the_cloud(self, device: VirtualDevice) -> None:
+        """A device that waits for the cloud is told to go on without it after some looks."""
+        assert device.device is not None
+        glass = device.device.glass
+        if glass.stage != "reconciling" or glass.intention is None or glass.intention.word.without_cloud:
             return
-        glass = survivor.device.glass
-        if glass.stage == "reconciling" and glass.intention is not None:
-            self._looks_at_the_cloud += 1
-            if self._looks_at_the_cloud > LOOKS_FOR_THE_CLOUD and not glass.intention.word.without_cloud:
-                survivor.break_glass(replace(glass.intention.word, without_cloud=True))
-        elif glass.stage == "none" and all(map(self._is_off, store.register.members)):
-            self._looks_at_the_cloud = 0
-            try:
-                survivor.break_glass(BreakGlass(store.register.members, "staff", "the other device is gone"))
-            except BreakGlassRefused as refusal:
-                self._clock.goals[f"break glass refused: {refusal.problem.slug}"] += 1
+        self._looks_at_the_cloud += 1
+        if self._looks_at_the_cloud > LOOKS_FOR_THE_CLOUD:
+            self._clock.note("staff: go on without the cloud")
+            device.break_glass(replace(glass.intention.word, without_cloud=True))
+
+    def _name(self, running: list[VirtualDevice]) -> None:
+        """Of the devices that are no members the one with the longest log goes on, once it runs."""
+        members = self._store.register.members
+        others = [each for each in self._store.devices if each.disk.node_id not in members]
+        survivor = max(others, key=lambda each: len(each.disk.entries), default=None)
+        if survivor not in running or survivor.device is None or survivor.device.glass.stage != "none":
+            return
+        self._looks_at_the_cloud = 0
+        self._clock.note("staff:", *members, "is off,", survivor.disk.node_id, "goes on")
+        try:
+            survivor.break_glass(BreakGlass(members, "staff", "the other device is gone"))
+        except BreakGlassRefused as refusal:
+            self._clock.goals[f"break glass refused: {refusal.problem.slug}"] += 1
 
     def _is_off(self, node_id: str) -> bool:
         holder = self._store.holder(node_id)

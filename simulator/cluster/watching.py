@@ -125,7 +125,7 @@ class Watch:
                     raise Violation("acknowledged stays", f"{node_id} gives up entry {entry.seq}, which is committed")
                 continue
             for told in self._told_places.get(entry.cursor, ()):
-                if node_id in told.holders:
+                if node_id in told.holders and not self._excused(told):
                     raise Violation(
                         "acknowledged stays", f"{node_id} sets aside {told.order_id}, told {told.level} at {entry.seq}"
                     )
@@ -274,12 +274,14 @@ class Watch:
         left = [
             entry for entry in self.committed.values() if entry.seq >= fork.from_seq and not log.holds(entry.cursor)
         ]
+        lacking = [seq for seq, entry in self.committed.items() if seq < fork.from_seq and not log.holds(entry.cursor)]
+        if lacking:
+            raise Violation("a fork begins behind what is shared", f"entry {lacking[0]} is committed and not held")
         self._clock.goals[f"glass broken, the cloud {log.entry(fork.seq).content()['cloud']}"] += 1
-        self._clock.goals["commits left behind by a fork"] += bool(left)
+        if left:
+            self._clock.goals["commits left behind by a fork"] += 1
         self._forked |= {entry.hash for entry in left}
-        kept = [
-            entry for seq, entry in self.committed.items() if entry.hash not in self._forked and log.holds(entry.cursor)
-        ]
+        kept = [entry for entry in self.committed.values() if entry.hash not in self._forked]
         self.committed, self._numbers, self._order_seqs, self._bodies = {}, {}, {}, {}
         for entry in kept:
             self._entry_committed(self._store, entry)
