@@ -6,6 +6,7 @@ held already is merged when its content is the same, and left alone, with an ala
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,10 @@ DETAIL_CHARACTERS_MAX = 400
 
 @dataclass(slots=True)
 class HeldOrder:
-    """What the merge needs to know of one order, held or new; `store_seq`, `outcome` and `served` are what it changes."""
+    """What the merge needs to know of one order, held or new; it changes `store_seq`, `outcome` and `served`.
+
+    A fork gives a `number` to an order that had none.
+    """
 
     order_id: str
     store: str
@@ -59,6 +63,15 @@ class Changes:
     alarms: list[Alarm] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Unmerged:
+    """What to write before the new branch is merged: changed orders, the store's last downlink number now, and alarms."""
+
+    updated: tuple[HeldOrder, ...]
+    last_number: int
+    alarms: tuple[Alarm, ...]
+
+
 class NotApplicable(Exception):
     """The entry cannot be applied: `kind` of the alarm and why."""
 
@@ -84,6 +97,37 @@ def named_in(entries: Iterable[Entry]) -> tuple[list[str], list[int]]:
 def merge(store: str, entries: Sequence[Entry], held: Iterable[HeldOrder]) -> Changes:
     """What `entries` of `store` change, where `held` are the orders of `named_in(entries)` that the cloud holds."""
     return _Merge(store, held).apply(entries)
+
+
+def unmerge(
+    store: str, shared_seq: int, forked: Sequence[Entry], held: Iterable[HeldOrder], last_number: int
+) -> Unmerged:
+    """Take back what the `forked` entries, those behind `shared_seq`, had made (P19); `held` are the orders named in them.
+
+    An order that only the forked branch held is no longer the store's: it goes back by the downlink, under its old number if
+    it has one, else under the next one behind `last_number`, in the order of the forked branch. No number is ever left out, for
+    the store takes them without a hole.
+    """
+    undoing = _Merge(store, held)
+    left: dict[str, HeldOrder] = {}
+    for entry in sorted(forked, key=lambda entry: -entry.seq):
+        with contextlib.suppress(NotApplicable):
+            order = undoing.undo(entry, _content(entry))
+            if order is not None:
+                left[order.order_id] = order
+    alarms: list[Alarm] = []
+    for order in reversed(left.values()):
+        if order.store_seq is not None:
+            continue
+        if order.number is None:
+            last_number += 1
+            order.number = last_number
+        elif order.outcome is not None:
+            detail = (
+                f"order {order.order_id} stood behind entry {shared_seq}; its number {order.number} was {order.outcome}"
+            )
+            alarms.append(Alarm("forked-order-not-sent-back", detail))
+    return Unmerged(tuple(left.values()), last_number, tuple(alarms))
 
 
 class _Merge:
@@ -117,8 +161,30 @@ class _Merge:
                 self._settled(kind, content)
             case "bump":
                 self._bump(content)
+            case "fork":
+                pass  # it says where the store's log left another branch, and changes no order
             case kind:
                 raise NotApplicable("entry-unknown", f"there is no record of kind {str(kind)[:40]!r} and this origin")
+
+    def undo(self, entry: Entry, content: dict[str, Any]) -> HeldOrder | None:
+        """Take back what `entry` made, if it made anything; entries are undone from the last one on. The order it was."""
+        kind = content.get("kind")
+        if kind in ("order", "bump"):
+            held = self._by_id.get(_order_id(content))
+            made = held is not None and (held.store_seq == entry.seq if kind == "order" else held.served)
+        else:
+            held = self._by_number.get(_integer(content, "downlink_number"))
+            made = held is not None and held.outcome == kind
+        if held is None or held.store != self._store or not made:
+            return None
+        if kind == "bump":
+            held.served = False
+        elif kind == "order":
+            held.store_seq = None
+            held.outcome = None if held.outcome == "order" else held.outcome
+        else:
+            held.outcome = None if held.store_seq is None else "order"
+        return held
 
     def _edge_order(self, seq: int, content: dict[str, Any]) -> None:
         order_id, body_hash = _order_id(content), _text(content, "body_hash")

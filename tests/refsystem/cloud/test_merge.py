@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refsystem.cloud.merge import HeldOrder, merge, named_in
+from refsystem.cloud.merge import HeldOrder, merge, named_in, unmerge
 from refsystem.protocol.log import GENESIS, chain, encode_record
 
 IDS = [str(uuid.UUID(int=number)) for number in range(1, 5)]
@@ -99,7 +99,8 @@ A, B = IDS[0], IDS[1]
             id="two records for one number",
         ),
         pytest.param([bump(A)], [], {}, ["bump-without-order"], id="a bump of nothing"),
-        pytest.param([{"kind": "fork"}], [], {}, ["entry-unknown"], id="a kind of later times"),
+        pytest.param([{"kind": "later"}], [], {}, ["entry-unknown"], id="a kind of later times"),
+        pytest.param([{"kind": "fork", "from_seq": 1}], [], {}, [], id="the record of a fork changes no order"),
         pytest.param(["7", "{", "[]"], [], {}, ["entry-malformed"] * 3, id="no records at all"),
         pytest.param([order(A) | {"note": "a\0"}], [], {}, ["entry-malformed"], id="a character that cannot be stored"),
         pytest.param([order(A) | {"items": ["\0"]}], [], {}, ["entry-malformed"], id="the same in a line"),
@@ -155,3 +156,143 @@ def test_no_value_in_a_record_raises(value, data):
     entries = chain(1, GENESIS, [json.dumps(record | {name: value})])
     named_in(entries)
     merge("s1", entries, [held(A)])
+
+
+# --- across a fork (P19) -------------------------------------------------------------------------------------------
+
+
+def left_behind(records, shared_seq, *known, last_number=10):
+    """The orders after `records` and then after the fork behind `shared_seq`, by id: (number, store_seq, outcome, served)."""
+    entries = chain(1, GENESIS, [encode_record(record) for record in records])
+    orders = {o.order_id: copy.copy(o) for o in known}
+    changes = merge("s1", entries, orders.values())
+    orders |= {o.order_id: o for o in [*changes.updated, *(o for o, _ in changes.inserted)]}
+    order_ids, numbers = named_in(entries[shared_seq:])
+    found = [copy.copy(o) for o in orders.values() if o.order_id in order_ids or o.number in numbers]
+    unmerged = unmerge("s1", shared_seq, entries[shared_seq:], found, last_number)
+    orders |= {o.order_id: o for o in unmerged.updated}
+    states = {order_id: (o.number, o.store_seq, o.outcome, o.served) for order_id, o in orders.items()}
+    return states, unmerged.last_number, [alarm.kind for alarm in unmerged.alarms]
+
+
+@pytest.mark.parametrize(
+    ("records", "shared_seq", "known", "states", "last_number", "alarms"),
+    [
+        pytest.param(
+            [order(A), order(B)],
+            1,
+            [],
+            {A: (None, 1, "order", False), B: (11, None, None, False)},
+            11,
+            [],
+            id="an order of the store that is left goes back under the next number",
+        ),
+        pytest.param(
+            [order(B), order(A)],
+            0,
+            [],
+            {B: (11, None, None, False), A: (12, None, None, False)},
+            12,
+            [],
+            id="numbers follow the order of the branch that was left",
+        ),
+        pytest.param(
+            [order(A), bump(A)],
+            1,
+            [],
+            {A: (None, 1, "order", False)},
+            10,
+            [],
+            id="an order that stays and whose bump is left is not served yet",
+        ),
+        pytest.param(
+            [order(A, "cloud", number=3), bump(A)],
+            0,
+            [held(A, 3)],
+            {A: (3, None, None, False)},
+            10,
+            [],
+            id="an order of the cloud is asked for again under its number",
+        ),
+        pytest.param(
+            [told("refused", A, 3)],
+            0,
+            [held(A, 3)],
+            {A: (3, None, None, False)},
+            10,
+            [],
+            id="a refusal that is left is none",
+        ),
+        pytest.param(
+            [order(A), told("duplicate_of", A, 3)],
+            1,
+            [held(A, 3)],
+            {A: (3, 1, "order", False)},
+            10,
+            [],
+            id="through both doors: it stays, and its number is asked for again",
+        ),
+        pytest.param(
+            [order(A), told("duplicate_of", A, 3)],
+            0,
+            [held(A, 3)],
+            {A: (3, None, None, False)},
+            10,
+            [],
+            id="through both doors: all of it is left",
+        ),
+        pytest.param(
+            [told("refused", A, 3), order(A)],
+            1,
+            [held(A, 3)],
+            {A: (3, None, "refused", False)},
+            10,
+            ["forked-order-not-sent-back"],
+            id="refused under its number, and taken at the other door: a person must look",
+        ),
+        pytest.param(
+            [order(A), order(A, body_hash="bb")],
+            1,
+            [],
+            {A: (None, 1, "order", False)},
+            10,
+            [],
+            id="an entry that changed nothing takes nothing back",
+        ),
+    ],
+)
+def test_what_a_branch_had_made_is_taken_back_when_it_is_left(records, shared_seq, known, states, last_number, alarms):
+    assert left_behind(records, shared_seq, *known) == (states, last_number, alarms)
+
+
+def one_log(drawn):
+    """As a store's log has it: one record for each number, an order once, one bump for each order."""
+    seen, log = set(), []
+    for record in drawn:
+        marks = {("order" if record["kind"] == "order" else record["kind"], record["order_id"])}
+        marks |= {("number", record["downlink_number"])} if "downlink_number" in record else set()
+        if not marks & seen:
+            seen |= marks
+            log.append(record)
+    return log
+
+
+LOGS = st.lists(RECORDS.filter(lambda record: isinstance(record, dict)), max_size=12).map(one_log)
+
+
+@given(LOGS, st.integers(0, 12), st.integers(0, 4))
+def test_taking_back_leaves_what_the_shared_part_alone_had_made(records, shared_seq, known_count):
+    known = [held(order_id, number) for number, order_id in enumerate(IDS[:known_count], start=1)]
+    shared_seq = min(shared_seq, len(records))
+    states, last_number, alarms = left_behind(records, shared_seq, *known)
+    shared, _, _ = left_behind(records[:shared_seq], shared_seq, *known)
+    fresh = [number for number, *_ in states.values() if number is not None and number > 10]
+    assert sorted(fresh) == list(range(11, last_number + 1))
+    for order_id, state in states.items():
+        if order_id in shared:
+            assert state == shared[order_id]
+        else:
+            assert state[0] in fresh
+            assert state[1:] == (None, None, False)
+    refused = {order_id for order_id, (_, seq, outcome, _) in shared.items() if outcome is not None and seq is None}
+    assert len(alarms) <= len(refused)
