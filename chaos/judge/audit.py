@@ -13,7 +13,7 @@ from functools import cached_property
 from chaos.judge import contents, replies
 from chaos.judge.findings import CLASSES, Finding
 from chaos.judge.ledger import StoreLedger, unsettled_reason
-from chaos.judge.losses import Undecided, audit_losses, fell_with_a_disk, unacknowledged_gaps
+from chaos.judge.losses import Undecided, audit_losses, fell_with_its_device, unacknowledged_gaps
 from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
 from chaos.judge.reads import ROUNDS
 from chaos.judge.runfolder import Plan, RunFiles
@@ -64,26 +64,25 @@ class Audit:
 def audit(files: RunFiles) -> Audit:
     """The audit of a run. A place that could not be read makes its findings undecided, never a loss."""
     stories = fold(files.attempts)
+    struck = [fault for fault in files.faults if fault.took_effect]
+    gone = frozenset(node for fault in struck for node in (*fault.disk_lost_node_ids, *fault.off_node_ids))
     ledgers = {
-        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence))
+        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone)
         for store, reads in files.rounds[ROUNDS[-1]].items()
     }
     if not stories:
         return Audit(stories, ledgers, ())
     found: list[Finding] = []
     undecided: list[Undecided] = []
-    disks = frozenset(node_id for fault in files.faults if fault.took_effect for node_id in fault.disk_lost_node_ids)
     for story in stories.values():
-        for item in audit_losses(story, ledgers[story.store], disks):
+        for item in audit_losses(story, ledgers[story.store]):
             if isinstance(item, Finding):
                 found.append(item)
             else:
                 undecided.append(item)
     acknowledged = frozenset(story.order_id for story in stories.values() if story.oks)
     fallen = frozenset(
-        story.order_id
-        for story in stories.values()
-        if story.oks and fell_with_a_disk(story, ledgers[story.store], disks)
+        story.order_id for story in stories.values() if story.oks and fell_with_its_device(story, ledgers[story.store])
     )
     for ledger in ledgers.values():
         found += unacknowledged_gaps(ledger, acknowledged)
@@ -108,7 +107,7 @@ def _from_replies(stories: Iterable[OrderStory], ledgers: Mapping[str, StoreLedg
     for story in stories:
         ledger = ledgers[story.store]
         yield from replies.contradicted(story)
-        yield from replies.stale(story, story.order_id in ledger.order_entries or story.order_id in ledger.cloud_orders)
+        yield from replies.stale(story, ledger)
 
 
 def _reordered(stories: Mapping[str, OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:

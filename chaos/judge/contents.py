@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chaos.judge.findings import Finding
 from chaos.judge.ledger import StoreLedger
 from chaos.judge.orders import OrderStory
-from chaos.judge.reads import Lines, LogEntry
+from chaos.judge.reads import Lines, LogEntry, Ticket
 from simulator.history import Attempt
 
 
@@ -90,7 +90,7 @@ def unbacked(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterator
                 yield _finding("unbacked", ledger, order_id, stories, "cloud", text)
     for order_id, tickets in ledger.tickets.items():
         for ticket in tickets:
-            if not _is_committed(ledger, ticket.seq, ticket.hash):
+            if not _is_committed(ledger, ticket.seq, ticket.hash) and not _ticket_left_behind(ledger, ticket):
                 text = f"its ticket was made from entry {ticket.seq}; {_stands_at(ledger, ticket.seq)}"
                 yield _finding("unbacked", ledger, order_id, stories, "kitchen", text)
 
@@ -98,6 +98,16 @@ def unbacked(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterator
 def _is_committed(ledger: StoreLedger, seq: int, entry_hash: str) -> bool:
     entry = ledger.committed.get(seq)
     return entry is not None and entry.hash == entry_hash
+
+
+def _ticket_left_behind(ledger: StoreLedger, ticket: Ticket) -> bool:
+    """A ticket stays on the display when the branch that its order was committed in is left (P19)."""
+    epochs = (
+        {delivery.epoch for delivery in ledger.kitchen.deliveries if delivery.hash == ticket.hash}
+        if ledger.kitchen
+        else ()
+    )
+    return any(ledger.left_behind(ticket.seq, epoch) for epoch in epochs)
 
 
 def _bump_after_the_read(ledger: StoreLedger, entry: LogEntry) -> bool:

@@ -34,11 +34,28 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class StoreLedger:
-    """The places of one store, and why the store is not settled (None: every place stands where the primary stands)."""
+    """The places of one store, and why the store is not settled (None: every place stands where the primary stands).
+
+    `gone` are the devices whose disk was destroyed or that a person confirmed to be off, by `faults.jsonl`.
+    """
 
     store: str
     reads: StoreReads
     unsettled: str | None
+    gone: frozenset[str] = frozenset()
+
+    @cached_property
+    def forks(self) -> tuple[tuple[int, int], ...]:
+        """`(from_seq, epoch)` of every break glass that F(edge) records and `gone` confirms: those said to be off were."""
+        return tuple(
+            (int(entry.record["from_seq"]), entry.epoch)
+            for entry in self.committed.values()
+            if entry.kind == "fork" and set(entry.record["off"]) <= self.gone
+        )
+
+    def left_behind(self, seq: int, epoch: int) -> bool:
+        """Whether what stood at `seq` under `epoch` may belong to a branch that a fork has left (P19)."""
+        return any(from_seq <= seq and epoch < fork_epoch for from_seq, fork_epoch in self.forks)
 
     @cached_property
     def devices(self) -> Mapping[str, EdgeRead]:

@@ -20,7 +20,7 @@ class Undecided:
     level: str
 
 
-def audit_losses(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set[str]) -> Iterator[Finding | Undecided]:
+def audit_losses(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding | Undecided]:
     """What became of one order that was submitted."""
     if story.outcome == "fail":
         return
@@ -36,7 +36,7 @@ def audit_losses(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set
         if story.levels_told == {"RC"}:
             yield from _missing(story, "cloud", ledger.at_cloud(story.order_id, None, promised=True), "")
             return
-    if fell_with_a_disk(story, ledger, disk_lost_node_ids):
+    if fell_with_its_device(story, ledger):
         yield _given_up(story, ledger)
         return
     yield from _kept(story, ledger)
@@ -86,10 +86,10 @@ def _untold(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding | Undeci
         yield _finding("vanished", story, "edge", what)
 
 
-def fell_with_a_disk(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids: Set[str]) -> bool:
-    """Told only R1, only by devices whose disks are gone; the survivor lacks it and the cloud is not known to hold it."""
+def fell_with_its_device(story: OrderStory, ledger: StoreLedger) -> bool:
+    """Told only R1, only by devices whose disks are gone or that a person confirmed to be off; held by nobody who is left."""
     tellers = {attempt.node_id for attempt in story.oks}
-    if story.levels_told != {"R1"} or not tellers <= disk_lost_node_ids:
+    if story.levels_told != {"R1"} or not tellers <= ledger.gone:
         return False
     in_cloud = story.order_id in ledger.cloud_orders
     return not in_cloud and ledger.at_edge(story.order_id, ledger.seq_of(story)) == "missing"
@@ -98,7 +98,7 @@ def fell_with_a_disk(story: OrderStory, ledger: StoreLedger, disk_lost_node_ids:
 def _given_up(story: OrderStory, ledger: StoreLedger) -> Finding | Undecided:
     if ledger.at_cloud(story.order_id, ledger.seq_of(story), promised=False) == "undecided":
         return Undecided(story.order_id, story.store, "cloud", "R1")
-    text = f"{_told(story)}; the disk of that device was destroyed, and neither the survivor nor the cloud holds it"
+    text = f"{_told(story)}; that device is gone for good, and neither the survivor nor the cloud holds it"
     return _finding("given_up", story, "edge", text)
 
 

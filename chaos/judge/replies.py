@@ -41,14 +41,22 @@ def _says_no(attempt: Attempt) -> bool:
     return attempt.outcome == "fail" and 400 <= status < 500 and status != _TOO_MANY
 
 
-def stale(story: OrderStory, found: bool) -> Iterator[Finding]:
-    """Reads invoked after the first yes was told that answer a definite "not there", of an order that is found later."""
-    if story.first_ok_us is None:
+def stale(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
+    """Reads invoked after the first yes was told that answer a definite "not there", of an order that is found later.
+
+    A yes at R1 of a device that is gone for good promised nothing beyond that device: what the cloud still held of it comes back.
+    """
+    found = story.order_id in ledger.order_entries or story.order_id in ledger.cloud_orders
+    lasting = [ok for ok in story.oks if ok.level != "R1" or ok.node_id not in ledger.gone]
+    if not lasting:
         return
+    first_ok_us = lasting[0].completed_at_us or 0
     for read in story.reads:
         definite = read.outcome == "fail" and read.status == _NOT_FOUND
-        if definite and read.invoked_at_us > story.first_ok_us and (found or _found_later(story, read)):
-            text = f"asked {_ms(read.invoked_at_us - story.first_ok_us)} after its first yes, told that there is no such order"
+        if definite and read.invoked_at_us > first_ok_us and (found or _found_later(story, read)):
+            text = (
+                f"asked {_ms(read.invoked_at_us - first_ok_us)} after its first yes, told that there is no such order"
+            )
             yield _finding("stale", story, text)
 
 
@@ -61,10 +69,16 @@ def split(ledger: StoreLedger, stories: Iterable[OrderStory], fallen: Set[str]) 
 
     Evidence: committed logs; replies at R1 or R2; what the kitchen and the cloud received and what devices set aside, but
     only where a reply says that it was committed at that seq. A tail that nobody was told about is no split. Replies about
-    orders that fell with a destroyed disk (`fallen`) are left out: their seqs are free again.
+    orders that fell with their device (`fallen`) are left out: their seqs are free again. So is what was told or received of a
+    branch that a fork has left (P19).
     """
     mine = [story for story in stories if story.store == ledger.store and story.order_id not in fallen]
-    replies = [attempt for story in mine for attempt in (*story.attempts, *story.reads) if _is_commitment(attempt)]
+    replies = [
+        attempt
+        for story in mine
+        for attempt in (*story.attempts, *story.reads)
+        if _is_commitment(attempt) and not ledger.left_behind(attempt.seq or 0, attempt.epoch or 0)
+    ]
     yield from _split_seqs(ledger, replies)
     yield from _split_epochs(ledger, replies)
 
@@ -82,7 +96,9 @@ def _split_seqs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding
     for reply in replies:
         if reply.seq is not None:
             told[reply.seq].setdefault(reply.order_id, reply)
-    for seq, order_id, entry_hash, text in _raw(ledger):
+    for seq, epoch, order_id, entry_hash, text in _raw(ledger):
+        if ledger.left_behind(seq, epoch):
+            continue
         # The same order may stand at the same seq again in a later epoch: what was told is then true of that entry.
         if order_id in told.get(seq, {}) and order_id not in _orders_at(ledger, seq):
             by_seq[seq].setdefault(entry_hash, text)
@@ -103,17 +119,17 @@ def _orders_at(ledger: StoreLedger, seq: int) -> set[str]:
     return {entry.order_id if entry.kind == "order" else f"a {entry.kind} entry"} if entry is not None else set()
 
 
-def _raw(ledger: StoreLedger) -> Iterator[tuple[int, str, str, str]]:
+def _raw(ledger: StoreLedger) -> Iterator[tuple[int, int, str, str, str]]:
     if ledger.cloud is not None:
         for entry in ledger.cloud.entries:
-            yield entry.seq, entry.order_id, entry.hash, f"the cloud received {_content(entry)}"
+            yield entry.seq, entry.epoch, entry.order_id, entry.hash, f"the cloud received {_content(entry)}"
     if ledger.kitchen is not None:
         for delivery in ledger.kitchen.deliveries:
             text = f"the kitchen received order {delivery.order_id} of epoch {delivery.epoch}"
-            yield delivery.seq, delivery.order_id or "", delivery.hash, text
+            yield delivery.seq, delivery.epoch, delivery.order_id or "", delivery.hash, text
     for slot, device in ledger.devices.items():
         for entry in device.set_aside:
-            yield entry.seq, entry.order_id, entry.hash, f"{slot} set aside {_content(entry)}"
+            yield entry.seq, entry.epoch, entry.order_id, entry.hash, f"{slot} set aside {_content(entry)}"
 
 
 def _split_epochs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding]:

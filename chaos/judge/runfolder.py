@@ -26,7 +26,11 @@ from simulator.history import Attempt, read_history
 
 
 class FaultRecord(Record):
-    """One injected fault as it went: when, whether it took effect (and how that was seen), whether it was undone."""
+    """One injected fault as it went: when, whether it took effect (and how that was seen), whether it was undone.
+
+    `disk_lost_node_ids` are devices whose disk was destroyed; `off_node_ids` those that a person confirmed to be off when
+    glass was broken (P19).
+    """
 
     name: str
     kind: str
@@ -43,6 +47,7 @@ class FaultRecord(Record):
     hits_primary: bool = False
     epoch_before: int | None = None
     disk_lost_node_ids: tuple[str, ...] = ()
+    off_node_ids: tuple[str, ...] = ()
 
     @property
     def strikes(self) -> bool:

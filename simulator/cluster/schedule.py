@@ -155,7 +155,7 @@ def _draw_order(generator: random.Random, number: int, stores: int) -> PlannedOr
         door,
         1 + generator.randrange(3),
         between(generator, 0, 60 * MS) if retap < 0.15 else None,
-        between(generator, 0, 50 * MS) if other < 0.03 else None,
+        between(generator, 0, 50 * MS) if other < 0.04 and door == "edge" else None,
         generator.randrange(WINDOW_US) if asks < 0.4 else None,
     )
 
