@@ -161,7 +161,7 @@ class Faults:
             not device.disk.entries and node_id not in store.register.members
         ):
             return False
-        if store.watch.would_lose([node_id], store.in_cloud):
+        if store.watch.would_lose([node_id]):
             self._clock.goals["a second disaster spared"] += 1
             return False
         if device.swap_in_flight:
@@ -193,7 +193,7 @@ class Faults:
         self, strike: Strike, store: VirtualStore, only: VirtualDevice, generator: random.Random, record: dict[str, Any]
     ) -> None:
         node_id = only.disk.node_id
-        if store.watch.would_lose([node_id], store.in_cloud):
+        if store.watch.would_lose([node_id]):
             self._clock.goals["a second disaster spared"] += 1
             return
         self._clock.after(between(generator, 0, 60 * MS), only.peer.boot)

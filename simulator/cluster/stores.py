@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.protocol.device import DeviceSettings
-from refsystem.protocol.log import GENESIS, Cursor
+from refsystem.protocol.log import GENESIS
 from refsystem.protocol.messages import Register
 from refsystem.protocol.roles import Role
 from simulator.cluster.arbiter import VirtualArbiter
@@ -63,11 +63,6 @@ class VirtualStore:
     def holder(self, node_id: str) -> VirtualDevice | None:
         """The device whose disk is that node now."""
         return next((device for device in self.devices if device.disk.node_id == node_id), None)
-
-    def in_cloud(self, place: Cursor) -> bool:
-        """Whether the cloud holds this very entry."""
-        row = self.cloud.database.entries[self.name].get(place.seq)
-        return row is not None and row.entry.hash == place.hash
 
     def heal(self) -> None:
         """Everything works again."""

@@ -7,13 +7,14 @@ raises `Violation` with the name of the invariant that broke.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from refsystem.ordering.errors import KEY_REUSED, ORDER_UNKNOWN
-from refsystem.protocol.log import Cursor, Entry, Log
+from refsystem.protocol.log import Cursor, Entry
 from refsystem.protocol.messages import Ready, Register, Reply, SetAside
+from refsystem.protocol.replica import Replica
 from refsystem.protocol.roles import Role
 from refsystem.protocol.timing import Timing
 from simulator.cluster.clock import Clock
@@ -96,13 +97,14 @@ class Watch:
         replica = device.device.replica
         life = (device.slot, device.life)
         if replica.role is Role.PRIMARY and self.register.forked_epoch > self._branch_epoch:
-            self._begin_branch(replica.log)
+            self._begin_branch(replica)
         given_up = any(isinstance(op, SetAside) and op.given_up_to for op in ready.persist)
         if replica.commit_seq < self._commits.get(life, 0) and not given_up:
             raise Violation("commit never goes back", f"that of {replica.node_id} goes back to {replica.commit_seq}")
         self._commits[life] = replica.commit_seq
-        for entry in ready.apply:
-            self._entry_committed(replica.node_id, entry)
+        if device.device.glass.stage == "none":
+            for entry in ready.apply:
+                self._entry_committed(replica.node_id, entry)
         if replica.role is Role.PRIMARY:
             self._check_claim(device)
             for entry in ready.apply:
@@ -243,14 +245,11 @@ class Watch:
                     "acknowledged stays", f"{told.order_id} was told {told.level} at {told.place.seq} and is lost"
                 )
 
-    def would_lose(self, node_ids: Iterable[str], in_cloud: Callable[[Cursor], bool]) -> bool:
-        """Whether an R2 order would be nowhere any more if these were lost: more than the protocol promises to survive."""
+    def would_lose(self, node_ids: Iterable[str]) -> bool:
+        """Whether an R2 order would be on no device any more if these were lost: more than R2 promises to survive."""
         lost = {*node_ids, *self.dead, *self.off}
         disks = [each.disk for each in self.devices if each.disk.node_id not in lost]
-        return any(
-            told.level == "R2" and not in_cloud(told.place) and not any(disk.holds(told.place) for disk in disks)
-            for told in self.told
-        )
+        return any(told.level == "R2" and not any(disk.holds(told.place) for disk in disks) for told in self.told)
 
     def committed_at(self, place: Cursor) -> bool:
         """Whether this very entry is committed, as far as anybody outside has seen."""
@@ -263,28 +262,25 @@ class Watch:
 
     # --- inside --------------------------------------------------------------------------------------------------------
 
-    def _begin_branch(self, log: Log) -> None:
+    def _begin_branch(self, replica: Replica) -> None:
         """Glass was broken (P19): from its fork on, what was committed and is not in the new primary's log is left behind."""
+        log = replica.log
         self._branch_epoch = self.register.forked_epoch
         fork = next((fork for fork in log.forks if fork.epoch >= self._branch_epoch), None)
         if fork is None:
-            raise Violation(
-                "a fork is recorded", f"{self.register.primary} acts after break glass without a record of it"
-            )
-        left = [
-            entry for entry in self.committed.values() if entry.seq >= fork.from_seq and not log.holds(entry.cursor)
-        ]
-        lacking = [seq for seq, entry in self.committed.items() if seq < fork.from_seq and not log.holds(entry.cursor)]
+            raise Violation("a fork is recorded", f"{replica.node_id} acts after break glass without a record of it")
+        left = [entry for entry in self.committed.values() if not log.holds(entry.cursor)]
+        lacking = [entry.seq for entry in left if entry.seq < fork.from_seq]
         if lacking:
             raise Violation("a fork begins behind what is shared", f"entry {lacking[0]} is committed and not held")
         self._clock.goals[f"glass broken, the cloud {log.entry(fork.seq).content()['cloud']}"] += 1
         if left:
             self._clock.goals["commits left behind by a fork"] += 1
         self._forked |= {entry.hash for entry in left}
-        kept = [entry for entry in self.committed.values() if entry.hash not in self._forked]
         self.committed, self._numbers, self._order_seqs, self._bodies = {}, {}, {}, {}
-        for entry in kept:
-            self._entry_committed(self._store, entry)
+        for entry in log.slice(1, replica.commit_seq, replica.commit_seq):
+            self._forked.discard(entry.hash)
+            self._entry_committed(replica.node_id, entry)
         self._told_orders = {told.order_id for told in self.told if self.committed_at(told.place)}
 
     def _entry_committed(self, node_id: str, entry: Entry) -> None:
