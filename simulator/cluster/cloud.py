@@ -5,16 +5,16 @@ for a batch) on a database that survives its restarts (P13-P15).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from refsystem.cloud.merge import Changes, HeldOrder, merge, named_in
+from refsystem.cloud.merge import Changes, HeldOrder, merge, named_in, unmerge
 from refsystem.ordering.errors import KEY_REUSED, NOT_CONFIRMED, Problem
 from refsystem.ordering.order import Order
 from refsystem.protocol.branch import ENTRIES_MAX, BranchAnswer, BranchQuestion, judge_branch
 from refsystem.protocol.device import FeedAnswer
-from refsystem.protocol.log import Log
+from refsystem.protocol.log import Entry, Log
 from refsystem.protocol.uplink import (
     Accepted,
     Batch,
@@ -175,38 +175,41 @@ class VirtualCloud:
         for entry in judgement.entries:
             watch.seen_outside("the cloud", entry)
             entries[entry.seq] = EntryRow(entry, batch.sender_epoch, batch.sender_node_id)
-        order_ids, numbers = named_in(judgement.entries)
-        named = set(numbers)
+        self._apply(
+            batch.store, merge(batch.store, judgement.entries, self._orders_named(batch.store, judgement.entries))
+        )
+
+    def _orders_named(self, store: str, entries: Sequence[Entry]) -> list[HeldOrder]:
+        """Copies of the orders that `entries` speak of, as far as they are held."""
+        order_ids, numbers = named_in(entries)
         rows = self.database.orders
+        named = set(numbers)
         held = [rows[order_id].held for order_id in order_ids if order_id in rows]
         held += [
             row.held
             for row in rows.values()
-            if row.held.store == batch.store and row.held.number in named and row.held.order_id not in order_ids
+            if row.held.store == store and row.held.number in named and row.held.order_id not in order_ids
         ]
-        self._apply(batch.store, merge(batch.store, judgement.entries, [replace(order) for order in held]))
+        return [replace(order) for order in held]
 
     def _fork(self, store: str, shared_seq: int) -> None:
         """What is held beyond `shared_seq` is kept as forked; its orders go back to the store by the downlink."""
         self._clock.goals["a fork followed by the cloud"] += 1
         entries = self.database.entries[store]
-        forked = [row for seq, row in entries.items() if seq > shared_seq]
-        for row in forked:
-            del entries[row.entry.seq]
+        forked = [held for seq, held in entries.items() if seq > shared_seq]
+        for held in forked:
+            del entries[held.entry.seq]
         self.database.forked[store] += forked
-        numbers = {row.entry.content().get("downlink_number") for row in forked}
-        for order in self.database.orders.values():
-            held = order.held
-            if held.store != store:
-                continue
-            placed = held.store_seq is not None and held.store_seq > shared_seq
-            if placed and held.number is None:
-                self._clock.goals["a forked order sent back"] += 1
-                self.database.stores[store].last_number += 1
-                held.number = self.database.stores[store].last_number
-            if placed or (held.number is not None and held.number in numbers):
-                held.store_seq = held.outcome = None
-                held.served = False
+        entries_forked = [held.entry for held in forked]
+        row = self.database.stores[store]
+        row = self.database.stores[store]
+        undone = unmerge(store, shared_seq, entries_forked, self._orders_named(store, entries_forked), row.last_number)
+        if undone.last_number > row.last_number:
+            self._clock.goals["a forked order sent back"] += 1
+        row.last_number = undone.last_number
+        for order in undone.updated:
+            self.database.orders[order.order_id].held = order
+        self.database.alarms[store] += [(alarm.kind, alarm.detail) for alarm in undone.alarms]
 
     def _held(self, store: str, seq: int) -> Held | None:
         row = self.database.entries[store].get(seq)
