@@ -123,6 +123,13 @@ class ActsWithoutClaim(Replica):
         return register.primary == self.node_id
 
 
+class RestartSkipsReconciling(Replica):
+    """Breaks P19: a device that restarts while it compares its log with the cloud's takes up its role at once."""
+
+    def _must_reconcile(self, register: Register) -> bool:
+        return register.epoch == self._glass.epoch
+
+
 class IndexOutlivesLog(Log):
     """Breaks P6: what is set aside stays in the index of keys."""
 
@@ -144,6 +151,7 @@ PROTOCOL_VARIANTS: dict[str, Parts] = {
     "match-by-previous-hash": replace(SOUND, replica=MatchesByPreviousHash),
     "appended-without-node-id": replace(SOUND, replica=CountsAnyNode),
     "no-claim": replace(SOUND, replica=ActsWithoutClaim),
+    "restart-skips-reconciling": replace(SOUND, replica=RestartSkipsReconciling),
     "index-outlives-log": replace(SOUND, log=IndexOutlivesLog),
 }
 
