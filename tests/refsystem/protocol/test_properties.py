@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import Order
 from refsystem.protocol import arbiter, wire
+from refsystem.protocol.break_glass import BreakGlass, fork_record
 from refsystem.protocol.downlink import Downlink, order_record
-from refsystem.protocol.log import GENESIS, Cursor, Entry, Key, Log, chain, chain_error, encode_record
+from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Key, Log, chain, chain_error, encode_record
 from refsystem.protocol.messages import (
     Append,
     Appended,
@@ -77,6 +78,12 @@ class LogAgainstAModel(RuleBasedStateMachine):
         number = self.log.downlink_cursor + 1
         self._append({"kind": "duplicate_of", "order_id": key, "downlink_number": number, "detail": ""}, 1)
 
+    @rule(data=st.data(), epoch=st.integers(1, 3))
+    def append_fork(self, data: st.DataObject, epoch: int) -> None:
+        from_seq = data.draw(st.integers(1, len(self.model) + 1))
+        word = BreakGlass(("x",), "Li", "burnt down")
+        self._append(fork_record(word, from_seq, self.log.cursor(from_seq - 1).hash, "copied"), epoch)
+
     @rule(data=st.data())
     def set_aside(self, data: st.DataObject) -> None:
         if self.model:
@@ -94,6 +101,12 @@ class LogAgainstAModel(RuleBasedStateMachine):
             assert self.log.key(key) == found
             bumped = next((s for s, c in contents if c["kind"] == "bump" and c["order_id"] == key), None)
             assert self.log.bump_seq(key, 1, "kitchen") == bumped
+        forks = tuple(
+            ForkPlace(entry.content()["from_seq"], entry.seq, entry.epoch)
+            for entry in self.model
+            if entry.content()["kind"] == "fork"
+        )
+        assert self.log.forks == forks
         numbers = [c["downlink_number"] for _, c in contents if c.get("downlink_number") is not None]
         assert self.log.downlink_cursor == (numbers[-1] if numbers else 0)
         assert len(self.log) == len(self.model)
@@ -246,12 +259,13 @@ peer_messages = st.one_of(
         numbers,
         numbers,
         st.lists(texts, max_size=2).map(tuple),
+        st.lists(st.builds(ForkPlace, numbers, numbers, numbers), max_size=2).map(tuple),
     ),
     st.builds(Appended, numbers, texts, numbers, numbers),
     st.builds(Join, numbers, texts, st.lists(cursors, max_size=3).map(tuple)),
     st.builds(Rejected, numbers, texts),
 )
-registers = st.builds(Register, numbers, texts, st.lists(texts, max_size=2).map(tuple), texts)
+registers = st.builds(Register, numbers, texts, st.lists(texts, max_size=2).map(tuple), texts, numbers)
 
 
 @PROPERTY
@@ -270,7 +284,9 @@ def test_messages_come_out_of_the_stream_as_they_went_in_however_it_is_cut(
 
 
 @PROPERTY
-@given(st.one_of(st.builds(RegisterRead, texts, texts), st.builds(RegisterSwap, texts, texts, numbers, registers)))
+@given(
+    st.one_of(st.builds(RegisterRead, texts, texts), st.builds(RegisterSwap, texts, texts, numbers, registers, texts))
+)
 def test_questions_to_the_arbiter_come_out_as_they_went_in(request: Any) -> None:
     assert wire.decode_request(wire.encode_request(request)) == request
 
@@ -302,18 +318,19 @@ asked = st.builds(
     st.sampled_from(NODES),
     st.lists(st.sampled_from(NODES), max_size=3).map(tuple),
     st.sampled_from("xyz"),
+    st.integers(0, 6),
 )
 
 
 @PROPERTY
-@given(st.lists(st.tuples(st.integers(1, 5), asked), max_size=40))
+@given(st.lists(st.tuples(st.integers(1, 5), asked, st.sampled_from(("", "Li"))), max_size=40))
 def test_the_register_moves_one_epoch_at_a_time_and_only_by_the_steps_of_the_clauses(
-    swaps: list[tuple[int, Register]],
+    swaps: list[tuple[int, Register, str]],
 ) -> None:
     register = Register(1, "a1", ("a1",), "set-up")
-    for expect, new in swaps:
+    for expect, new, person in swaps:
         before = register
-        after = arbiter.swap(register, RegisterSwap("1", new.primary, expect, new))
+        after = arbiter.swap(register, RegisterSwap("1", new.primary, expect, new, person))
         assert after is not None
         register = after
         if register is before:
@@ -323,7 +340,9 @@ def test_the_register_moves_one_epoch_at_a_time_and_only_by_the_steps_of_the_cla
         assert 1 <= len(set(register.members)) == len(register.members) <= 2
         assert register.primary in register.members
         joined = set(register.members) - set(before.members)
-        if register.primary != before.primary:
+        if register.forked_epoch != before.forked_epoch:
+            assert (person, register.forked_epoch, register.members) == ("Li", register.epoch, (register.primary,))
+        elif register.primary != before.primary:
             assert register.primary in before.members
             assert register.members == (register.primary,)
         elif joined:
