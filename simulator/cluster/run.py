@@ -107,6 +107,7 @@ class Cluster:
             primary = next(device for device in store.devices if device.role is Role.PRIMARY)
             assert primary.device is not None
             store.watch.check_end(primary.device.replica.log.holds)
+            store.watch.check_alarms(self._cloud.database.alarms[store.name])
         return "converged"
 
     def _stays(self, until_us: int) -> bool:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from simulator.cluster.devices import VirtualDevice
 
 
+ALARMS_OF_REUSED_KEYS = ("key-held-with-other-content", "bump-without-order")
+
+
 class Violation(Exception):
     """The protocol did what it promises not to do."""
 
@@ -244,6 +247,12 @@ class Watch:
                 raise Violation(
                     "acknowledged stays", f"{told.order_id} was told {told.level} at {told.place.seq} and is lost"
                 )
+
+    def check_alarms(self, alarms: Iterable[tuple[str, str]]) -> None:
+        """The cloud could apply every entry, but for keys that people used for two contents."""
+        for kind, detail in alarms:
+            if kind not in ALARMS_OF_REUSED_KEYS:
+                raise Violation("the cloud applies every entry", f"{kind}: {detail}")
 
     def would_lose(self, node_ids: Iterable[str]) -> bool:
         """Whether an R2 order would be on no device any more if these were lost: more than R2 promises to survive."""
