@@ -121,7 +121,7 @@ class Campaign:
             return f"the broken variant {self.plan.variant} was not caught in {counted(self.seeds, 'seed')}"
         if self.unreached:
             few = len(self.unreached)
-            return f"{counted(few, 'goal')} never reached in {counted(self.seeds, 'seed')}: {', '.join(self.unreached)}"
+            return f"{counted(few, 'goal')} never reached in {counted(self.seeds, 'seed')}: {'; '.join(self.unreached)}"
         return f"{counted(self.seeds, 'seed')} and no failure; every one of {len(self.goals_wanted)} goals was reached"
 
 

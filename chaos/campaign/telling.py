@@ -16,7 +16,7 @@ from chaos.campaign.words import counted
 from simulator.cluster.schedule import Schedule
 
 FAILURES_LISTED = 10
-FAULT = "fault "
+RAREST_GOALS = 5
 
 
 def campaign_lines(campaign: Campaign) -> Iterator[str]:
@@ -97,13 +97,14 @@ def _size(schedule: Schedule) -> str:
 def _reached_lines(campaign: Campaign) -> Iterator[str]:
     reached = {name: campaign.goal_schedules[name] for name in campaign.goals_wanted}
     rows = {name.removeprefix(ROW): schedules for name, schedules in reached.items() if name.startswith(ROW)}
-    goals = {name: schedules for name, schedules in reached.items() if not name.startswith((ROW, FAULT))}
+    rarest = sorted((name for name in reached if reached[name]), key=lambda name: reached[name])[:RAREST_GOALS]
     if campaign.faults:
         yield f"faults: {_counted(campaign.faults)}"
     if rows:
-        yield f"survivable faults, by schedules: {_counted(rows, '; ')}"
-    if goals:
-        yield f"goals, by schedules: {_counted(goals)}"
+        yield f"survivable faults, by schedules: {_counted(rows)}"
+    if rarest:
+        rare = {name: reached[name] for name in rarest}
+        yield f"goals: {len(reached) - len(campaign.unreached)} of {len(reached)} reached; the rarest: {_counted(rare)}"
 
 
 def _trace_lines(trace: tuple[str, ...], failure: Failure, *, whole_trace: bool) -> Iterator[str]:
@@ -113,5 +114,5 @@ def _trace_lines(trace: tuple[str, ...], failure: Failure, *, whole_trace: bool)
         yield from (f"  {line}" for line in shown)
 
 
-def _counted(counts: Mapping[str, int], between: str = ", ") -> str:
-    return between.join(f"{name} {count}" for name, count in counts.items())
+def _counted(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{name} {count}" for name, count in counts.items())

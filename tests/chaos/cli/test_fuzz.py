@@ -56,7 +56,7 @@ def test_a_campaign_that_passes_says_so_and_leaves_nothing(fuzz: Callable[..., R
     assert result.exit_code == 0
     assert result.stdout.startswith("PASS 20 seeds and no failure; every one of 2 goals was reached\n")
     assert "20 schedules" in result.stdout
-    assert "a rare turn 2" in result.stdout
+    assert "goals: 2 of 2 reached; the rarest: a rare turn 2; a promotion 20" in result.stdout
     assert "digest " in result.stdout
     assert list(tmp_path.iterdir()) == []
 
