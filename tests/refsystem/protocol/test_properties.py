@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -318,18 +319,20 @@ asked = st.builds(
     st.sampled_from(NODES),
     st.lists(st.sampled_from(NODES), max_size=3).map(tuple),
     st.sampled_from("xyz"),
-    st.integers(0, 6),
 )
+near = st.sampled_from((0, 0, 0, 0, -1, 1))
 
 
 @PROPERTY
-@given(st.lists(st.tuples(st.integers(1, 5), asked, st.sampled_from(("", "Li"))), max_size=40))
+@given(st.lists(st.tuples(near, near, asked, st.booleans(), st.sampled_from(("", "Li"))), min_size=10, max_size=40))
 def test_the_register_moves_one_epoch_at_a_time_and_only_by_the_steps_of_the_clauses(
-    swaps: list[tuple[int, Register, str]],
+    swaps: list[tuple[int, int, Register, bool, str]],
 ) -> None:
     register = Register(1, "a1", ("a1",), "set-up")
-    for expect, new, person in swaps:
+    for expect_off, epoch_off, wanted, forks, person in swaps:
         before = register
+        expect, epoch = before.epoch + expect_off, before.epoch + 1 + epoch_off
+        new = replace(wanted, epoch=epoch, forked_epoch=epoch if forks else before.forked_epoch)
         after = arbiter.swap(register, RegisterSwap("1", new.primary, expect, new, person))
         assert after is not None
         register = after
