@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from refsystem.protocol.log import Cursor, Entry
+from refsystem.protocol.log import FORKS_TOLD_MAX, Cursor, Entry, ForkPlace
 from refsystem.protocol.uplink import Batch, Gap, HashMismatch, StaleSender
 
 ENTRIES_MAX = 1000
@@ -29,6 +29,24 @@ class EntryBody(BaseModel):
     hash: Text
     record: Annotated[str, Field(max_length=RECORD_CHARACTERS_MAX, pattern=r"^[^\x00]*$")]
 
+    def to_entry(self) -> Entry:
+        """The protocol's value."""
+        return Entry(self.epoch, self.seq, self.hash, self.record)
+
+
+class ForkBody(BaseModel):
+    """Where the sender's log left another branch: from `from_seq` on they may differ; its record is entry `seq`, of `epoch`."""
+
+    model_config = ConfigDict(strict=True)
+
+    from_seq: Annotated[int, Field(ge=1, le=NUMBER_MAX)]
+    seq: Number
+    epoch: Number
+
+    def to_fork(self) -> ForkPlace:
+        """The protocol's value."""
+        return ForkPlace(self.from_seq, self.seq, self.epoch)
+
 
 class BatchBody(BaseModel):
     """A batch of a feed. Without entries it asks where the receiver stands."""
@@ -41,11 +59,13 @@ class BatchBody(BaseModel):
     from_seq: Annotated[int, Field(ge=1, le=NUMBER_MAX)]
     prev_hash: Text
     entries: Annotated[list[EntryBody], Field(max_length=ENTRIES_MAX)] = []
+    forks: Annotated[list[ForkBody], Field(max_length=FORKS_TOLD_MAX)] = []
 
     def to_batch(self) -> Batch:
         """The protocol's value."""
-        entries = tuple(Entry(entry.epoch, entry.seq, entry.hash, entry.record) for entry in self.entries)
-        return Batch(self.store, self.sender_epoch, self.sender_node_id, self.from_seq, self.prev_hash, entries)
+        entries = tuple(entry.to_entry() for entry in self.entries)
+        forks = tuple(fork.to_fork() for fork in self.forks)
+        return Batch(self.store, self.sender_epoch, self.sender_node_id, self.from_seq, self.prev_hash, entries, forks)
 
 
 def batch_json(batch: Batch) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -20,6 +21,9 @@ from refsystem.protocol.wire import WireError, decode_request, encode_state
 from refsystem.serving import serve
 from refsystem.settings import HOST, SettingsError, arbiter_settings
 from refsystem.telemetry import Telemetry, configure_logging
+
+
+logger = logging.getLogger(__name__)
 
 
 class NewRegister(BaseModel):
@@ -47,6 +51,8 @@ def make_app(store: RegisterStore) -> FastAPI:
     def answer(request: RegisterRead | RegisterSwap) -> RegisterState:
         with lock:
             register = store.swap(request) if isinstance(request, RegisterSwap) else store.read()
+        if isinstance(request, RegisterSwap) and request.person and register == request.register:
+            logger.warning("glass was broken: epoch %d, %s is primary", register.epoch, register.primary)
         return RegisterState(request.request_id, register)
 
     @app.post("/v1/register", responses=problem_docs(REQUEST_INVALID))
@@ -84,7 +90,12 @@ def make_app(store: RegisterStore) -> FastAPI:
 def _register_json(register: Register | None) -> dict[str, Any] | None:
     if register is None:
         return None
-    return {"epoch": register.epoch, "primary": register.primary, "members": list(register.members)}
+    return {
+        "epoch": register.epoch,
+        "primary": register.primary,
+        "members": list(register.members),
+        "forked_epoch": register.forked_epoch,
+    }
 
 
 def main() -> int:

@@ -26,6 +26,8 @@ class RegisterStore:
             self._connection = open_database(path, volatile=volatile, synchronous=synchronous)
             with self._connection:
                 QUERIES.create_tables(self._connection)
+                if not QUERIES.knows_forks(self._connection):
+                    QUERIES.add_forks(self._connection)
             self.read()
         except apsw.Error as error:
             raise RegisterDamaged(f"{path} cannot be used: {error}") from error
@@ -33,7 +35,7 @@ class RegisterStore:
     def read(self) -> Register | None:
         """The register; None before the store was set up."""
         row = QUERIES.read_register(self._connection)
-        return None if row is None else Register(row[0], row[1], tuple(row[2].split()), row[3])
+        return None if row is None else Register(row[0], row[1], tuple(row[2].split()), row[3], row[4])
 
     def create(self, register: Register) -> bool:
         """Set the store up; False if there is a register already."""
@@ -63,4 +65,5 @@ def _row(register: Register) -> dict[str, object]:
         "primary_node_id": register.primary,
         "members": " ".join(register.members),
         "claim": register.claim,
+        "forked_epoch": register.forked_epoch,
     }

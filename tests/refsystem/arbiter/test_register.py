@@ -75,7 +75,9 @@ def test_there_is_no_register_until_a_person_makes_it_once(arbiter: Arbiter) -> 
     assert arbiter.create("a-1") == 201
     assert arbiter.create("b-1") == 409
     assert arbiter.read() == Register(1, "a-1", ("a-1",), "set-up")
-    assert arbiter.http.get("/ready").json() == {"register": {"epoch": 1, "primary": "a-1", "members": ["a-1"]}}
+    assert arbiter.http.get("/ready").json() == {
+        "register": {"epoch": 1, "primary": "a-1", "members": ["a-1"], "forked_epoch": 0}
+    }
 
 
 def test_what_was_answered_is_there_after_a_kill(arbiter: Arbiter) -> None:
@@ -99,6 +101,43 @@ def test_only_the_epoch_that_is_expected_is_changed_and_a_repeat_changes_nothing
     assert arbiter.ask(swap(3, 2, "c-1", "c-1")).register == grown.register, "no member, no primary"
     promoted = swap(4, 2, "b-1", "b-1")
     assert arbiter.ask(promoted).register == promoted.register
+
+
+def broken_glass(expect_epoch: int, primary: str, person: str = "Li") -> RegisterSwap:
+    epoch = expect_epoch + 1
+    return RegisterSwap("glass", primary, expect_epoch, Register(epoch, primary, (primary,), "word", epoch), person)
+
+
+def test_glass_is_broken_on_the_word_of_a_person_only_and_that_is_remembered(arbiter: Arbiter) -> None:
+    arbiter.create()
+    before = arbiter.read()
+    assert arbiter.ask(broken_glass(1, "b-1", person="")).register == before
+    assert arbiter.ask(swap(1, 1, "b-1", "b-1")).register == before
+    named = broken_glass(1, "b-1")
+    assert arbiter.ask(named).register == named.register
+    arbiter.restart()
+    assert arbiter.read() == named.register
+    assert arbiter.ask(swap(2, 2, "b-1", "b-1", "a-1")).register == named.register, "the step forgets the fork"
+    kept = RegisterSwap("grow", "b-1", 2, Register(3, "b-1", ("b-1", "a-1"), "claim", 2))
+    assert arbiter.ask(kept).register == kept.register
+    assert arbiter.http.get("/ready").json()["register"]["forked_epoch"] == 2
+
+
+def test_a_register_of_an_earlier_version_is_opened(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "register.sqlite3"))
+    connection.execute(
+        "CREATE TABLE register (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), epoch INTEGER NOT NULL,"
+        " primary_node_id TEXT NOT NULL, members TEXT NOT NULL, claim TEXT NOT NULL) STRICT;"
+        "INSERT INTO register VALUES (1, 7, 'a-1', 'a-1 b-1', 'claim')"
+    )
+    connection.close()
+    for _ in range(2):
+        store = RegisterStore(tmp_path)
+        assert store.read() == Register(7, "a-1", ("a-1", "b-1"), "claim", 0)
+        store.close()
+    store = RegisterStore(tmp_path)
+    assert store.swap(broken_glass(7, "c-1")) == broken_glass(7, "c-1").register
+    store.close()
 
 
 def test_of_many_at_once_one_wins_and_all_are_told_which(arbiter: Arbiter) -> None:
