@@ -86,6 +86,10 @@ class VirtualDatabase:
         """Answer from what is committed."""
         self._clock.after(self._delay(), self._answer_read, question, answer)
 
+    def is_committing(self) -> bool:
+        """Whether a transaction is about to commit."""
+        return any(transaction.commit is not None for transaction in self._open)
+
     def abort_all(self) -> None:
         """The cloud's process ended: what is under way is rolled back, or was just committed; nobody is answered."""
         for transaction in self._open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from refsystem.protocol.messages import Register
@@ -17,6 +18,7 @@ SHORT_US = (MS, 60 * MS)
 CLOCK_STEP_MAX_US = 400 * MS
 DISKS_LOST_MAX = 4
 TRIES = 3
+LOOKS_EVERY_US = 1 * MS
 ALONE_AFTER_US = TIMING.standby_timeout_us + 120 * MS
 CLOUD_AWAY_US = 1_500 * MS
 RETURNS_AFTER_US = (50 * MS, 900 * MS)
@@ -80,7 +82,9 @@ class Faults:
             case "device paused":
                 return self._pause(store, device, for_us)
             case "disk lost":
-                return self._lose_disk(store, device, for_us, record)
+                if strike.amount % 3:
+                    return self._lose_disk(store, device, for_us, record)
+                self._when(for_us, lambda: device.swap_in_flight, self._lose_disk, store, device, for_us, record)
             case "disk slow":
                 device.flush_us = (MS, (30, 200, 500)[strike.amount % 3] * MS)
                 clock.after(for_us, self._fast_disk, device)
@@ -88,7 +92,13 @@ class Faults:
                 if all(each.device is not None and not each.paused for each in store.devices):
                     self._row(Row.ARBITER_DOWN)
                 store.arbiter.stop(for_us)
+                if strike.amount % 3 == 0:
+                    self._when(for_us // 3, lambda: False, self._crash, store, device, for_us // 3)
             case "arbiter slow":
+                if strike.amount % 2:
+                    self._when(
+                        2 * for_us, lambda: self._grows(store, device), self._lose_peer_in_a_grow, store, device, for_us
+                    )
                 for name in ("to arbiter", "from arbiter"):
                     device.links[name].slow(between(generator, 50 * MS, 500 * MS), for_us)
             case "stuck disk and slow arbiter":
@@ -99,7 +109,9 @@ class Faults:
             case "clock step":
                 device.step_clock(strike.amount % (2 * CLOCK_STEP_MAX_US) - CLOCK_STEP_MAX_US)
             case "cloud restart":
-                store.cloud.restart(for_us)
+                self._when(
+                    for_us if strike.amount % 2 else 0, store.cloud.database.is_committing, store.cloud.restart, for_us
+                )
             case "database slow":
                 store.cloud.database.slow_us = strike.amount % (300 * MS)
                 clock.after(for_us, self._fast_database, store)
@@ -130,6 +142,15 @@ class Faults:
                 device.links[f"to {place}"].cut(for_us)
                 device.links[f"from {place}"].cut(for_us)
 
+    def _grows(self, store: VirtualStore, device: VirtualDevice) -> bool:
+        return device.swap_in_flight and device.role is Role.PRIMARY and len(store.register.members) == 1
+
+    def _lose_peer_in_a_grow(self, store: VirtualStore, device: VirtualDevice, for_us: int) -> None:
+        """The answer to a grow is late, and the peer that was to become a member goes silent."""
+        device.links["to arbiter"].slow(600 * MS, for_us)
+        device.links["from arbiter"].cut(TIMING.standby_timeout_us)
+        self._crash(store, device.peer, TIMING.standby_timeout_us + for_us)
+
     # --- devices -------------------------------------------------------------------------------------------------------
 
     def _crash(self, store: VirtualStore, device: VirtualDevice, for_us: int, *, alone: bool = True) -> bool:
@@ -154,6 +175,13 @@ class Faults:
         if was_primary and life == device.life and store.register.primary == device.peer.disk.node_id:
             self._row(Row.PAUSED_AND_REPLACED)
         device.resume()
+
+    def _when(self, waits_us: int, moment: Callable[[], bool], action: Callable[..., Any], *args: Any) -> None:
+        """Do it at a bad moment, if one comes in time; else when the time is over."""
+        if waits_us > 0 and not moment():
+            self._clock.after(LOOKS_EVERY_US, self._when, waits_us - LOOKS_EVERY_US, moment, action, *args)
+        else:
+            action(*args)
 
     def _lose_disk(self, store: VirtualStore, device: VirtualDevice, for_us: int, record: dict[str, Any]) -> bool:
         node_id = device.disk.node_id
