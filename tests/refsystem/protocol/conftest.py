@@ -1,4 +1,4 @@
-"""Makes this folder's own helpers (the explorer, the transcripts' reader) importable by its tests."""
+"""Makes this folder's own helpers (the transcripts' reader, the machines' stores) importable by its tests."""
 
 from __future__ import annotations
 
