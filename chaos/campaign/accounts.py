@@ -12,6 +12,7 @@ from chaos.campaign.investigation import Exhibit
 from chaos.campaign.judging import Failure
 from chaos.campaign.replay import Replayed
 from chaos.campaign.trace import excerpt
+from simulator.cluster.schedule import Schedule
 
 ROW = "row: "
 US_PER_S = 1_000_000
@@ -85,7 +86,7 @@ def replay_json(replayed: Replayed, *, whole_trace: bool) -> Json:
         "trace_hash": result.trace_hash,
         "events": result.events,
         "acknowledged": dict(result.acknowledged),
-        "strikes": [strike.describe() for strike in replayed.schedule.strikes],
+        "strikes": strike_lines(replayed.schedule),
         "orders": len(replayed.schedule.orders),
         "trace": list(replayed.trace if whole_trace else excerpt(replayed.trace, failure)),
     }
@@ -105,6 +106,11 @@ def catches_counts(catches: Iterable[Catch], first_seed: int, seeds_max: int) ->
     }
     caught = sum(bool(row["caught"]) for row in rows.values())
     return {"first_seed": first_seed, "seeds_max": seeds_max, "caught": caught, "of": len(rows), "variants": rows}
+
+
+def strike_lines(schedule: Schedule) -> list[str]:
+    """A line for each strike, in the order of time."""
+    return [strike.describe() for strike in sorted(schedule.strikes, key=lambda strike: (strike.at_us, strike.number))]
 
 
 def _reached(campaign: Campaign, names: Iterable[str], prefix: str = "") -> Json:
@@ -128,7 +134,7 @@ def _exhibit(exhibit: Exhibit, saved: str | None, *, whole_trace: bool) -> Json:
         "minimal": exhibit.shrunken.minimal,
         "strikes_drawn": len(exhibit.drawn.strikes),
         "orders_drawn": len(exhibit.drawn.orders),
-        "strikes": [strike.describe() for strike in exhibit.schedule.strikes],
+        "strikes": strike_lines(exhibit.schedule),
         "orders": len(exhibit.schedule.orders),
         "file": saved,
         "trace": list(trace),

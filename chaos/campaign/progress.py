@@ -58,10 +58,9 @@ class Progress:
 
 def standing(campaign: Campaign) -> str:
     """How far a campaign is, in one line."""
+    plan, wanted = campaign.plan, len(campaign.goals_wanted)
     rate_per_s = campaign.seeds / campaign.elapsed_s if campaign.elapsed_s else 0.0
-    wanted = len(campaign.goals_wanted)
-    variant = "" if campaign.plan.variant is None else f"{campaign.plan.variant}: "
-    return (
-        f"{variant}{campaign.seeds}/{campaign.plan.seeds} seeds, {rate_per_s:.1f} seeds/s, {campaign.failed} failed, "
-        f"{campaign.stuck} stuck, {wanted - len(campaign.unreached)} of {wanted} goals reached"
-    )
+    line = f"{campaign.seeds}/{plan.seeds} seeds, {rate_per_s:.1f} seeds/s, {campaign.failed} failed"
+    if plan.variant is not None:
+        return f"{plan.variant}: {line}"
+    return f"{line}, {campaign.stuck} stuck, {wanted - len(campaign.unreached)} of {wanted} goals reached"

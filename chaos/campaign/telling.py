@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chaos.campaign.accounts import ROW, US_PER_S
+from chaos.campaign.accounts import ROW, US_PER_S, strike_lines
 from chaos.campaign.campaign import Campaign
 from chaos.campaign.catches import Catch
 from chaos.campaign.commands import replay_command
@@ -55,8 +55,7 @@ def exhibit_lines(exhibit: Exhibit, saved: str | None, *, whole_trace: bool) -> 
         )
     else:
         yield f"seed {exhibit.drawn.seed}, {_size(schedule)}:"
-    for strike in schedule.strikes:
-        yield f"  {strike.describe()}"
+    yield from (f"  {line}" for line in strike_lines(schedule))
     yield f"  {failure_line(exhibit.failure)}"
     if saved is not None:
         yield f"  {replay_command(saved, None)}"
@@ -67,8 +66,7 @@ def replay_lines(replayed: Replayed, expected: str, *, whole_trace: bool) -> Ite
     """How a replay went; `expected` is what the schedule's file says that it broke."""
     result = replayed.result
     yield f"{_size(replayed.schedule)}:"
-    for strike in replayed.schedule.strikes:
-        yield f"  {strike.describe()}"
+    yield from (f"  {line}" for line in strike_lines(replayed.schedule))
     got = result.failure.name if result.failure is not None else ""
     if expected and got != expected:
         yield f"  the file says that this breaks {expected}; now it {f'breaks {got}' if got else 'breaks nothing'}"

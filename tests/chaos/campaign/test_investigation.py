@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import stand_in
 from stand_in import InOneProcess, simulation
 
+from chaos.campaign.accounts import strike_lines
 from chaos.campaign.investigation import Exhibit, ScheduleFileError, investigate, load, save
 from chaos.campaign.judging import Failure
 from chaos.campaign.replay import replay
@@ -115,3 +117,9 @@ def test_a_file_that_is_not_there_or_not_json_is_refused(tmp_path: Path) -> None
         load(tmp_path / "half.json")
     with pytest.raises(ScheduleFileError, match="cannot be read"):
         load(tmp_path)
+
+
+def test_strikes_are_told_in_the_order_of_time() -> None:
+    drawn = stand_in.draw(8)
+    later_first = replace(drawn, strikes=drawn.strikes[::-1])
+    assert strike_lines(later_first) == strike_lines(drawn) == [strike.describe() for strike in drawn.strikes]
