@@ -1,7 +1,8 @@
 """How every SQLite file of the stack is opened: WAL, one process only, every commit synced, and nothing told that is not.
 
-A process that was killed, or whose sync failed, leaves a log that the operating system shows and the disk may not hold. Whoever
-opens the file again would tell others what the next power cut takes away; so it is written anew first.
+A process that was killed leaves commits that are in the operating system's memory and not on the disk; so does one whose sync
+failed, and no later sync makes up for that. The next process would read them and tell others what a power cut then takes away,
+or copy them to a database file that is damaged without them. So the log is written anew first.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from refsystem import volatile_files
 
 Synchronous = Literal["FULL", "NORMAL"]
 BUSY_TIMEOUT_MS = 2_000
+LOG_HEADER_BYTES = 32
+LOG_PIECE_BYTES = 1 << 20
 
 
 def load_queries(package: str) -> Any:
     """The named queries in the `sql` folder of `package`."""
     return aiosql.from_path(str(files(package) / "sql"), "apsw", mandatory_parameters=False)
-
-
-QUERIES = load_queries("refsystem")
 
 
 def open_database(path: Path, *, volatile: bool = False, synchronous: Synchronous = "FULL") -> apsw.Connection:
@@ -41,19 +41,28 @@ def open_database(path: Path, *, volatile: bool = False, synchronous: Synchronou
     connection.pragma("locking_mode", "EXCLUSIVE")
     connection.pragma("journal_mode", "WAL")
     connection.pragma("synchronous", synchronous)
-    _settle(connection)
+    _write_log_anew(connection)
     return connection
 
 
-def _settle(connection: apsw.Connection) -> None:
-    """Bring what an earlier process left onto the disk, and end the log that it came from.
+def _write_log_anew(connection: apsw.Connection) -> None:
+    """Write what the log shows to the disk, and sync it. The connection has the lock and has not written yet.
 
-    The checkpoint writes the pages anew and syncs them. It cuts the log but does not sync the cut, and an old log that comes
-    back is played over newer pages; so a commit follows, which begins a new log and syncs it.
+    The header goes first, as when SQLite begins a log: behind an older header, new and old frames together would be read as the
+    beginning of the older log.
     """
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    with connection:
-        QUERIES.count_start(connection)
+    # With this flag the first sync covers the log's name too.
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_WAL
+    log = apsw.VFSFile(connection.open_vfs, connection.filename_wal, [flags, 0])
+    try:
+        size = log.xFileSize()
+        for start, end in ((0, min(size, LOG_HEADER_BYTES)), (LOG_HEADER_BYTES, size)):
+            for offset in range(start, end, LOG_PIECE_BYTES):
+                log.xWrite(log.xRead(min(LOG_PIECE_BYTES, end - offset), offset), offset)
+            if start < end:
+                log.xSync(apsw.SQLITE_SYNC_NORMAL)
+    finally:
+        log.xClose()
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,10 +17,14 @@ VFS_NAME = "rushproof-faulty"
 
 
 class FaultyFiles(apsw.VFS):
-    """The file system. Its writes, truncations and syncs are counted from 1, in whatever file and thread."""
+    """The file system, upon that which was the default before (`base`).
+
+    Writes, truncations and syncs are counted from 1, in whatever file and thread.
+    """
 
     def __init__(self, planned: list[Trouble]) -> None:
-        super().__init__(VFS_NAME, "", makedefault=True)
+        self.base = apsw.vfs_names()[0]
+        super().__init__(VFS_NAME, self.base, makedefault=True)
         self.operations = 0
         self._troubles = Troubles(planned, wait=time.sleep)
         self._lock = threading.Lock()
@@ -47,7 +51,7 @@ class FaultyFile(apsw.VFSFile):
     """One open file."""
 
     def __init__(self, files: FaultyFiles, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
-        super().__init__("", name, flags)
+        super().__init__(files.base, name, flags)
         self._files = files
 
     def xRead(self, amount: int, offset: int) -> bytes:

@@ -67,10 +67,10 @@ class Damage:
         return Counter(name for name, is_so in found.items() if is_so)
 
 
-def after_power_loss(disk: Disk, draws: Random) -> tuple[Disk, Damage]:
-    """The disk that the next boot finds, and what was done to it."""
+def after_power_loss(disk: Disk, draws: Random, mode: Mode | None = None) -> tuple[Disk, Damage]:
+    """The disk that the next boot finds, and what was done to it: in a drawn mode, or in that one."""
     pieces = _pieces(disk)
-    mode = draw_mode(draws)
+    mode = mode or draw_mode(draws)
     survives = draw_survivors(draws, len(pieces), mode)
     kept = [piece for piece, is_kept in zip(pieces, survives, strict=True) if is_kept]
     lost = [piece for piece, is_kept in zip(pieces, survives, strict=True) if not is_kept]

@@ -61,25 +61,24 @@ class _FileSystem(apsw.VFS):
     """What SQLite calls."""
 
     def __init__(self, disks: dict[str, Disk]) -> None:
-        super().__init__(VFS_NAME, "", makedefault=True)
+        self._base = apsw.vfs_names()[0]
+        super().__init__(VFS_NAME, self._base, makedefault=True)
         self.draws = Random(0)
         self._disks = disks
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> Any:
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
-        if path is None:
-            return apsw.VFSFile("", name, flags)
-        disk = self._disk(path)
-        if disk is None:
-            return apsw.VFSFile("", name, flags)
+        disk = None if path is None else self._disk(path)
+        if path is None or disk is None:
+            return apsw.VFSFile(self._base, name, flags)
         disk.check(disk.process)
         flags[1] = flags[0]
-        inode, file = disk.names.get(path), file_kind(path)
-        if inode is not None:
-            return SimulatedFile(disk, inode, file, sync_folder=False)
-        if not flags[0] & apsw.SQLITE_OPEN_CREATE:
-            raise apsw.CantOpenError(f"there is no {path}")
-        return SimulatedFile(disk, disk.create(disk.process, path, file), file, sync_folder=file != "database")
+        inode, file, may_create = disk.names.get(path), file_kind(path), bool(flags[0] & apsw.SQLITE_OPEN_CREATE)
+        if inode is None:
+            if not may_create:
+                raise apsw.CantOpenError(f"there is no {path}")
+            inode = disk.create(disk.process, path, file)
+        return SimulatedFile(disk, inode, file, sync_folder=may_create and file != "database")
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         disk = self._disk(filename)
