@@ -1,4 +1,4 @@
-"""How a reconciling device's question to the cloud (P19) and its answer look as JSON, for whoever asks (edge) and answers (cloud)."""
+"""The question of a reconciling device to the cloud (P19) and its answer as JSON, for whoever asks (edge) and answers (cloud)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ from refsystem.serving import serve
 from refsystem.settings import HOST, SettingsError, arbiter_settings
 from refsystem.telemetry import Telemetry, configure_logging
 
-
 logger = logging.getLogger(__name__)
 
 

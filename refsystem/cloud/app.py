@@ -12,7 +12,9 @@ from uuid import UUID
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from refsystem.branch_messages import BranchBody, BranchReply, answer_json
 from refsystem.cloud.audit_reads import AuditReads
+from refsystem.cloud.branch import BranchReads
 from refsystem.cloud.database import Database, queries
 from refsystem.cloud.dispatch import Dispatch
 from refsystem.cloud.ingest import Ingest
@@ -40,7 +42,7 @@ from refsystem.problems import (
     problem_docs,
     read_json,
 )
-from refsystem.protocol.uplink import Accepted
+from refsystem.protocol.uplink import Accepted, Forked, Matched, StaleSender
 from refsystem.telemetry import Telemetry
 
 PAGE_MAX = 5000
@@ -142,7 +144,7 @@ def _diner_routes(database: Database, menu: Menu) -> APIRouter:
 
 def _store_routes(database: Database) -> APIRouter:
     router = APIRouter(prefix="/v1/stores/{store}", tags=["store"])
-    ingest, dispatch = Ingest(database), Dispatch(database)
+    ingest, dispatch, branches = Ingest(database), Dispatch(database), BranchReads(database)
 
     @router.post(
         "/uplink",
@@ -157,9 +159,29 @@ def _store_routes(database: Database) -> APIRouter:
         if body.store != store:
             raise ProblemError(REQUEST_INVALID, f"the batch is of store {body.store!r}")
         judgement = await ingest.receive(body.to_batch())
-        if isinstance(judgement, Accepted):
+        if isinstance(judgement, Accepted | Matched | Forked):
             return JSONResponse({"cursor": cursor_json(judgement.cursor)})
         return refusal_response(judgement)
+
+    @router.post(
+        "/branch",
+        response_model=BranchReply,
+        responses={
+            **problem_docs(errors.STORE_UNKNOWN, errors.ORDER_INVALID, REQUEST_INVALID, *WRITE_PROBLEMS),
+            409: {"model": FeedRefusal, "description": "A higher sender was seen: stale-sender"},
+        },
+    )
+    async def branch(store: StoreName, body: BranchBody) -> Response:
+        """What the cloud holds behind the last place that it shares with a device that breaks the glass (P19).
+
+        The device's epoch counts as the highest seen: from then on no earlier primary adds anything.
+        """
+        if body.store != store:
+            raise ProblemError(REQUEST_INVALID, f"the question is of store {body.store!r}")
+        answer = await branches.answer(body.to_question())
+        if isinstance(answer, StaleSender):
+            return refusal_response(answer)
+        return JSONResponse(answer_json(answer))
 
     @router.get("/downlink", response_model=DownlinkReply, responses=problem_docs(errors.STORE_UNKNOWN, *READ_PROBLEMS))
     async def downlink(
@@ -224,6 +246,11 @@ def _audit_routes(database: Database) -> APIRouter:
     async def audit_entries(store: StoreName, from_seq: Number = 1, limit: Limit = 1000) -> dict[str, Any]:
         """The store's log as it came up."""
         return await reads.entries(store, from_seq, limit)
+
+    @router.get("/forked-entries")
+    async def audit_forked_entries(store: StoreName, after: Number = 0, limit: Limit = 1000) -> dict[str, Any]:
+        """Entries of branches that the store has left (P19), as they came, behind number `after` of this list."""
+        return await reads.forked_entries(store, after, limit)
 
     @router.get("/alarms")
     async def audit_alarms(store: StoreName) -> dict[str, Any]:

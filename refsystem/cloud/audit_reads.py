@@ -28,6 +28,13 @@ class AuditReads:
             rows = [row async for row in queries.audit_entries(connection, store=store, from_seq=from_seq, limit=limit)]
         return {"entries": [{**dict(row), "record": json.loads(row["record"])} for row in rows]}
 
+    async def forked_entries(self, store: str, after: int, limit: int) -> dict[str, Any]:
+        """Entries of branches that the store has left, behind number `after` of the list."""
+        async with self._database.reading() as connection:
+            rows = queries.audit_forked_entries(connection, store=store, after=after, limit=limit)
+            found = [row async for row in rows]
+        return {"entries": [{**dict(row), "record": json.loads(row["record"])} for row in found]}
+
     async def alarms(self, store: str) -> dict[str, Any]:
         """Every alarm, with when it was raised first and how often."""
         async with self._database.reading() as connection:

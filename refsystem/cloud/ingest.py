@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 from refsystem.cloud.database import STATEMENT_ERRORS, Connection, Database, queries
-from refsystem.cloud.merge import Alarm, Changes, HeldOrder, merge, named_in
+from refsystem.cloud.merge import Alarm, Changes, HeldOrder, merge, named_in, unmerge
 from refsystem.ordering.errors import STORE_UNKNOWN
 from refsystem.problems import ProblemError
 from refsystem.protocol.log import Cursor, Entry
-from refsystem.protocol.uplink import Accepted, Batch, HashMismatch, Judgement, StaleSender, judge_batch
+from refsystem.protocol.uplink import (
+    Accepted,
+    Batch,
+    Forked,
+    HashMismatch,
+    Held,
+    Judgement,
+    StaleSender,
+    judge_batch,
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Ingest:
@@ -36,10 +49,13 @@ class Ingest:
         if row is None:
             raise ProblemError(STORE_UNKNOWN, f"there is no store {batch.store!r}")
         cursor = Cursor(row["cursor_seq"], row["cursor_hash"])
-        judgement = judge_batch(cursor, row["highest_epoch"], batch)
+        held = await self._held(connection, batch, cursor)
+        judgement = judge_batch(cursor, row["highest_epoch"], batch, held.get)
         if not isinstance(judgement, StaleSender) and batch.sender_epoch > row["highest_epoch"]:
             await queries.raise_highest_epoch(connection, store=batch.store, sender_epoch=batch.sender_epoch)
-        if isinstance(judgement, Accepted) and judgement.entries:
+        if isinstance(judgement, Forked):
+            await self._leave_branch(connection, batch, judgement.shared.seq, row["last_number"])
+        if isinstance(judgement, Accepted | Forked) and judgement.entries:
             seq, digest = judgement.cursor
             await queries.move_cursor(connection, store=batch.store, seq=seq, hash=digest)
         return judgement
@@ -48,7 +64,7 @@ class Ingest:
         """Store and apply what was accepted, or raise the alarm of a hash that does not fit."""
         if isinstance(judgement, HashMismatch):
             await self._raise(connection, batch.store, [Alarm("hash-mismatch", judgement.detail)])
-        if not isinstance(judgement, Accepted) or not judgement.entries:
+        if not isinstance(judgement, Accepted | Forked) or not judgement.entries:
             return
         await self._store(connection, batch, judgement.entries)
         if one_by_one:
@@ -56,6 +72,44 @@ class Ingest:
                 await self._apply_alone(connection, batch.store, entry)
         else:
             await self._apply(connection, batch.store, judgement.entries)
+
+    async def _held(self, connection: Connection, batch: Batch, cursor: Cursor) -> dict[int, Held]:
+        """What is held where a batch across forks is compared; nothing for any other batch, which needs no look."""
+        if not batch.forks or not batch.entries or batch.from_seq > cursor.seq:
+            return {}
+        last_seq = min(batch.entries[-1].seq, cursor.seq)
+        rows = queries.held_between(connection, store=batch.store, from_seq=batch.after.seq, to_seq=last_seq)
+        held = {row["seq"]: Held(row["hash"], row["epoch"]) async for row in rows}
+        async for row in queries.held_at(connection, store=batch.store, seqs=[cursor.seq]):
+            held[row["seq"]] = Held(row["hash"], row["epoch"])
+        return held
+
+    async def _leave_branch(self, connection: Connection, batch: Batch, shared_seq: int, last_number: int) -> None:
+        """P19: what is held beyond `shared_seq` is kept as forked; its orders go back to the store by the downlink."""
+        store = batch.store
+        rows = queries.keep_as_forked(connection, store=store, shared_seq=shared_seq, sender_epoch=batch.sender_epoch)
+        forked = [Entry(*row) async for row in rows]
+        order_ids, numbers = named_in(forked)
+        found = queries.held_orders(connection, store=store, order_ids=order_ids, numbers=numbers)
+        held = [HeldOrder(str(row["order_id"]), *list(row)[1:]) async for row in found]
+        left = unmerge(store, shared_seq, forked, held, last_number)
+        if left.updated:
+            rows_back = [
+                {
+                    "order_id": o.order_id,
+                    "store_seq": o.store_seq,
+                    "outcome": o.outcome,
+                    "served": o.served,
+                    "number": o.number,
+                }
+                for o in left.updated
+            ]
+            await queries.take_orders_back(connection, rows_back)
+        if left.last_number != last_number:
+            await queries.give_numbers(connection, store=store, last_number=left.last_number)
+        if left.alarms:
+            await self._raise(connection, store, list(left.alarms))
+        logger.warning("store %s: %d entries behind %d are forked", store, len(forked), shared_seq)
 
     async def _store(self, connection: Connection, batch: Batch, entries: tuple[Entry, ...]) -> None:
         rows = [

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from refsystem.edge.driver import Driver
+from refsystem.edge.staff_routes import add_staff_routes
 from refsystem.order_messages import KeptOrder, OrderContent, order_request
 from refsystem.ordering.errors import (
     ITEM_UNKNOWN,
@@ -40,6 +41,7 @@ from refsystem.protocol.messages import Reply
 from refsystem.telemetry import Telemetry
 
 ENTRIES_MAX = 1_000
+SET_ASIDE_MAX = 1_000_000
 
 
 class OrderAnswer(BaseModel):
@@ -93,6 +95,7 @@ def make_app(driver: Driver) -> FastAPI:
     orders_total = telemetry.counter("orders_total", "Orders acknowledged, by level", ("level",))
     _add_order_routes(app, driver, orders_total)
     _add_operator_routes(app, driver)
+    add_staff_routes(app, driver, telemetry)
     return app
 
 
@@ -150,7 +153,8 @@ def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
         replica = driver.device.replica
         members_min = 2 if driver.settings.policy == "require_r2" else 1
         takes_orders = driver.device.is_primary and len(replica.members) >= members_min
-        return JSONResponse({"role": replica.role}, 200 if takes_orders else 503)
+        told = {"role": replica.role, "break_glass": driver.device.glass.stage}
+        return JSONResponse(told, 200 if takes_orders else 503)
 
     @app.get("/v1/status", tags=["operator"])
     async def status() -> dict[str, Any]:
@@ -168,15 +172,16 @@ def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
 
     @app.get("/v1/audit/set-aside", tags=["operator"])
     def set_aside() -> dict[str, Any]:
-        """What was set aside when this device joined; staff enter an order of it again under its own key."""
-        replica = driver.device.replica
-        return {"node_id": replica.node_id, "entries": [_entry_json(entry) for entry in driver.store.set_aside()]}
+        """All that was set aside here, and which of it had been committed (P19); `/v1/recovered` is the staff's list."""
+        rows = driver.store.recovered(0, SET_ASIDE_MAX)
+        entries = [{**_entry_json(row.entry), "at_epoch": row.at_epoch, "given_up": row.given_up} for row in rows]
+        return {"node_id": driver.device.replica.node_id, "entries": entries}
 
 
 def device_status(driver: Driver) -> dict[str, Any]:
     """Where a device stands, as `GET /v1/status` tells it."""
     replica = driver.device.replica
-    feeds = driver.device.feeds
+    feeds, glass = driver.device.feeds, driver.device.glass
     return {
         "store": driver.settings.store,
         "slot": driver.settings.slot,
@@ -192,6 +197,8 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "uplink_cursor": _cursor_json(feeds["uplink"].cursor),
         "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
         "waiting": driver.device.admission.count,
+        "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},
+        "forks": [{"from_seq": fork.from_seq, "seq": fork.seq, "epoch": fork.epoch} for fork in replica.log.forks],
         "flush_us_max": driver.journal.flush_us_max,
         "alarm": replica.alarm or feeds["uplink"].mismatch or feeds["kitchen"].mismatch,
     }

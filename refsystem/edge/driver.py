@@ -18,6 +18,7 @@ from refsystem.edge.peer_link import PeerLink
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.errors import NOT_CONFIRMED, OUTCOME_UNKNOWN, Problem
 from refsystem.ordering.order import Order
+from refsystem.protocol.break_glass import BreakGlass, GlassStatus
 from refsystem.protocol.device import Device
 from refsystem.protocol.messages import (
     ArbiterRequest,
@@ -38,6 +39,7 @@ ARBITER_TIMEOUT_S = 0.8
 ARBITER_REQUESTS_MAX = 8
 STALL_US = 150_000
 GRACE_S = 0.03
+GLASS_PATIENCE_S = 5.0
 
 
 def now_us() -> int:
@@ -56,7 +58,8 @@ class Driver:
         self._listener = listening_socket(HOST, settings.peer_port)
         self._peer = PeerLink(settings.peer_host, settings.peer_address_port, self._on_peer)
         self._http = httpx.AsyncClient(trust_env=False, timeout=ARBITER_TIMEOUT_S)
-        self._feeds = Feeds(settings, device, self._http, self.pump)
+        self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
+        self._glass_stored = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._requests = 0
         self._arbiter_requests: set[asyncio.Task[None]] = set()
@@ -76,6 +79,7 @@ class Driver:
         self._spawn(self._feeds.run_kitchen())
         self._spawn(self._feeds.run_uplink())
         self._spawn(self._feeds.run_downlink())
+        self._spawn(self._feeds.run_branch())
         self._tick()
 
     async def stop(self) -> None:
@@ -108,6 +112,20 @@ class Driver:
         self.pump()
         return await _answer(request_id, future, NOT_CONFIRMED)
 
+    async def break_glass(self, word: BreakGlass) -> GlassStatus:
+        """Hand in a person's word (P19); how far it has come when it is on the disk, or when that takes too long.
+
+        Raises `BreakGlassRefused`.
+        """
+        with _fail_stop_on_assertion():
+            self.device.break_glass(word, now_us())
+        self._glass_stored.clear()
+        self.pump()
+        if self.device.glass.stage == "storing":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._glass_stored.wait(), GLASS_PATIENCE_S)
+        return self.device.glass
+
     def pump(self) -> None:
         """Do what the machine says is to be done; nothing any more once this driver has been stopped."""
         if self._ended:
@@ -121,6 +139,8 @@ class Driver:
             future = self._waiting.pop(reply.request_id, None)
             if future is not None and not future.done():
                 future.set_result(reply)
+        if self.device.glass.stage != "storing":
+            self._glass_stored.set()
         if ready.apply:
             self._feeds.wake()
         self._set_timer()

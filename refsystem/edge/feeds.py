@@ -13,13 +13,15 @@ from typing import Any
 
 import httpx
 
+from refsystem.branch_messages import BranchReply, question_json
 from refsystem.feed_messages import batch_json
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.order import Order, parse_order
+from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.device import Device, FeedAnswer, FeedName
 from refsystem.protocol.downlink import DownlinkOrder
 from refsystem.protocol.log import Cursor
-from refsystem.protocol.uplink import Batch
+from refsystem.protocol.uplink import Batch, StaleSender
 from refsystem.settings import EdgeSettings
 
 logger = logging.getLogger(__name__)
@@ -39,15 +41,21 @@ class FeedTrouble(Exception):
 
 
 class Feeds:
-    """The three loops of one device; they rest while it is not primary."""
+    """The loops of one device: three that rest while it is not primary, and one for a device that breaks the glass."""
 
     def __init__(
-        self, settings: EdgeSettings, device: Device, http: httpx.AsyncClient, pump: Callable[[], None]
+        self,
+        settings: EdgeSettings,
+        device: Device,
+        http: httpx.AsyncClient,
+        pump: Callable[[], None],
+        now_us: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._device = device
         self._http = http
         self._pump = pump
+        self._now_us = now_us
         self._wakes = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
 
     def wake(self) -> None:
@@ -84,6 +92,38 @@ class Feeds:
                 self._pump()
             if self._device.replica.log.downlink_cursor == before:  # nothing came, or nothing could be taken now
                 await asyncio.sleep(IDLE_DOWNLINK_S)
+
+    async def run_branch(self) -> None:
+        """What the cloud holds, for a device that breaks the glass: asked until nothing is left to compare (P19)."""
+        url = f"{self._settings.cloud_url}/v1/stores/{self._settings.store}/branch"
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            question = self._device.branch_question()
+            if question is None:
+                await asyncio.sleep(NOT_PRIMARY_S)
+                continue
+            try:
+                answer = await self._ask_branch(url, question)
+            except (httpx.HTTPError, FeedTrouble) as error:
+                backoff_s = await self._back_off("branch", error, backoff_s)
+                continue
+            backoff_s = BACKOFF_FIRST_S
+            before = self._device.glass.compared_seq
+            self._device.branch_answered(answer, self._now_us())
+            self._pump()
+            if self._device.glass.compared_seq == before:  # done, or something is in the way
+                await asyncio.sleep(IDLE_DOWNLINK_S)
+
+    async def _ask_branch(self, url: str, question: BranchQuestion) -> BranchAnswer | StaleSender:
+        answer = await self._http.post(url, json=question_json(question), timeout=TIMEOUT_S)
+        try:
+            if answer.status_code == 200:
+                return BranchReply.model_validate_json(answer.content).to_answer()
+            if answer.status_code == 409:
+                return StaleSender(int(answer.json()["highest_epoch"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise FeedTrouble(f"an answer of another form ({type(error).__name__})") from error
+        raise FeedTrouble(f"status {answer.status_code}")
 
     async def _run_feed(self, name: FeedName, url: str, idle_s: float) -> None:
         backoff_s = BACKOFF_FIRST_S

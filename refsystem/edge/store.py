@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
+from pydantic import TypeAdapter, ValidationError
 
+from refsystem.protocol.break_glass import Intention
 from refsystem.protocol.log import GENESIS, Entry, chain_error
-from refsystem.protocol.messages import PersistOp, SetAside, StoreCommit, StoreEntries, StoreEpoch
+from refsystem.protocol.messages import PersistOp, SetAside, StoreBreakGlass, StoreCommit, StoreEntries, StoreEpoch
 from refsystem.protocol.replica import DurableState
 from refsystem.sqlite import Synchronous, load_queries, open_database
 
 QUERIES = load_queries("refsystem.edge")
+INTENTION: TypeAdapter[Intention] = TypeAdapter(Intention)
 
 
 class StoreDamaged(Exception):
     """The log on disk does not hold together; the device may not take part with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An entry that was set aside, with its `number` in the list. `given_up`: it was known to be committed (P19)."""
+
+    number: int
+    at_epoch: int
+    given_up: bool
+    entry: Entry
 
 
 class EdgeStore:
@@ -35,6 +49,8 @@ class EdgeStore:
             self._connection: apsw.Connection = open_database(path, volatile=volatile, synchronous=synchronous)
             with self._connection:
                 QUERIES.create_tables(self._connection)
+                if not QUERIES.knows_break_glass(self._connection):
+                    QUERIES.add_break_glass(self._connection)
                 QUERIES.create_device(self._connection, node_id=new_node_id)
             # Who this device is reaches the disk before it takes part, whatever `synchronous` says of later commits.
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -44,7 +60,7 @@ class EdgeStore:
     def load(self) -> DurableState:
         """What is on the disk; raises `StoreDamaged` if the chain of hashes is broken or a committed entry is missing."""
         try:
-            node_id, epoch, commit_seq = QUERIES.read_device(self._connection)
+            node_id, epoch, commit_seq, break_glass = QUERIES.read_device(self._connection)
             entries = tuple(Entry(*row) for row in QUERIES.read_log(self._connection))
         except apsw.Error as error:
             raise StoreDamaged(f"the log cannot be read: {error}") from error
@@ -53,7 +69,7 @@ class EdgeStore:
             broken = f"it ends at entry {len(entries)}, and entry {commit_seq} was committed"
         if broken is not None:
             raise StoreDamaged(f"the log of {node_id} is damaged: {broken}")
-        return DurableState(node_id, epoch, commit_seq, entries)
+        return DurableState(node_id, epoch, commit_seq, entries, _intention(break_glass))
 
     def apply(self, ops: Sequence[PersistOp]) -> None:
         """Do all of `ops`, in order, in one transaction; returns when it is synced."""
@@ -66,6 +82,14 @@ class EdgeStore:
         with self._lock:
             return tuple(Entry(*row) for row in QUERIES.read_set_aside(self._connection))
 
+    def recovered(self, after: int, limit: int) -> tuple[Recovered, ...]:
+        """Entries that were set aside, with how that came, behind number `after` of the list."""
+        with self._lock:
+            rows = list(QUERIES.read_recovered(self._connection, after=after, limit=limit))
+        return tuple(
+            Recovered(number, at_epoch, bool(given_up), Entry(*entry)) for number, at_epoch, given_up, *entry in rows
+        )
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -76,11 +100,23 @@ class EdgeStore:
                 QUERIES.store_epoch(self._connection, epoch=epoch)
             case StoreCommit(commit_seq):
                 QUERIES.store_commit(self._connection, commit_seq=commit_seq)
-            case SetAside(from_seq, at_epoch):
-                QUERIES.copy_to_set_aside(self._connection, from_seq=from_seq, at_epoch=at_epoch)
+            case SetAside(from_seq, at_epoch, given_up_to):
+                QUERIES.copy_to_set_aside(
+                    self._connection, from_seq=from_seq, at_epoch=at_epoch, given_up_to=given_up_to
+                )
                 QUERIES.cut_log(self._connection, from_seq=from_seq)
+            case StoreBreakGlass(intention):
+                text = None if intention is None else INTENTION.dump_json(intention).decode()
+                QUERIES.store_break_glass(self._connection, intention=text)
             case StoreEntries(entries):
                 for entry in entries:
                     QUERIES.store_entry(
                         self._connection, seq=entry.seq, epoch=entry.epoch, hash=entry.hash, record=entry.record
                     )
+
+
+def _intention(text: str | None) -> Intention | None:
+    try:
+        return None if text is None else INTENTION.validate_json(text)
+    except ValidationError as error:
+        raise StoreDamaged(f"what a person asked of this device cannot be read: {error.errors()[0]['msg']}") from error

@@ -29,7 +29,7 @@ from refsystem.problems import (
     install_problem_handlers,
     problem_docs,
 )
-from refsystem.protocol.uplink import Accepted
+from refsystem.protocol.uplink import Accepted, Forked, Matched
 from refsystem.telemetry import Telemetry
 
 WAITING_MAX = 100
@@ -159,7 +159,7 @@ def _feed_routes(display: Display, settings: KitchenSettings) -> APIRouter:
             raise ProblemError(STORE_UNKNOWN, f"this display belongs to store {settings.store!r}")
         now_us = _now_us()
         judgement, bumps = await display.run(lambda store: store.receive(body.to_batch(), now_us))
-        if not isinstance(judgement, Accepted):
+        if not isinstance(judgement, Accepted | Matched | Forked):
             return refusal_response(judgement)
         display.fed_at_us = now_us
         return JSONResponse({"cursor": cursor_json(judgement.cursor), "bumps": [asdict(bump) for bump in bumps]})
@@ -238,7 +238,7 @@ def _operator_routes(display: Display) -> APIRouter:
 
 def _shown(row: dict[str, Any], menu: Menu, now_us: int) -> dict[str, Any]:
     items = [_line(line, menu) for line in row["items"] or ()]
-    kept = {name: row[name] for name in ("order_id", "version", "station", "channel", "table", "note")}
+    kept = {name: row[name] for name in ("order_id", "version", "station", "channel", "table", "note", "given_up")}
     return {**kept, "items": items, "waiting_s": max(0, now_us - row["shown_at_us"]) // 1_000_000}
 
 

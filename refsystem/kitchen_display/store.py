@@ -15,7 +15,18 @@ from typing import Any
 import aiosql
 
 from refsystem.protocol.log import Cursor, Entry
-from refsystem.protocol.uplink import Accepted, Batch, Gap, HashMismatch, Judgement, StaleSender, judge_batch
+from refsystem.protocol.uplink import (
+    Accepted,
+    Batch,
+    Forked,
+    Gap,
+    HashMismatch,
+    Held,
+    Judgement,
+    Matched,
+    StaleSender,
+    judge_batch,
+)
 from refsystem.sqlite import Synchronous, open_database
 
 STATION = "kitchen"
@@ -42,6 +53,8 @@ class KitchenStore:
         self._connection = open_database(folder / "kitchen.sqlite3", synchronous=synchronous)
         with self._transaction():
             queries.create_schema(self._connection)
+            if not queries.knows_forks(self._connection):
+                queries.add_forks(self._connection)
         self._deliveries: int = queries.last_delivery(self._connection)
         self.deliveries_left_out = 0
 
@@ -63,18 +76,23 @@ class KitchenStore:
     def judge_and_move(self, batch: Batch) -> Judgement:
         """Judge the batch, and move highest epoch and cursor."""
         cursor, highest_epoch = self.place()
-        judgement = judge_batch(cursor, highest_epoch, batch)
+        judgement = judge_batch(cursor, highest_epoch, batch, self._held)
         if not isinstance(judgement, StaleSender) and batch.sender_epoch > highest_epoch:
             queries.raise_highest_epoch(self._connection, sender_epoch=batch.sender_epoch)
-        if isinstance(judgement, Accepted) and judgement.entries:
+        if isinstance(judgement, Forked):
+            self._leave_branch(judgement.shared.seq)
+        if isinstance(judgement, Accepted | Forked) and judgement.entries:
             queries.move_cursor(self._connection, seq=judgement.cursor.seq, hash=judgement.cursor.hash)
         return judgement
 
     def keep(self, batch: Batch, judgement: Judgement, now_us: int) -> None:
         """Store what was accepted: tickets of orders, and bumps that came back. Every delivery is noted besides."""
         self._note_deliveries(batch, judgement)
-        if not isinstance(judgement, Accepted):
+        if not isinstance(judgement, Accepted | Forked):
             return
+        places = [{"seq": entry.seq, "epoch": entry.epoch, "hash": entry.hash} for entry in judgement.entries]
+        if places:
+            queries.insert_places(self._connection, places)
         tickets: list[dict[str, Any]] = []
         bumps: list[dict[str, Any]] = []
         for entry in judgement.entries:
@@ -83,7 +101,7 @@ class KitchenStore:
                 tickets.append(_ticket(entry, content, now_us))
             elif content.get("kind") == "bump":
                 key = {"order_id": _text(content, "order_id"), "station": _text(content, "station")}
-                bumps.append({**key, "version": _version(content), "at_us": now_us})
+                bumps.append({**key, "version": _version(content), "seq": entry.seq, "at_us": now_us})
         if tickets:
             queries.insert_tickets(self._connection, tickets)
         if bumps:
@@ -111,9 +129,9 @@ class KitchenStore:
 
     def open_tickets(self, limit: int) -> list[dict[str, Any]]:
         """Tickets to be made, the oldest first."""
-        names = ("order_id", "version", "station", "channel", "table", "items", "note", "shown_at_us")
+        names = ("order_id", "version", "station", "channel", "table", "items", "note", "shown_at_us", "given_up")
         rows = [dict(zip(names, row, strict=True)) for row in queries.open_tickets(self._connection, limit=limit)]
-        return [{**row, "items": json.loads(row["items"])} for row in rows]
+        return [{**row, "items": json.loads(row["items"]), "given_up": bool(row["given_up"])} for row in rows]
 
     def counts(self) -> tuple[int, int, int]:
         """How many tickets were ever shown, how many are bumped, how many are open."""
@@ -122,15 +140,25 @@ class KitchenStore:
 
     def audit_tickets(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
         """Tickets as shown, by the place of their order in the log, behind `after_seq`."""
-        names = ("order_id", "version", "station", "marker", "seq", "hash", "shown_at_us", "bumped_at_us")
+        names = ("order_id", "version", "station", "marker", "seq", "hash", "shown_at_us", "bumped_at_us", "given_up")
         rows = queries.audit_tickets(self._connection, after_seq=after_seq, limit=limit)
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        return [dict(zip(names, (*row[:-1], bool(row[-1])), strict=True)) for row in rows]
 
     def audit_deliveries(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Entries as they came, repeated and refused ones too, behind number `after`."""
         names = ("delivery", "sender_epoch", "sender_node_id", "epoch", "seq", "hash", "order_id", "judgement")
         rows = queries.audit_deliveries(self._connection, after=after, limit=limit)
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _held(self, seq: int) -> Held | None:
+        row = queries.held(self._connection, seq=seq)
+        return None if row is None else Held(*row)
+
+    def _leave_branch(self, shared_seq: int) -> None:
+        """P19: tickets of what is left stay shown, marked; when their orders come again they are the same tickets."""
+        queries.leave_places(self._connection, shared_seq=shared_seq)
+        queries.give_up_tickets(self._connection, shared_seq=shared_seq)
+        queries.take_bumps_back(self._connection, shared_seq=shared_seq)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -167,6 +195,10 @@ def _name(judgement: Judgement) -> str:
             return "stale-sender"
         case HashMismatch():
             return "hash-mismatch"
+        case Matched():
+            return "matched"
+        case Forked():
+            return "forked"
 
 
 def _content(entry: Entry) -> dict[str, Any]:

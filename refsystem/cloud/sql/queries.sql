@@ -44,7 +44,7 @@ RETURNING number;
 UPDATE orders SET level_told = 'RC' WHERE order_id = :order_id AND level_told IS NULL;
 
 -- name: lock_store(store)^
-SELECT cursor_seq, cursor_hash, highest_epoch FROM stores WHERE store = :store FOR UPDATE;
+SELECT cursor_seq, cursor_hash, highest_epoch, last_number FROM stores WHERE store = :store FOR UPDATE;
 
 -- name: raise_highest_epoch(store, sender_epoch)!
 UPDATE stores SET highest_epoch = :sender_epoch WHERE store = :store AND highest_epoch < :sender_epoch;
@@ -73,6 +73,47 @@ VALUES (
 -- name: update_orders(order_id, store_seq, outcome, served)*!
 UPDATE orders SET store_seq = :store_seq, outcome = :outcome, served = :served WHERE order_id = :order_id;
 
+-- name: held_between(store, from_seq, to_seq)
+SELECT seq, hash, epoch FROM entries WHERE store = :store AND seq BETWEEN :from_seq AND :to_seq;
+
+-- name: held_at(store, seqs)
+SELECT seq, hash, epoch FROM entries WHERE store = :store AND seq = ANY(:seqs::bigint []);
+
+-- name: entries_behind(store, seq, limit)
+SELECT epoch, seq, hash, record FROM entries
+WHERE store = :store AND seq > :seq
+ORDER BY seq
+LIMIT :limit;
+
+-- name: fork_entries(store, limit)
+-- The newest first. Records are canonical JSON, in which nothing but the kind itself looks so.
+SELECT epoch, seq, hash, record FROM entries
+WHERE store = :store AND record LIKE '%"kind":"fork"%'
+ORDER BY seq DESC
+LIMIT :limit;
+
+-- name: keep_as_forked(store, shared_seq, sender_epoch)
+WITH forked AS (
+    DELETE FROM entries WHERE store = :store AND seq > :shared_seq
+    RETURNING seq, epoch, hash, record, sender_epoch, sender_node_id, received_at
+),
+kept AS (
+    INSERT INTO forked_entries (
+        store, seq, epoch, hash, record, sender_epoch, sender_node_id, received_at, forked_by_epoch
+    )
+    SELECT :store, seq, epoch, hash, record, sender_epoch, sender_node_id, received_at, :sender_epoch::bigint
+    FROM forked
+    ORDER BY seq
+)
+SELECT epoch, seq, hash, record FROM forked ORDER BY seq;
+
+-- name: take_orders_back(order_id, store_seq, outcome, served, number)*!
+UPDATE orders SET store_seq = :store_seq, outcome = :outcome, served = :served, number = :number
+WHERE order_id = :order_id;
+
+-- name: give_numbers(store, last_number)!
+UPDATE stores SET last_number = :last_number WHERE store = :store;
+
 -- name: raise_alarms(store, kind, detail)*!
 INSERT INTO alarms (store, kind, detail) VALUES (:store, :kind, :detail)
 ON CONFLICT (store, kind, detail) DO UPDATE SET times = alarms.times + 1, last_at = now();
@@ -100,6 +141,13 @@ SELECT seq, epoch, hash, record, sender_epoch, sender_node_id
 FROM entries
 WHERE store = :store AND seq >= :from_seq
 ORDER BY seq
+LIMIT :limit;
+
+-- name: audit_forked_entries(store, after, limit)
+SELECT number, seq, epoch, hash, record, sender_epoch, sender_node_id, forked_by_epoch
+FROM forked_entries
+WHERE store = :store AND number > :after
+ORDER BY number
 LIMIT :limit;
 
 -- name: audit_alarms(store, limit)

@@ -52,6 +52,27 @@ CREATE TABLE IF NOT EXISTS entries (
     PRIMARY KEY (store, seq)
 );
 
+-- P19: where a store's log left another branch.
+CREATE INDEX IF NOT EXISTS entries_forks ON entries (store, seq) WHERE record LIKE '%"kind":"fork"%';
+
+-- Entries of branches that their store has left, as they came.
+CREATE TABLE IF NOT EXISTS forked_entries (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    store text NOT NULL REFERENCES stores (store),
+    seq bigint NOT NULL,
+    epoch bigint NOT NULL,
+    hash text NOT NULL,
+    record text NOT NULL,
+    sender_epoch bigint NOT NULL,
+    sender_node_id text NOT NULL,
+    received_at timestamptz NOT NULL,
+    -- The epoch of the sender that told of the fork, and when.
+    forked_by_epoch bigint NOT NULL,
+    forked_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX IF NOT EXISTS forked_entries_by_store ON forked_entries (store, number);
+
 -- An alarm that repeats is one row, counted.
 CREATE TABLE IF NOT EXISTS alarms (
     store text NOT NULL REFERENCES stores (store),

@@ -26,10 +26,20 @@ CREATE TABLE IF NOT EXISTS tickets (
     -- When somebody here said that it is done, and when that came back through the log.
     bump_asked_at_us INTEGER,
     bumped_at_us INTEGER,
+    -- P19: where in the log the bump stands, and whether the order's entry is of a branch that was left.
+    bumped_seq INTEGER,
+    given_up INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (order_id, version, station)
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS tickets_not_bumped ON tickets (seq) WHERE bumped_at_us IS NULL;
+
+-- The entries that the cursor has passed: what a batch across a fork (P19) is compared with.
+CREATE TABLE IF NOT EXISTS places (
+    seq INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
 
 -- Every entry that ever came, however often and whether it was taken or not: evidence for an audit, nothing else.
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -42,3 +52,14 @@ CREATE TABLE IF NOT EXISTS deliveries (
     order_id TEXT,
     judgement TEXT NOT NULL
 ) STRICT;
+
+-- name: knows_forks()$
+SELECT count(*) FROM pragma_table_info('tickets') WHERE name = 'given_up';
+
+-- name: add_forks#
+-- A file of an earlier version. Its places are in the deliveries, unless there were too many.
+ALTER TABLE tickets ADD COLUMN bumped_seq INTEGER;
+ALTER TABLE tickets ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
+INSERT OR REPLACE INTO places (seq, epoch, hash)
+SELECT seq, epoch, hash FROM deliveries
+WHERE judgement = 'accepted' AND seq <= (SELECT cursor_seq FROM place);

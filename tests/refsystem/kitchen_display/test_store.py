@@ -47,6 +47,7 @@ def test_tickets_of_a_batch_are_shown_and_the_cursor_stands_behind_them(store, r
         "hash": log[0].hash,
         "shown_at_us": 7,
         "bumped_at_us": None,
+        "given_up": False,
     }
 
 
