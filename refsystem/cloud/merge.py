@@ -114,6 +114,7 @@ def unmerge(
         with contextlib.suppress(NotApplicable):
             order = undoing.undo(entry, _content(entry))
             if order is not None:
+                left.pop(order.order_id, None)  # it stands where its first entry does
                 left[order.order_id] = order
     alarms: list[Alarm] = []
     for order in reversed(left.values()):

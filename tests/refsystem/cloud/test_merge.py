@@ -188,7 +188,7 @@ def left_behind(records, shared_seq, *known, last_number=10):
             id="an order of the store that is left goes back under the next number",
         ),
         pytest.param(
-            [order(B), order(A)],
+            [order(B), order(A), bump(B)],
             0,
             [],
             {B: (11, None, None, False), A: (12, None, None, False)},
