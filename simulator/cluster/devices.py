@@ -79,6 +79,10 @@ class VirtualDevice:
         """The moment as the process sees it: its clock may have been stepped."""
         return self._clock.now_us + self.clock_offset_us
 
+    def copies(self) -> bool:
+        """Whether it is on its way to become a member, and has some of the log already."""
+        return self.role is Role.JOINING and bool(self.disk.entries)
+
     # --- life ----------------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:

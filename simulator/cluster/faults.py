@@ -43,7 +43,7 @@ class Faults:
         store = self._stores[min(strike.store, len(self._stores) - 1)]
         device = store.device(strike.target)
         generator = self._clock.generator(f"strike {strike.number}")
-        self._clock.note("fault:", strike.describe())
+        self._clock.note("fault:", strike.what)
         record = self._record(strike, store, device)
         took_effect = self._do(strike, store, device, generator, record)
         record["took_effect"] = took_effect
@@ -82,9 +82,7 @@ class Faults:
             case "device paused":
                 return self._pause(store, device, for_us)
             case "disk lost":
-                if strike.amount % 3:
-                    return self._lose_disk(store, device, for_us, record)
-                self._when(for_us, lambda: device.swap_in_flight, self._lose_disk, store, device, for_us, record)
+                self._lose_disk_at_its_moment(strike, store, device, generator, record)
             case "disk slow":
                 device.flush_us = (MS, (30, 200, 500)[strike.amount % 3] * MS)
                 clock.after(for_us, self._fast_disk, device)
@@ -175,6 +173,34 @@ class Faults:
         if was_primary and life == device.life and store.register.primary == device.peer.disk.node_id:
             self._row(Row.PAUSED_AND_REPLACED)
         device.resume()
+
+    def _lose_disk_at_its_moment(
+        self,
+        strike: Strike,
+        store: VirtualStore,
+        device: VirtualDevice,
+        generator: random.Random,
+        record: dict[str, Any],
+    ) -> None:
+        """At once; or while its own request to the register is in flight; or while it copies the log, to come back at once,
+        empty, when answers of its former self are still on their way."""
+        match strike.amount % 3:
+            case 0:
+                lose = (self._lose_disk, store, device, strike.for_us, record)
+                self._when(strike.for_us, lambda: device.swap_in_flight, *lose)
+            case 1:
+                back_us = between(generator, *SHORT_US)
+                self._when(
+                    2 * strike.for_us, device.copies, self._lose_disk_and_its_answers, store, device, back_us, record
+                )
+            case _:
+                self._lose_disk(store, device, strike.for_us, record)
+
+    def _lose_disk_and_its_answers(
+        self, store: VirtualStore, device: VirtualDevice, for_us: int, record: dict[str, Any]
+    ) -> None:
+        device.links["to peer"].reconnect()
+        self._lose_disk(store, device, for_us, record)
 
     def _when(self, waits_us: int, moment: Callable[[], bool], action: Callable[..., Any], *args: Any) -> None:
         """Do it at a bad moment, if one comes in time; else when the time is over."""

@@ -83,10 +83,15 @@ class Strike:
     for_us: int
     amount: int = 0
 
-    def describe(self) -> str:
-        """One line."""
+    @property
+    def what(self) -> str:
+        """The fault without its moment."""
         where = f"store {self.store + 1}" + ("" if self.kind in WHOLE_STORE else f" device {self.target}")
-        return f"{self.at_us / MS:8.1f} ms  {self.kind} at {where} for {self.for_us / MS:.1f} ms"
+        return f"{self.kind} at {where} for {self.for_us / MS:.1f} ms"
+
+    def describe(self) -> str:
+        """One line, the moment first."""
+        return f"{self.at_us / MS:8.1f} ms  {self.what}"
 
 
 @dataclass(frozen=True, slots=True)

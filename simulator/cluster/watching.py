@@ -237,6 +237,8 @@ class Watch:
             raise Violation("the register moves by its steps", f"from {old} to {new}")
         if glass:
             self.off += old.members
+        elif new.forked_epoch == self._branch_epoch:
+            self._check_members(new)
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
@@ -332,6 +334,16 @@ class Watch:
                 raise Violation(
                     "flushed on every member",
                     f"{device.disk.node_id} {does} entry {entry.seq}, which {member} has not flushed",
+                )
+
+    def _check_members(self, register: Register) -> None:
+        """P8, P9: whoever is a member holds everything that is committed; by the hashes its last entry tells of all."""
+        last = self.committed[max(self.committed)] if self.committed else None
+        for device in self.devices:
+            disk = device.disk
+            if last is not None and disk.node_id in register.members and not disk.holds(last.cursor):
+                raise Violation(
+                    "members hold what is committed", f"{disk.node_id}, of {register}, lacks entry {last.seq}"
                 )
 
     def _note_role(self, device: VirtualDevice) -> None:
