@@ -165,8 +165,8 @@ class Device:
             for feed in self.feeds.values():
                 feed.forget()
         ready = self.replica.take_ready()
-        replies = self.admission.settle(now_us)
-        return replace(ready, replies=replies, send=ready.send + self._confirm_reads(now_us))
+        replies, reads = self.admission.settle(now_us), self._confirm_reads(now_us)
+        return replace(ready, replies=replies, send=ready.send + reads) if replies or reads else ready
 
     def _confirm_reads(self, now_us: int) -> tuple[RegisterRead, ...]:
         """One register read at a time for those who wait to be told "not there" while this device is alone (P5)."""
