@@ -122,10 +122,14 @@ class Admission:
             self._replica.propose([encode_record(record) for record in records])
 
     def bump(self, order_id: str, version: int, station: str) -> None:
-        """The kitchen has made a ticket; a repeat is passed over (P17), and so is one without room: it comes again (P20)."""
+        """The kitchen has made a ticket; a repeat is passed over (P17), and so is one without room: it comes again (P20).
+
+        So is one whose order is not in the log: the kitchen may still follow a branch that was left (P19).
+        """
         if self._replica.role is not Role.PRIMARY or self._room() == 0:
             return
-        if self._replica.log.bump_seq(order_id, version, station) is not None:
+        log = self._replica.log
+        if log.key(order_id) is None or log.bump_seq(order_id, version, station) is not None:
             return
         record = {"kind": "bump", "order_id": order_id, "version": version, "station": station}
         self._replica.propose([encode_record(record)])

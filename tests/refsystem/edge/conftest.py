@@ -314,6 +314,12 @@ async def served(app: Any) -> AsyncIterator[str]:
         await task
 
 
+@pytest.fixture(scope="session")
+def served_app() -> Callable[[Any], contextlib.AbstractAsyncContextManager[str]]:
+    """Serves an application on a free port, inside the test's loop."""
+    return served
+
+
 @pytest.fixture
 def run_alone(tmp_path: Path) -> Callable[..., None]:
     """Runs a coroutine function with a device alone in its store; keyword arguments change its timing."""

@@ -150,6 +150,13 @@ def test_an_answer_to_the_question_of_an_earlier_epoch_is_passed_over() -> None:
     assert said[-1] == "reconciling, compared to 0"
 
 
+def test_p17_a_bump_of_an_order_that_only_the_branch_that_was_left_holds_makes_no_record() -> None:
+    """The kitchen tells it before it has heard of the fork; it tells it again when the order has come back."""
+    more = "branch C\npersisted\nkitchen bumps gone at C 1\nsubmit gone\npersisted\nkitchen bumps gone at C 1\n"
+    said = named("2:k1", 1, "2:k1", more=more)
+    assert [line for line in flushes(said) if "bump" in line] == ["entries 4=bump(gone)@4; commit 3"]
+
+
 @pytest.mark.parametrize("shared", [0, 1, 333, 800])
 def test_a_long_divergence_is_compared_in_bounded_steps(shared: int) -> None:
     """The own tail is as long as what the cloud holds; places are told sparsely, so entries are compared that agree."""
