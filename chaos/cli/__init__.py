@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from chaos.cli import audit, drill, fuzz, gate, power_cuts, report, scenarios
+from chaos.cli import audit, drill, fuzz, gate, guarantees, power_cuts, report, scenarios
 from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
 DESCRIPTION = """\
@@ -22,6 +22,7 @@ Load a restaurant's ordering system, break it, audit every order, judge.
   rushproof drill calm            another shipped scenario, or a YAML file of your own
   rushproof fuzz                  the protocol under a thousand drawn fault schedules, in virtual time
   rushproof power-cuts            ten thousand power cuts under the real store code
+  rushproof guarantees            what stands behind each promise
   rushproof scenarios list        what is shipped
   rushproof gate runs/latest      judge a run again, with other budgets
 """
@@ -40,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (drill, fuzz, power_cuts, scenarios, audit, gate, report):
+    for module in (drill, fuzz, power_cuts, guarantees, scenarios, audit, gate, report):
         module.add_parser(commands)
     return parser
 

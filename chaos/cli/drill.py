@@ -19,6 +19,7 @@ from rich.table import Table
 
 from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
 from chaos.cli.output import print_verdict
+from chaos.drill_evidence import EvidenceError, add_drill, read_drills
 from chaos.experiment import Drill, DrillPlan
 from chaos.faults.toxiproxy import ToxiproxyError
 from chaos.judge import Verdict, exit_code, judge_run, write_outputs, write_report
@@ -79,6 +80,9 @@ def add_parser(commands: Any) -> None:
         help="repeat an unknown run, N times at most (into DIR-retry-1, … where --out is given)",
     )
     parser.add_argument(
+        "--evidence", type=Path, metavar="FILE", help="add the run to this evidence file (see 'rushproof guarantees')"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print verdict.json to standard output, all else to standard error"
     )
     parser.set_defaults(run=run)
@@ -90,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         _list_variants()
         return 0
     plan = _plan(options)
+    _check_evidence(options)
     _check_environment()
     verdict, folder = _run_once(plan, options, 0)
     for attempt in range(1, options.retry_unknown + 1):
@@ -99,6 +104,11 @@ def run(options: argparse.Namespace) -> int:
         verdict, folder = _run_once(plan, options, attempt)
     if verdict is None:
         return EXIT_INTERRUPTED
+    if options.evidence is not None:
+        try:
+            add_drill(options.evidence, plan.command, verdict)
+        except (OSError, EvidenceError) as error:
+            raise CommandError(f"the evidence could not be written: {error}") from error
     print_verdict(verdict, folder, as_json=options.json)
     return exit_code(verdict.verdict)
 
@@ -232,6 +242,20 @@ def _trace_plan(
     return DrillPlan(
         scenario, seed, trace_menu(orders), timetable, command, variant, options.toxiproxy, database_url, trace
     )
+
+
+def _check_evidence(options: argparse.Namespace) -> None:
+    """What could not be added at the end is told before the run."""
+    if options.evidence is None:
+        return
+    if options.variant is not None:
+        raise CommandError("--evidence does not go with --break: a broken variant is no evidence")
+    try:
+        read_drills(options.evidence)
+    except (OSError, EvidenceError) as error:
+        raise CommandError(str(error)) from error
+    if not options.evidence.parent.is_dir():
+        raise CommandError(f"--evidence: there is no folder {options.evidence.parent}")
 
 
 def _check_environment() -> None:
