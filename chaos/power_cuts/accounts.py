@@ -55,6 +55,7 @@ def campaign_json(campaign: Campaign) -> Json:
         "power_went_again_in": dict(sorted(campaign.again.items())),
         "damage": dict(sorted(campaign.damage.items())),
         "workloads": campaign.lanes,
+        "work": dict(sorted(campaign.work.items())),
         "troubles": dict(sorted(campaign.troubles.items())),
         "stalled_virtual_seconds": round(campaign.stalled_s),
         "unreached": list(campaign.unreached),
@@ -78,7 +79,7 @@ def campaign_lines(campaign: Campaign) -> list[str]:
         f"the power went {campaign.power_losses} times: {_counted(campaign.phases)}; again: {_counted(campaign.again)}",
         f"at: {_counted(campaign.operations)}",
         f"disks found: {_counted(campaign.damage)}",
-        f"before that: {_counted(campaign.troubles)}",
+        f"{campaign.lanes} workloads, with: {_counted(campaign.work)}; troubles: {_counted(campaign.troubles)}",
         f"{campaign.elapsed_s:.1f} s ({rate_per_s:.0f} cuts/s); digest {campaign.digest}",
     ]
     if campaign.failed > 1:

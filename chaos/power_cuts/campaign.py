@@ -35,12 +35,14 @@ OPERATIONS = (
 PHASES = ("set_up", "start", "transaction", "stop")
 DAMAGE = ("unsynced_lost", "torn", "reordered", "truncation_lost", "name_change_lost", "length_without_data")
 TROUBLES = ("killed", "killed_at_sync", "disk_full", "write_error", "sync_error", "read_error", "stall")
+WORK = ("set_aside", "break_glass", "forks", "bumps")
 GOALS = (
     *(f"power cut at {operation}" for operation in OPERATIONS),
     *(f"power cut in {phase}" for phase in PHASES),
     *(f"another power cut in {phase}" for phase in PHASES),
     *(f"damage {kind}" for kind in DAMAGE),
     *(f"trouble {name}" for name in TROUBLES),
+    *(f"work {kind}" for kind in WORK),
 )
 """What a campaign must have met at least once; else it is unknown."""
 
@@ -79,6 +81,7 @@ class Campaign:
     again: Counter[str] = field(default_factory=Counter)
     damage: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
+    work: Counter[str] = field(default_factory=Counter)
     lanes: int = 0
     stalled_s: float = 0.0
     findings: Counter[str] = field(default_factory=Counter)
@@ -119,6 +122,7 @@ class Campaign:
         met |= {f"another power cut in {name}": count for name, count in self.again.items()}
         met |= {f"damage {name}": count for name, count in self.damage.items()}
         met |= {f"trouble {name}": count for name, count in self.troubles.items()}
+        met |= {f"work {name}": count for name, count in self.work.items()}
         return {name: met.get(name, 0) for name in GOALS}
 
     @property
@@ -155,6 +159,7 @@ class Campaign:
         for lane in chunk.lanes:
             self.lanes += 1
             self.troubles.update(lane.troubles)
+            self.work.update(lane.work)
             self.stalled_s += lane.stalled_s
         for result in chunk.results:
             self._add_cut(result)

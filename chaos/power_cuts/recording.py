@@ -21,8 +21,6 @@ from simulator.cluster.stores import VirtualStore
 from simulator.cluster.variants import SOUND_VARIANT
 from simulator.cluster.watching import Violation
 
-KINDS_LEFT_OUT = ("break glass",)
-
 Group = tuple[PersistOp, ...]
 """The operations of one flush: of all `Ready` values that waited for it, as the journal takes them."""
 
@@ -41,9 +39,7 @@ class Recording:
 def record(seed: int) -> Recording:
     """One store under the schedule of `seed`; the same seed gives the same recording."""
     clock = Clock(seed)
-    schedule = draw_schedule(seed)
-    strikes = tuple(strike for strike in schedule.strikes if strike.kind not in KINDS_LEFT_OUT)
-    store_alone = replace(schedule, stores=1, strikes=strikes)
+    store_alone = replace(draw_schedule(seed), stores=1)
     cluster = Cluster(clock, store_alone, SOUND_VARIANT)
     (store,) = cluster.stores
     tap = _Tap(clock, store)

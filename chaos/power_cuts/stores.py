@@ -13,7 +13,7 @@ from refsystem.arbiter.store import RegisterDamaged, RegisterStore
 from refsystem.edge.store import EdgeStore, StoreDamaged
 from refsystem.kitchen_display.store import STATION, Bump, KitchenStore
 from refsystem.protocol.log import chain, encode_record
-from refsystem.protocol.messages import Register, RegisterSwap, SetAside
+from refsystem.protocol.messages import PersistOp, Register, RegisterSwap, SetAside, StoreBreakGlass
 from refsystem.protocol.replica import DurableState
 from refsystem.protocol.uplink import Batch
 from refsystem.sqlite import Synchronous
@@ -41,6 +41,10 @@ class Workload(Protocol):
     """Whether the process ends when a transaction fails; else its server answers "failed" and goes on."""
     steps: Sequence[Any]
 
+    @property
+    def work(self) -> frozenset[str]:
+        """What kinds of work there are in it, besides the usual ones."""
+
     def open(self, folder: Path, synchronous: Synchronous, new_node_id: str) -> Any:
         """The real store, as its process opens it."""
 
@@ -67,9 +71,11 @@ class EdgeWorkload:
         self.steps: Sequence[Group | Restart] = steps
 
     @property
-    def sets_aside(self) -> bool:
-        """Whether a tail is set aside somewhere in it."""
-        return any(isinstance(op, SetAside) for step in self.steps if not isinstance(step, str) for op in step)
+    def work(self) -> frozenset[str]:
+        """Tails set aside, commits given up across a fork, break glass."""
+        return frozenset(
+            kind for step in self.steps if not isinstance(step, str) for op in step for kind in _kinds_of_op(op)
+        )
 
     def open(self, folder: Path, synchronous: Synchronous, new_node_id: str) -> EdgeStore:
         """As `refsystem.edge` does."""
@@ -82,9 +88,9 @@ class EdgeWorkload:
         store.apply(group)
 
     def tell(self, store: EdgeStore) -> Told:
-        """The durable state, which the chain of hashes must hold together, and what was set aside."""
+        """The durable state, which the chain of hashes must hold together, and what was set aside or given up."""
         state = store.load()
-        return Told(state.node_id, (replace(state, node_id=""), store.set_aside()))
+        return Told(state.node_id, (replace(state, node_id=""), store.recovered(0, ALL_ROWS)))
 
     def orders(self, content: Any) -> frozenset[str]:
         """The orders in the log."""
@@ -93,8 +99,8 @@ class EdgeWorkload:
         return frozenset(record["order_id"] for record in records if record["kind"] == "order")
 
     def use(self, store: EdgeStore, told: Told) -> None:
-        """A real device starts on it, takes up its role again and takes an order."""
-        take_an_order(store, replace(told.content[0], node_id=told.node_id))
+        """A real device starts on it, takes up its role again and takes an order. What is left to do of P19 needs a cloud."""
+        take_an_order(store, replace(told.content[0], node_id=told.node_id, break_glass=None))
 
 
 class RegisterWorkload:
@@ -105,6 +111,11 @@ class RegisterWorkload:
 
     def __init__(self, steps: Sequence[Register | RegisterSwap | Restart]) -> None:
         self.steps: Sequence[Register | RegisterSwap | Restart] = steps
+
+    @property
+    def work(self) -> frozenset[str]:
+        """Break glass."""
+        return frozenset("break_glass" for step in self.steps if isinstance(step, RegisterSwap) and step.person)
 
     def open(self, folder: Path, synchronous: Synchronous, new_node_id: str) -> RegisterStore:
         """As `refsystem.arbiter` does."""
@@ -147,6 +158,12 @@ class KitchenWorkload:
     def __init__(self, steps: Sequence[Batch | Bump | Restart]) -> None:
         self.steps: Sequence[Batch | Bump | Restart] = steps
 
+    @property
+    def work(self) -> frozenset[str]:
+        """Batches of a log that has forked, bumps."""
+        forks = {"forks" for step in self.steps if isinstance(step, Batch) and step.forks}
+        return frozenset(forks | {"bumps" for step in self.steps if isinstance(step, Bump)})
+
     def open(self, folder: Path, synchronous: Synchronous, new_node_id: str) -> KitchenStore:
         """As `refsystem.kitchen_display` does."""
         return KitchenStore(folder, kitchen_us=0, synchronous=synchronous)
@@ -177,3 +194,13 @@ class KitchenWorkload:
         store.receive(Batch("s1", highest_epoch, "a", cursor.seq + 1, cursor.hash, entries), len(self.steps) + 1)
         assert store.place()[0] == entries[-1].cursor, "the cursor does not move"
         assert store.ask_bump(Bump("after", 1, STATION), len(self.steps) + 2) == "pending", "the ticket is not there"
+
+
+def _kinds_of_op(op: PersistOp) -> tuple[str, ...]:
+    match op:
+        case SetAside(given_up_to=given_up_to):
+            return ("set_aside", "given_up") if given_up_to else ("set_aside",)
+        case StoreBreakGlass():
+            return ("break_glass",)
+        case _:
+            return ()

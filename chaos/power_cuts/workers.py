@@ -31,8 +31,9 @@ SIGNAL_GRACE_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class LaneNote:
-    """What a campaign counts of a lane: its troubles that took effect, and the virtual seconds that its disk stood still."""
+    """What a campaign counts of a lane: kinds of work, troubles that took effect, virtual seconds that its disk stood still."""
 
+    work: tuple[str, ...]
     troubles: tuple[str, ...]
     stalled_s: float
 
@@ -123,8 +124,11 @@ def make_chunk(seed: int, numbers: range, mode: Mode, stopped: Callable[[], bool
             if index not in lanes:
                 lanes[index] = make_lane(disks, Path(folder), seed, recording, index, mode)
             results.append(make_cut(disks, Path(folder), lanes[index], number))
-    notes = [LaneNote(tuple(struck.name for struck in lane.struck), lane.stalled_s) for lane in lanes.values()]
-    return Chunk(tuple(notes), tuple(results))
+    return Chunk(tuple(_note(lane) for lane in lanes.values()), tuple(results))
+
+
+def _note(lane: Lane) -> LaneNote:
+    return LaneNote(tuple(sorted(lane.workload.work)), tuple(struck.name for struck in lane.struck), lane.stalled_s)
 
 
 @contextlib.contextmanager

@@ -64,14 +64,10 @@ class Disk:
         self.honest = True
         self.cut_at: int | None = None
         self.powered = True
+        self.operations = 0
         self.history: list[Operation] = []
         self.process = 0
         self._draws = draws or Random(0)
-
-    @property
-    def operations(self) -> int:
-        """How many operations there were."""
-        return len(self.history)
 
     def end_process(self) -> None:
         """The process that uses this disk ends, as by SIGKILL: its files are closed, and what it wrote stays as it is."""
@@ -146,7 +142,8 @@ class Disk:
     def _begin(self, process: int, kind: OperationKind, file: str) -> TroubleName | None:
         """Count the operation; the name of what it must fail with, if anything."""
         self.check(process)
-        self.history.append(Operation(self.operations + 1, kind, file))
+        self.operations += 1
+        self.history.append(Operation(self.operations, kind, file))
         failing = self.troubles.strike(kind, self.operations)
         if self.operations == self.cut_at:
             return None
