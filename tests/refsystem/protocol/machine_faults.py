@@ -123,15 +123,24 @@ class StoreMachine(Machine):
             self.store.boot(box)
             self.store.run(20)
 
-    @rule(lasts_ms=st.sampled_from((0, 20, 1_600, 1_600)))
-    def the_primary_is_cut_off(self, lasts_ms: int) -> None:
-        """From its peer and from the arbiter; or everything is in reach again, when it was cut off already."""
+    @rule(lasts_ms=st.sampled_from((0, 20, 1_600, 1_600)), number=st.integers(0, 8))
+    def the_primary_is_cut_off(self, lasts_ms: int, number: int) -> None:
+        """From its peer and from the arbiter; or everything is in reach again, when it was cut off already.
+
+        Meanwhile diners and the cloud talk to it, and to whoever has taken over.
+        """
         store, box = self.store, self.store.primary
         back = store.link != "up"
         store.link = "up" if back else "cut"
         for other in store.boxes:
             other.reach = "cut" if other is box and not back else "up"
-        store.run(lasts_ms)
+        for part in (number % 3, number // 3):
+            self.demand(self.store.primary if back or box is None else box, part)
+            store.run(lasts_ms)
+            box = self.store.primary
+
+    def demand(self, box: Box | None, number: int) -> None:
+        """Somebody wants something of a device."""
 
     def heal(self) -> None:
         """Undo every fault and wait; the store must be whole again."""
