@@ -19,8 +19,8 @@ from refsystem import volatile_files
 
 Synchronous = Literal["FULL", "NORMAL"]
 BUSY_TIMEOUT_MS = 2_000
-LOG_HEADER_BYTES = 32
-LOG_PIECE_BYTES = 1 << 20
+PIECE_BYTES = 65_536
+"""SQLite's file system takes less than 128 KiB at a time."""
 
 
 def load_queries(package: str) -> Any:
@@ -46,21 +46,16 @@ def open_database(path: Path, *, volatile: bool = False, synchronous: Synchronou
 
 
 def _write_log_anew(connection: apsw.Connection) -> None:
-    """Write what the log shows to the disk, and sync it. The connection has the lock and has not written yet.
-
-    The header goes first, as when SQLite begins a log: behind an older header, new and old frames together would be read as the
-    beginning of the older log.
-    """
-    # With this flag the first sync covers the log's name too.
+    """Write what the log shows to the disk, and sync it. The connection has the lock and has not written yet."""
+    # With this flag the sync covers the log's name too.
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_WAL
     log = apsw.VFSFile(connection.open_vfs, connection.filename_wal, [flags, 0])
     try:
         size = log.xFileSize()
-        for start, end in ((0, min(size, LOG_HEADER_BYTES)), (LOG_HEADER_BYTES, size)):
-            for offset in range(start, end, LOG_PIECE_BYTES):
-                log.xWrite(log.xRead(min(LOG_PIECE_BYTES, end - offset), offset), offset)
-            if start < end:
-                log.xSync(apsw.SQLITE_SYNC_NORMAL)
+        for offset in range(0, size, PIECE_BYTES):
+            log.xWrite(log.xRead(min(PIECE_BYTES, size - offset), offset), offset)
+        if size:
+            log.xSync(apsw.SQLITE_SYNC_NORMAL)
     finally:
         log.xClose()
 

@@ -20,6 +20,7 @@ VFS_NAME = "rushproof-simulated"
 # As SQLite's own file system tells it: what lies beside a write is safe. The disk's true sectors may be smaller than told.
 CHARACTERISTICS = apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
 SECTOR_BYTES_TOLD = 4096
+TRANSFER_BYTES_MAX = 0x1FFFF
 SUFFIXES = {"-wal": "log", "-journal": "journal"}
 
 
@@ -123,10 +124,12 @@ class SimulatedFile:
 
     def xRead(self, amount: int, offset: int) -> bytes:
         """Read; fewer bytes than asked for at the end."""
+        assert amount <= TRANSFER_BYTES_MAX, f"SQLite's own file system does not read {amount} bytes at once"
         return self._disk.read(self._process, self._inode, amount, offset)
 
     def xWrite(self, data: Any, offset: int) -> None:
         """Write, unsynced."""
+        assert len(data) <= TRANSFER_BYTES_MAX, f"SQLite's own file system does not write {len(data)} bytes at once"
         self._disk.write(self._process, self._inode, self._file, bytes(data), offset)
 
     def xTruncate(self, newsize: int) -> None:
