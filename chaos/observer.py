@@ -103,8 +103,8 @@ class Sample:
             yield "the kitchen display does not answer"
         elif self.kitchen["cursor"] != place:
             yield f"the kitchen display stands at {self.kitchen['cursor']['seq']}, the primary at {place['seq']}"
-        elif self.kitchen["bumped"] != self.kitchen["tickets"]:
-            yield f"{self.kitchen['tickets'] - self.kitchen['bumped']} tickets are not bumped"
+        elif self.kitchen["waiting"]:
+            yield f"{self.kitchen['waiting']} tickets are not bumped"
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.faults.base import FaultError, Injected, Target
+from chaos.faults.break_glass import BreakGlass
 from chaos.faults.links import LinkCut, LinkWeakened
 from chaos.faults.networks import Links
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
@@ -19,6 +20,7 @@ from refsystem.stack import Stack
 from simulator.scenario import DiskLost as PlannedDiskLoss
 from simulator.scenario import (
     Fault,
+    GlassBroken,
     LinkDown,
     LinkName,
     LinkWeak,
@@ -84,6 +86,7 @@ class Timeline:
             "hits_primary": False,
             "epoch_before": None,
             "disk_lost_node_ids": [],
+            "off_node_ids": [],
         }
         injected: Injected | None = None
         self.in_force.append(label)
@@ -111,6 +114,7 @@ class Timeline:
                 "hits_primary": target.hits_primary,
                 "epoch_before": target.epoch_before,
                 "disk_lost_node_ids": target.disk_lost_node_ids,
+                "off_node_ids": target.off_node_ids,
             }
             try:
                 async with asyncio.timeout(UNDO_TIMEOUT_S):
@@ -146,6 +150,11 @@ class Timeline:
         return (link,)
 
     async def _resolve_process(self, fault: ProcessFault, store: str) -> Injected:
+        if isinstance(fault, GlassBroken):
+            target = Target(fault.process, fault.process)
+            return BreakGlass(
+                self._stack, store, fault_label(fault), target, without_cloud=fault.without_cloud, limit_s=fault.for_s
+            )
         sample = await self._sample_with_primary(store, needed=fault.process in ("primary", "standby"))
         names = _process_names(fault.process, sample, self._scenario.store_of(store))
         primary_name = None if sample.primary_slot is None else f"edge_{sample.primary_slot}"

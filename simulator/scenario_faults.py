@@ -145,8 +145,21 @@ class PowerCut(_Planned):
     for_s: float = Field(gt=0, description="How long power is out, in real seconds.")
 
 
+class GlassBroken(_Planned):
+    """A person breaks glass: the device that is left is to go on in place of the members, who are gone for good."""
+
+    fault: Literal["break_glass"] = Field(
+        description="A person names the device that is left, in place of the members."
+    )
+    process: Literal["survivor"] = Field(
+        "survivor", description="The device that is no member; there is no other choice."
+    )
+    without_cloud: bool = Field(False, description="Whether it goes on without asking the cloud what it holds.")
+    for_s: float = Field(10.0, gt=0, description="How long it may take, in real seconds.")
+
+
 LinkFault = LinkWeak | LinkDown
-ProcessFault = ProcessKilled | ProcessPaused | ProcessRestarted | DiskLost | PowerCut
+ProcessFault = ProcessKilled | ProcessPaused | ProcessRestarted | DiskLost | PowerCut | GlassBroken
 Fault = LinkFault | ProcessFault
 PlannedFault = Annotated[Fault, Field(discriminator="fault")]
 

@@ -27,6 +27,7 @@ class Target:
     hits_primary: bool = False
     epoch_before: int | None = None
     disk_lost_node_ids: list[str] = field(default_factory=list)
+    off_node_ids: list[str] = field(default_factory=list)
 
 
 class Injected(Protocol):

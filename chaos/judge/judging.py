@@ -104,8 +104,10 @@ def _sentence(acknowledged: int, lost: int, bound: float, failovers: int, failov
 
 def _cause(outcome: Outcome, decisive: tuple[Check, ...], found: Audit) -> str:
     if outcome == "pass":
-        total = sum(found.acknowledged.values())
-        return f"All {total} acknowledged orders were found at the edge, in the cloud and in the kitchen, once and as sent."
+        without = {name: found.count(name) for name in ("given_up", "refused_after_rc") if found.count(name)}
+        total = sum(found.acknowledged.values()) - sum(without.values())
+        but = "".join(f"; {count} {name.replace('_', ' ')}, within the budget" for name, count in without.items())
+        return f"All {total} acknowledged orders were found at the edge, in the cloud and in the kitchen, once and as sent{but}."
     own = [check for check in decisive if "which says little" not in check.detail] or list(decisive)
     also = f" (also: {', '.join(check.name for check in own[1:])})" if len(own) > 1 else ""
     return f"{own[0].detail[:1].upper()}{own[0].detail[1:]}{also}."

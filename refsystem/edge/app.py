@@ -37,7 +37,7 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.log import Cursor, Entry
-from refsystem.protocol.messages import Reply
+from refsystem.protocol.messages import Register, Reply
 from refsystem.telemetry import Telemetry
 
 ENTRIES_MAX = 1_000
@@ -189,6 +189,7 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "role": replica.role,
         "epoch": replica.epoch,
         "members": list(replica.members),
+        "register": _register_json(replica.register),
         "commit_seq": replica.commit_seq,
         "commit_hash": replica.log.cursor(replica.commit_seq).hash,
         "last_seq": replica.log.last.seq,
@@ -202,6 +203,13 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "flush_us_max": driver.journal.flush_us_max,
         "alarm": replica.alarm or feeds["uplink"].mismatch or feeds["kitchen"].mismatch,
     }
+
+
+def _register_json(register: Register | None) -> dict[str, Any] | None:
+    """The register as this device last read it: whom a person must confirm to be off before they break the glass (P19)."""
+    if register is None:
+        return None
+    return {"epoch": register.epoch, "primary": register.primary, "members": list(register.members)}
 
 
 def _raise_problem(driver: Driver, reply: Reply) -> None:

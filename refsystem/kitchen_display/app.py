@@ -200,8 +200,10 @@ def _operator_routes(display: Display) -> APIRouter:
     @router.get("/v1/status")
     async def status() -> dict[str, Any]:
         """Where the display stands."""
-        (cursor, highest_epoch), (shown, bumped, _) = await display.run(lambda store: (store.place(), store.counts()))
-        return {"cursor": cursor_json(cursor), "highest_epoch": highest_epoch, "tickets": shown, "bumped": bumped}
+        place, counts, waiting = await display.run(lambda store: (store.place(), store.counts(), store.waiting()))
+        (cursor, highest_epoch), (shown, bumped, _) = place, counts
+        tickets = {"tickets": shown, "bumped": bumped, "waiting": waiting}
+        return {"cursor": cursor_json(cursor), "highest_epoch": highest_epoch, **tickets}
 
     @router.get("/v1/audit/tickets", tags=["audit"])
     async def audit_tickets(

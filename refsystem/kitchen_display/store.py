@@ -138,6 +138,11 @@ class KitchenStore:
         tickets, bumped, still_open = queries.counts(self._connection)
         return tickets, bumped, still_open
 
+    def waiting(self) -> int:
+        """How many tickets are not bumped yet; those that were given up (P19) are not waited for."""
+        count: int = queries.waiting(self._connection)
+        return count
+
     def audit_tickets(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
         """Tickets as shown, by the place of their order in the log, behind `after_seq`."""
         names = ("order_id", "version", "station", "marker", "seq", "hash", "shown_at_us", "bumped_at_us", "given_up")

@@ -36,7 +36,7 @@ class Places:
             "s1.edge_a": device("a", "primary"),
             "s1.edge_b": device("b"),
             "cloud": {"cursor": PLACE, "last_number": 2, "highest_epoch": 3, "alarms": 0},
-            "s1.kitchen": {"cursor": PLACE, "tickets": 5, "bumped": 5, "highest_epoch": 3},
+            "s1.kitchen": {"cursor": PLACE, "tickets": 5, "bumped": 5, "waiting": 0, "highest_epoch": 3},
         }
         self.entries = [{"seq": seq, "epoch": 1, "hash": str(seq), "record": {}} for seq in range(1, 2502)]
         self.orders = [{"order_id": f"{number:06}"} for number in range(2000)]
@@ -171,7 +171,7 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("cloud", {"cursor": {"seq": 9, "hash": "other"}}, "the cloud stands at 9, the primary at 9"),
     ("cloud", {"last_number": 4}, "the store took 2 of 4 orders from the cloud"),
     ("s1.kitchen", {"cursor": {"seq": 1, "hash": "one"}}, "the kitchen display stands at 1, the primary at 9"),
-    ("s1.kitchen", {"bumped": 3}, "2 tickets are not bumped"),
+    ("s1.kitchen", {"waiting": 2}, "2 tickets are not bumped"),
 ]
 
 

@@ -34,6 +34,7 @@ ROW_FIELDS = {
     "hits_primary",
     "epoch_before",
     "disk_lost_node_ids",
+    "off_node_ids",
 }
 
 

@@ -74,6 +74,10 @@ LIMIT :limit;
 SELECT count(*), count(bumped_at_us), count(*) FILTER (WHERE bumped_at_us IS NULL AND bump_asked_at_us IS NULL)
 FROM tickets;
 
+-- name: waiting()$
+-- Tickets that will come back bumped: those that were given up (P19) never do.
+SELECT count(*) FROM tickets WHERE bumped_at_us IS NULL AND given_up = 0;
+
 -- name: audit_tickets(after_seq, limit)
 SELECT order_id, version, station, note, seq, hash, shown_at_us, bumped_at_us, given_up FROM tickets
 WHERE seq > :after_seq

@@ -121,6 +121,7 @@ def test_given_up_orders_within_the_budget_pass(run: Any) -> None:
     lose_with_the_disk(run)
     verdict = judge_run(run.write(), {"given_up": 1})
     assert check(verdict, "given_up") == "pass"
+    assert verdict.cause.endswith("as sent; 1 given up, within the budget.")
 
 
 def test_an_r2_order_of_a_destroyed_disk_is_lost(run: Any) -> None:

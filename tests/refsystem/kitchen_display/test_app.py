@@ -47,7 +47,13 @@ def test_a_feed_is_answered_with_cursor_and_bumps_or_with_a_judgement(tmp_path, 
             wrong = await client.post("/v1/feed", json=body(other, 2, 2, sender_epoch=2))
             assert (wrong.status_code, wrong.json()["judgement"], wrong.json()["seq"]) == (409, "hash-mismatch", 1)
             status = (await client.get("/v1/status")).json()
-            assert status == {"cursor": taken.json()["cursor"], "highest_epoch": 2, "tickets": 1, "bumped": 0}
+            assert status == {
+                "cursor": taken.json()["cursor"],
+                "highest_epoch": 2,
+                "tickets": 1,
+                "bumped": 0,
+                "waiting": 1,
+            }
 
     asyncio.run(conversation())
 

@@ -79,6 +79,7 @@ def test_what_the_cooks_have_done_is_told_to_the_new_branch(store, records):
     assert store.counts() == (2, 2, 0)
     assert store.receive(batch(new, 2, 2, epoch=4), 2)[1] == [Bump("a", 1, "kitchen")]
     assert store.open_tickets(10) == [], "nothing is made twice"
+    assert store.waiting() == 1, "what was given up is not waited for"
     # The other order is the store's again only when it comes back; then its bump is told, too.
     new = extended(new, 4, records.bump("a"), records.order("b"))
     assert store.receive(batch(new, 3, 4, epoch=4), 3)[1] == [Bump("b", 1, "kitchen")]
