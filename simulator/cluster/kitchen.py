@@ -35,13 +35,22 @@ Answer = Callable[[FeedAnswer], None]
 
 @dataclass(slots=True)
 class Ticket:
-    """A ticket on the display. It is made from `entry`; `bumped_at_us` is when its bump came back through the log."""
+    """A ticket on the display. It is made from `entry`; `bumped_at_us` is when its bump came back through the log, as entry
+    `bumped_seq`. `given_up`: its order was committed in a branch that was left (P19), and has not come again.
+    """
 
     entry: Entry
     marker: str
     shown_at_us: int
     bump_asked: bool = False
     bumped_at_us: int | None = None
+    bumped_seq: int = 0
+    given_up: bool = False
+
+    @property
+    def waits_for_its_bump(self) -> bool:
+        """Whether its bump is still to come back."""
+        return self.bump_asked and self.bumped_at_us is None and not self.given_up
 
 
 class VirtualKitchen:
@@ -65,7 +74,7 @@ class VirtualKitchen:
     @property
     def all_bumps_back(self) -> bool:
         """Whether every bump that somebody asked for came back through the log."""
-        return not any(ticket.bump_asked and ticket.bumped_at_us is None for ticket in self.tickets.values())
+        return not any(ticket.waits_for_its_bump for ticket in self.tickets.values())
 
     def restart(self, for_us: int) -> None:
         """The process ends, and is there again after a while. What it had stored stays."""
@@ -113,8 +122,7 @@ class VirtualKitchen:
                 answer(FeedAnswer(cursor, self._bumps()))
             case Accepted(entries, cursor) | Forked(_, entries, cursor):
                 if isinstance(judgement, Forked):
-                    self._clock.goals["a fork followed by the kitchen"] += 1
-                    self._places = {seq: held for seq, held in self._places.items() if seq <= judgement.shared.seq}
+                    self._leave_branch(judgement.shared.seq)
                 self.cursor = cursor
                 if self._cursor_in_transaction:
                     self._keep(life, entries, answer)
@@ -136,7 +144,7 @@ class VirtualKitchen:
             key = (content["order_id"], content["version"], STATION)
             known = self.tickets.get(key)
             if known is not None and (self._watch.left_behind(known.entry) or known.entry.hash == entry.hash):
-                known.entry = entry
+                known.entry, known.given_up = entry, False
                 return
             self._watch.ticket(key, entry)
             self.tickets[key] = Ticket(entry, content["note"], self._clock.now_us)
@@ -145,7 +153,16 @@ class VirtualKitchen:
         elif content["kind"] == "bump":
             ticket = self.tickets.get((content["order_id"], content["version"], content["station"]))
             if ticket is not None and ticket.bumped_at_us is None:
-                ticket.bumped_at_us = self._clock.now_us
+                ticket.bumped_at_us, ticket.bumped_seq = self._clock.now_us, entry.seq
+
+    def _leave_branch(self, shared_seq: int) -> None:
+        """What was made of entries behind `shared_seq` is given up until it comes again; bumps are told to the new branch."""
+        self._clock.goals["a fork followed by the kitchen"] += 1
+        self._places = {seq: held for seq, held in self._places.items() if seq <= shared_seq}
+        for ticket in self.tickets.values():
+            ticket.given_up = ticket.given_up or ticket.entry.seq > shared_seq
+            if ticket.bumped_seq > shared_seq:
+                ticket.bumped_at_us, ticket.bumped_seq, ticket.bump_asked = None, 0, True
 
     def _held(self, seq: int) -> Held | None:
         return self._places.get(seq)
@@ -154,7 +171,7 @@ class VirtualKitchen:
         self.tickets[key].bump_asked = True
 
     def _bumps(self) -> tuple[TicketKey, ...]:
-        waiting = [key for key, ticket in self.tickets.items() if ticket.bump_asked and ticket.bumped_at_us is None]
+        waiting = [key for key, ticket in self.tickets.items() if ticket.waits_for_its_bump]
         return tuple(waiting[:BUMPS_MAX])
 
     def _note(self, batch: Batch, judgement: Judgement) -> None:
