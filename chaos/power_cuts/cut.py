@@ -135,7 +135,6 @@ class _Cut:
         self._images.update(digest(disk).encode())
         if self._watch is not None:
             self._watch(dead, damage)
-        self._disks.seed_sqlite(Random(self._draws.getrandbits(128)))
         return disk
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import apsw
 import pytest
 from power_cut_bench import (
     ENTRIES,
@@ -68,6 +70,25 @@ def test_wherever_the_power_goes_all_that_was_acknowledged_is_there(bench: Bench
             assert machine.run(disk, use=True)
         except Finding as finding:
             pytest.fail(f"cut at {cut_at} ({dead.history[-1]}), {damage}: {finding.name} {finding}")
+
+
+def test_what_returns_after_the_power_went_is_not_acknowledged(bench: Bench) -> None:
+    """SQLite passes over a checkpoint that fails: the commit before it returns, but to nobody."""
+    workload, tuning = edge_steps(), Tuning(checkpoint_pages=1)
+    machine = bench.machine(workload, tuning)
+    cut_at = bench.operations_of(workload, "write database", tuning, steps=STEPS)[-1]
+    do = workload.do
+
+    def pass_over(store: EdgeStore, number: int) -> None:
+        with contextlib.suppress(apsw.Error):
+            do(store, number)
+
+    workload.do = pass_over  # type: ignore[method-assign]
+    dead = bench.dead(machine, cut_at)
+    assert (machine.phase, machine.asked) == ("transaction", STEPS)
+    assert machine.told == STEPS - 1
+    assert machine.run(nothing_kept(dead))
+    assert machine.told == STEPS
 
 
 def killed_told_and_cut(bench: Bench, workload: Workload) -> None:
