@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from chaos.cli import audit, drill, fuzz, gate, guarantees, power_cuts, report, scenarios
+from chaos.cli import audit, break_glass, drill, fuzz, gate, guarantees, power_cuts, report, scenarios
 from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
 DESCRIPTION = """\
@@ -41,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (drill, fuzz, power_cuts, guarantees, scenarios, audit, gate, report):
+    for module in (drill, fuzz, power_cuts, guarantees, scenarios, audit, gate, report, break_glass):
         module.add_parser(commands)
     return parser
 
