@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from chaos.power_cuts.device_use import take_an_order
 from chaos.power_cuts.recording import Group
-from refsystem.arbiter.store import RegisterDamaged, RegisterStore
-from refsystem.edge.store import EdgeStore, StoreDamaged
+from refsystem.arbiter.store import RegisterStore
+from refsystem.edge.store import EdgeStore
 from refsystem.kitchen_display.store import STATION, Bump, KitchenStore
 from refsystem.protocol.log import chain, encode_record
 from refsystem.protocol.messages import PersistOp, Register, RegisterSwap, SetAside, StoreBreakGlass
@@ -23,7 +23,6 @@ Restart = Literal["stopped", "killed"]
 """A process that ends between two transactions: in order, or by SIGKILL."""
 
 ALL_ROWS = 1_000_000
-DAMAGED = (StoreDamaged, RegisterDamaged)
 
 
 class Told(NamedTuple):

@@ -27,7 +27,7 @@ from chaos.faults.storage.power_loss import after_power_loss
 from chaos.faults.storage.troubles import Trouble
 from chaos.power_cuts.machine import Finding, Machine, Tuning, tell_every_step
 from chaos.power_cuts.recording import Group, record
-from chaos.power_cuts.stores import EdgeWorkload, KitchenWorkload, Workload
+from chaos.power_cuts.stores import EdgeWorkload, KitchenWorkload, Told, Workload
 from refsystem import sqlite
 from refsystem.edge.store import EdgeStore
 from refsystem.kitchen_display.store import KitchenStore
@@ -289,16 +289,30 @@ def test_a_free_page_that_hangs_loose_is_found_by_the_integrity_check(bench: Ben
     assert found.value.name == "corrupt"
 
 
-def test_a_store_that_takes_no_more_work_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EdgeWorkload, "use", lambda self, store, told: pytest.fail("nothing is taken"))
-    with pytest.raises(pytest.fail.Exception):
-        bench.machine(edge_steps()).run(Disk(), use=True)
-    workload = edge_steps()
-    machine, disk = bench.machine(workload), Disk()
+def test_a_store_that_takes_no_more_work_is_found(bench: Bench) -> None:
+    class Deaf(EdgeWorkload):
+        def use(self, store: EdgeStore, told: Told) -> None:
+            raise AssertionError("the order was refused")
+
+    with pytest.raises(Finding, match="the order was refused") as found:
+        bench.machine(Deaf(edge_steps().steps)).run(Disk(), use=True)
+    assert found.value.name == "unusable"
+    disk = Disk()
     disk.troubles.planned = [Trouble("disk_full", at=1, times=10_000)]
     with pytest.raises(Finding, match="did not get through") as found:
-        machine.run(disk)
+        bench.machine(edge_steps()).run(disk)
     assert found.value.name == "unusable"
+
+
+def test_an_error_of_the_reading_code_itself_is_found(bench: Bench) -> None:
+    class Confused(EdgeWorkload):
+        def tell(self, store: EdgeStore) -> Told:
+            raise TypeError("nothing is no number")
+
+    expected = tell_every_step(bench.disks, bench.folder, edge_steps())
+    with pytest.raises(Finding, match="TypeError: nothing is no number") as found:
+        bench.machine(Confused(edge_steps().steps), expected=expected).run(Disk())
+    assert found.value.name == "damaged"
 
 
 def test_what_the_edge_store_tells_is_what_the_operations_say(bench: Bench) -> None:
