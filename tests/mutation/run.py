@@ -1,6 +1,6 @@
 """Mutation testing of the replica and the log: which changes of the code does no test see?
 
-    python tests/mutation/run.py                      everything; about an hour on one core
+    python tests/mutation/run.py                      everything
     python tests/mutation/run.py --only '*Flushing*'  mutants whose name fits
 
 A copy of the tree is mutated in a temporary folder, never the tree itself. In round one mutmut runs the fast tests of every
@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TREE = HERE.parents[1]
@@ -32,10 +33,12 @@ SURVIVORS = HERE / "survivors.toml"
 COPIED = ("refsystem", "simulator", "loadtests", "chaos", "tests/refsystem/protocol", "pyproject.toml")
 TESTS = "tests/refsystem/protocol"
 MODULES = ("replica", "log", "shipping", "claims", "flushing", "roles", "arbiter", "glass")
-FAST_TESTS = ("test_traps", "test_transcripts", "test_properties", "test_mutants")
+FAST_TESTS = ("test_traps", "test_transcripts", "test_properties", "test_mutants", "test_break_glass", "test_forks")
 MACHINES = ("test_uplink_machine", "test_idempotency_machine", "test_downlink_machine")
 CAMPAIGN_SEEDS = 40
-TIMEOUT_S = 120
+PROCESSOR_S_MAX = 180
+"""What a later round may take of the processor. A mutant that hangs uses it up; a busy machine does not."""
+WALL_S_MAX = 1_800
 MEMORY_BYTES_MAX = 4 * 2**30
 """A mutant that appends for ever ends so, instead of taking the machine's memory."""
 PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--import-mode=importlib")
@@ -43,8 +46,9 @@ Explanations = dict[tuple[str, str, str], str]
 KILLED, TIMEOUT, SURVIVED = "killed", "timeout", "survived"
 STATUSES = {"killed": KILLED, "timeout": TIMEOUT, "survived": SURVIVED, "no tests": SURVIVED, "segfault": KILLED}
 """What mutmut says, in our words. A process that was killed for its memory is a segfault to it."""
-EXITS = {0: SURVIVED, 1: KILLED, 3: SURVIVED, -6: KILLED, -9: KILLED, -11: KILLED}
-"""What a later round says by its exit code. 3 is a campaign of so few seeds that it did not reach every goal."""
+EXITS = {0: SURVIVED, 1: KILLED, 3: SURVIVED, -6: KILLED, -9: KILLED, -11: KILLED, -24: TIMEOUT}
+"""What a later round says by its exit code. 3 is a campaign of so few seeds that it did not reach every goal; -24 is the
+limit of processor time."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ def copy_of_the_tree(folder: Path) -> None:
         "also_copy": ["simulator", "loadtests", "chaos"],
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "-m", "not slow"],
         "pytest_add_cli_args_test_selection": tests,
-        "timeout_multiplier": 3.0,
-        "timeout_constant": 2.0,
+        "timeout_multiplier": 2.0,
+        "timeout_constant": 1.0,
     }
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
@@ -118,13 +122,41 @@ def later_rounds() -> Iterator[list[str]]:
     yield ["-m", "chaos.cli", "fuzz", "--seeds", str(CAMPAIGN_SEEDS), "--workers", "1"]
 
 
-def try_again(mutant: Mutant, folder: Path) -> Mutant:
-    """Run a survivor through the later rounds."""
-    for number, command in enumerate(later_rounds(), 2):
-        status = outcome_of(command, mutant.name, folder)
-        if status != SURVIVED:
-            return replace(mutant, status=status, round=number)
-    return mutant
+class Memory:
+    """What a folder that is kept knows of the later rounds, and how long all of its runs have taken."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "later_rounds.json"
+        self._started_s = time.monotonic()
+        content = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        self._earlier_s: float = content.get("seconds", 0.0)
+        self.outcomes: dict[str, tuple[str, int]] = {
+            name: tuple(at) for name, at in content.get("outcomes", {}).items()
+        }
+
+    @property
+    def seconds(self) -> float:
+        """This run and those before it in the same folder."""
+        return self._earlier_s + time.monotonic() - self._started_s
+
+    def save(self) -> None:
+        """Write it down: an interrupted run is gone on with."""
+        content = {"seconds": self.seconds, "outcomes": self.outcomes}
+        self._path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def try_again(mutant: Mutant, folder: Path, memory: Memory) -> Mutant:
+    """Run a survivor through the later rounds, unless that was done in this folder before."""
+    if mutant.name not in memory.outcomes:
+        memory.outcomes[mutant.name] = (SURVIVED, 1)
+        for number, command in enumerate(later_rounds(), 2):
+            status = outcome_of(command, mutant.name, folder)
+            if status != SURVIVED:
+                memory.outcomes[mutant.name] = (status, number)
+                break
+        memory.save()
+    status, number = memory.outcomes[mutant.name]
+    return replace(mutant, status=status, round=number)
 
 
 def outcome_of(command: list[str], name: str, folder: Path) -> str:
@@ -137,15 +169,17 @@ def outcome_of(command: list[str], name: str, folder: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_limit_memory,
+        preexec_fn=_limit_memory_and_time,
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=TIMEOUT_S)
+        said, _ = process.communicate(timeout=WALL_S_MAX)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, 9)
         process.communicate()
-        return TIMEOUT
+        raise RuntimeError(
+            f"{command} with {name}: not through after {WALL_S_MAX} s, the machine is too busy"
+        ) from None
     if process.returncode not in EXITS:
         raise RuntimeError(f"{command} with {name}: exit code {process.returncode}\n{said[-2_000:]}")
     return EXITS[process.returncode]
@@ -181,7 +215,7 @@ def as_toml(mutant: Mutant) -> str:
     )
 
 
-def counts_of(mutants: list[Mutant], explained: int, took_s: float) -> dict[str, int]:
+def counts_of(mutants: list[Mutant], explained: int, took_s: float) -> dict[str, Any]:
     """The numbers for the evidence; survivors include those that are explained."""
     statuses = Counter(mutant.status for mutant in mutants)
     rounds = Counter(mutant.round for mutant in mutants if mutant.status != SURVIVED)
@@ -194,7 +228,8 @@ def counts_of(mutants: list[Mutant], explained: int, took_s: float) -> dict[str,
         "seen_by_fast_tests": rounds[1],
         "seen_by_state_machines": rounds[2],
         "seen_by_campaigns": rounds[3],
-        "minutes": round(took_s / 60),
+        "modules": list(MODULES),
+        "seconds": round(took_s),
     }
 
 
@@ -220,20 +255,23 @@ def main() -> int:
 
 def run(folder: Path, chosen: argparse.Namespace) -> int:
     """All rounds in `folder`; what is not explained goes to standard output as TOML."""
-    started_s = time.monotonic()
     if not (folder / "mutants").exists():
         copy_of_the_tree(folder)
+    memory = Memory(folder)
     run_mutmut(folder, chosen.only)
+    memory.save()
     mutants, why = results_of_mutmut(folder), explanations()
     if not chosen.fast_tests_only:
-        mutants = [try_again(mutant, folder) if is_open(mutant, why) else mutant for mutant in mutants]
+        mutants = [try_again(mutant, folder, memory) if is_open(mutant, why) else mutant for mutant in mutants]
     survivors = [mutant for mutant in mutants if mutant.status == SURVIVED]
     unexplained = [mutant for mutant in survivors if is_open(mutant, why)]
     for mutant in unexplained:
         print(as_toml(mutant))  # noqa: T201
-    counts = counts_of(mutants, len(survivors) - len(unexplained), time.monotonic() - started_s)
+    counts = counts_of(mutants, len(survivors) - len(unexplained), memory.seconds)
     print(json.dumps(counts), file=sys.stderr)  # noqa: T201
+    memory.save()
     if chosen.evidence:
+        sys.path.insert(0, str(TREE))
         from chaos.evidence import write_evidence
 
         write_evidence(EVIDENCE, "mutation", "python tests/mutation/run.py --evidence", counts)
@@ -242,6 +280,11 @@ def run(folder: Path, chosen: argparse.Namespace) -> int:
 
 def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+
+
+def _limit_memory_and_time() -> None:
+    _limit_memory()
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S_MAX, PROCESSOR_S_MAX + 5))
 
 
 if __name__ == "__main__":
