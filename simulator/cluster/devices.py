@@ -79,9 +79,15 @@ class VirtualDevice:
         """The moment as the process sees it: its clock may have been stepped."""
         return self._clock.now_us + self.clock_offset_us
 
-    def copies(self) -> bool:
-        """Whether it is on its way to become a member, and has some of the log already."""
-        return self.role is Role.JOINING and bool(self.disk.entries)
+    def joins(self) -> bool:
+        """Whether it is on its way to become a member."""
+        return self.role is Role.JOINING
+
+    def has_just_caught_up(self) -> bool:
+        """Whether it has flushed all that is committed and is no member yet: its answer may still be on its way."""
+        primary = self.peer.device
+        committed = 0 if primary is None else primary.replica.commit_seq
+        return self.role is Role.JOINING and 0 < committed <= len(self.disk.entries)
 
     # --- life ----------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ SHORT_US = (MS, 60 * MS)
 CLOCK_STEP_MAX_US = 400 * MS
 DISKS_LOST_MAX = 4
 TRIES = 3
+JOINS_WITHIN_US = 1_000 * MS
+ANSWERS_SLOW_US = 60 * MS
 LOOKS_EVERY_US = 1 * MS
 ALONE_AFTER_US = TIMING.standby_timeout_us + 120 * MS
 CLOUD_AWAY_US = 1_500 * MS
@@ -182,25 +184,35 @@ class Faults:
         generator: random.Random,
         record: dict[str, Any],
     ) -> None:
-        """At once; or while its own request to the register is in flight; or while it copies the log, to come back at once,
-        empty, when answers of its former self are still on their way."""
+        """At once; or while its own request to the register is in flight; or after a crash, when it has just copied the log, to
+        come back at once, empty, while the answers of its former self are still on their way."""
         match strike.amount % 3:
             case 0:
                 lose = (self._lose_disk, store, device, strike.for_us, record)
                 self._when(strike.for_us, lambda: device.swap_in_flight, *lose)
             case 1:
+                self._crash(store, device, ALONE_AFTER_US)
                 back_us = between(generator, *SHORT_US)
                 self._when(
-                    2 * strike.for_us, device.copies, self._lose_disk_and_its_answers, store, device, back_us, record
+                    JOINS_WITHIN_US, device.joins, self._delay_answers_then_lose_disk, store, device, back_us, record
                 )
             case _:
                 self._lose_disk(store, device, strike.for_us, record)
 
-    def _lose_disk_and_its_answers(
-        self, store: VirtualStore, device: VirtualDevice, for_us: int, record: dict[str, Any]
+    def _delay_answers_then_lose_disk(
+        self, store: VirtualStore, device: VirtualDevice, back_us: int, record: dict[str, Any]
     ) -> None:
+        device.links["to peer"].slow(ANSWERS_SLOW_US, JOINS_WITHIN_US)
+        lose = (store, device, back_us, record)
+        self._when(JOINS_WITHIN_US, device.has_just_caught_up, self._lose_disk_and_its_answers, *lose)
+
+    def _lose_disk_and_its_answers(
+        self, store: VirtualStore, device: VirtualDevice, back_us: int, record: dict[str, Any]
+    ) -> None:
+        """What is under way on the broken connection is lost or comes late."""
         device.links["to peer"].reconnect()
-        self._lose_disk(store, device, for_us, record)
+        device.links["to peer"].slow_us = 0
+        self._lose_disk(store, device, back_us, record)
 
     def _when(self, waits_us: int, moment: Callable[[], bool], action: Callable[..., Any], *args: Any) -> None:
         """Do it at a bad moment, if one comes in time; else when the time is over."""
@@ -215,7 +227,7 @@ class Faults:
             not device.disk.entries and node_id not in store.register.members
         ):
             return False
-        if store.watch.would_lose([node_id]):
+        if store.watch.would_lose([node_id, *store.staff.switched_off]):
             self._clock.goals["a second disaster spared"] += 1
             return False
         if device.swap_in_flight:

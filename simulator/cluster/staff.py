@@ -30,6 +30,11 @@ class Staff:
         """Look now and then, from now on."""
         self._clock.after(LOOKS_EVERY_US, self._look)
 
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """Devices that are off and about to be replaced."""
+        return tuple(self._off)
+
     def told_off(self, node_id: str, returns_after_us: int) -> None:
         """This device was switched off; it comes back that long after another one was named."""
         self._off[node_id] = returns_after_us
