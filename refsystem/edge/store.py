@@ -62,14 +62,17 @@ class EdgeStore:
         try:
             node_id, epoch, commit_seq, break_glass = QUERIES.read_device(self._connection)
             entries = tuple(Entry(*row) for row in QUERIES.read_log(self._connection))
-        except apsw.Error as error:
+            intention = _intention(break_glass)
+        except (apsw.Error, TypeError, ValueError, KeyError) as error:
             raise StoreDamaged(f"the log cannot be read: {error}") from error
+        if not isinstance(commit_seq, int) or not isinstance(epoch, int):
+            raise StoreDamaged(f"the log of {node_id} is damaged: it does not tell what was committed")
         broken = chain_error(GENESIS, entries)
         if broken is None and commit_seq > len(entries):
             broken = f"it ends at entry {len(entries)}, and entry {commit_seq} was committed"
         if broken is not None:
             raise StoreDamaged(f"the log of {node_id} is damaged: {broken}")
-        return DurableState(node_id, epoch, commit_seq, entries, _intention(break_glass))
+        return DurableState(node_id, epoch, commit_seq, entries, intention)
 
     def apply(self, ops: Sequence[PersistOp]) -> None:
         """Do all of `ops`, in order, in one transaction; returns when it is synced."""
