@@ -29,7 +29,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
         Row.ONE_OF_TWO,
         "continue at R1 after the time-out, then R2 again",
         ("primary_killed", "standby_lost", "primary_disk_lost", "lunch_rush"),
-        ("device",),
+        ("edge",),
     ),
     Guarantee(Row.DISK_GONE_WITH_REQUEST, "may need break glass; nothing is lost while the other disk is whole"),
     Guarantee(
@@ -46,7 +46,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
         Row.WHOLE_STORE,
         "the store goes on by itself when power is back",
         ("store_power_cut",),
-        ("device", "arbiter", "kitchen"),
+        ("edge", "register", "kitchen"),
     ),
     Guarantee(
         Row.ONLY_MEMBER_DESTROYED,

@@ -30,7 +30,7 @@ def evidence(folder: Path, **changes: Any) -> Path:
     }
     run = {"scenario": "wan_outage", "seed": 1, "verdict": "pass", "always_classes": 0, "given_up": 0}
     drills = {"runs": [run | {"acknowledged": {"R2": 400}}, run | {"seed": 2, "acknowledged": {"R2": 300}}]}
-    power = {"cuts": 50, "acknowledged_orders": 600, "lost_orders": 0, "stores": {"device": {"cuts": 40}}}
+    power = {"cuts": 50, "acknowledged_orders": 600, "lost_orders": 0, "stores": {"edge": {"cuts": 40}}}
     for name, counts in (("fuzz", fuzz), ("drills", drills), ("power_cuts", power)):
         kind = {"kind": name, "counts": counts | changes.get(name, {})}
         (folder / f"{name}.json").write_text(json.dumps(kind), encoding="utf-8")
