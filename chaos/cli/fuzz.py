@@ -19,7 +19,6 @@ from chaos.campaign.accounts import campaign_counts, campaign_json, catches_coun
 from chaos.campaign.campaign import CHECK_TWICE_SHARE, Campaign, CampaignPlan, CampaignVerdict, hold
 from chaos.campaign.catches import Catch, catch_all
 from chaos.campaign.commands import replay_command
-from chaos.campaign.interruption import Interruption
 from chaos.campaign.investigation import Exhibit, ScheduleFile, ScheduleFileError, investigate, load, save
 from chaos.campaign.judging import CRASHED
 from chaos.campaign.progress import Progress
@@ -27,12 +26,14 @@ from chaos.campaign.replay import Replayed, replay
 from chaos.campaign.results import SeedResult
 from chaos.campaign.simulation import VIRTUAL_CLUSTER
 from chaos.campaign.telling import campaign_lines, catch_line, exhibit_lines, failure_line, replay_lines
-from chaos.campaign.workers import Workers, WorkersDied
+from chaos.campaign.workers import Workers
 from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
 from chaos.cli.output import STYLES
 from chaos.evidence import write_evidence
+from chaos.interruption import Interruption
 from chaos.judge import EXIT_CODES
 from chaos.run_folder import RUNS
+from chaos.worker_pool import WorkersDied
 from simulator.cluster.variants import VARIANTS
 
 SIMULATION = VIRTUAL_CLUSTER

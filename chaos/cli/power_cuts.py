@@ -14,11 +14,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from chaos.campaign.interruption import Interruption
-from chaos.campaign.workers import WorkersDied
 from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
 from chaos.cli.output import STYLES
 from chaos.evidence import write_evidence
+from chaos.interruption import Interruption
 from chaos.judge import EXIT_CODES
 from chaos.power_cuts.accounts import campaign_json, campaign_lines, replay_json
 from chaos.power_cuts.campaign import Plan, hold
@@ -26,6 +25,7 @@ from chaos.power_cuts.lane import Mode
 from chaos.power_cuts.progress import CampaignProgress
 from chaos.power_cuts.replay import replay, replay_lines
 from chaos.power_cuts.workers import Workers
+from chaos.worker_pool import WorkersDied
 
 CUTS = 10_000
 CUTS_MAX = 100_000_000

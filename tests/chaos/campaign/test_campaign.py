@@ -12,8 +12,9 @@ from stand_in import InOneProcess, simulation
 from chaos.campaign.accounts import campaign_counts
 from chaos.campaign.campaign import FAILURES_KEPT, Campaign, CampaignPlan, hold
 from chaos.campaign.catches import Catch, catch_all
-from chaos.campaign.interruption import Interruption
-from chaos.campaign.workers import Workers, WorkersDied
+from chaos.campaign.workers import Workers
+from chaos.interruption import Interruption
+from chaos.worker_pool import WorkersDied
 from simulator.cluster.variants import VARIANTS
 
 

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from chaos.campaign.campaign import Campaign, CampaignPlan, hold
-from chaos.campaign.interruption import Interruption
 from chaos.campaign.simulation import VIRTUAL_CLUSTER
 from chaos.campaign.workers import Workers
+from chaos.interruption import Interruption
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.campaign.interruption import Interruption
 from chaos.faults.storage.simulated import SimulatedDisks
+from chaos.interruption import Interruption
 from chaos.power_cuts.accounts import campaign_lines
 from chaos.power_cuts.campaign import GOALS, Campaign, Plan, hold
 from chaos.power_cuts.cut import CutResult, lane_of, make_cut
