@@ -9,10 +9,12 @@ import pytest
 from conversation import Conversation, log_of, tell
 
 from refsystem.ordering.errors import BREAK_GLASS_INVALID, BreakGlassRefused
+from refsystem.ordering.menu import DEMO_MENU
 from refsystem.protocol.arbiter import allowed_step
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus, Intention
 from refsystem.protocol.claims import Claims, Pending, Purpose
+from refsystem.protocol.device import Device, DeviceSettings
 from refsystem.protocol.flushing import Flushing
 from refsystem.protocol.glass import Glass
 from refsystem.protocol.log import GENESIS
@@ -27,6 +29,7 @@ from refsystem.protocol.messages import (
     Rejected,
     SetAside,
 )
+from refsystem.protocol.replica import DurableState
 from refsystem.protocol.roles import TRANSITIONS, Role
 from refsystem.protocol.shipping import Shipping
 from refsystem.protocol.timing import DEFAULT_TIMING
@@ -140,6 +143,13 @@ def test_a_time_out_is_over_at_its_very_microsecond(story: str, wait_ms: int, sa
     assert said in conversation.put("time +1")
 
 
+def test_p20_a_flush_is_slow_by_its_own_time_and_not_by_the_devices() -> None:
+    conversation = played(ALONE + "time +10000\nsubmit k2\ntime +2999")
+    assert conversation.device.is_primary
+    conversation.put("time +1")
+    assert not conversation.device.is_primary
+
+
 # --- shipping and commit -----------------------------------------------------------------------------------------------
 
 
@@ -212,6 +222,14 @@ def test_p12_a_volley_of_joins_is_answered_once_in_an_interval_at_any_time() -> 
         assert (shipping.sent == GENESIS) is answered
 
 
+def test_p12_a_join_just_after_the_register_has_changed_is_answered_at_once() -> None:
+    log = log_of("2:k1")
+    shipping = Shipping(log, DEFAULT_TIMING, 0)
+    shipping.reset("b1", 5_000_000, log.last)
+    shipping.on_join(Join(3, "b1", ()), 5_000_000)
+    assert shipping.sent == GENESIS
+
+
 def test_p8_the_both_flushed_rule_is_not_taken_up_before_the_peer_has_answered() -> None:
     said = tell(ALONE + "join 3 b1 log=L\nsubmit k2\npersisted")
     assert "committed 2=k2@3" in said
@@ -236,7 +254,10 @@ def test_messages_to_the_peer_say_all_that_they_have_to() -> None:
     other = log_of("2:k1 3:z")
     device.receive(Append(3, "c1", "b1", 1, other.cursor(1).hash, (other.entry(2),), 1, 9, ("c1", "b1")), 0)
     assert SetAside(2, 3) in device.take_ready(0).persist
+    device.receive(Append(2, "a1", "b1", 1, log.cursor(1).hash, (), 1, 10, ("a1", "b1")), 0)
+    assert device.take_ready(0).send_after_persist == (Rejected(3, "b1"),)
     primary = played(PAIR).device
+    assert primary.replica.leader_node_id == "a1"
     primary.replica.propose([log.entry(2).record])
     primary.receive(Appended(3, "b1", 1, 0), 0)
     (append,) = primary.take_ready(0).send
@@ -273,6 +294,73 @@ def test_p13_after_every_fence_the_feeds_ask_their_receivers_where_they_stand() 
         assert conversation.device.feeds["kitchen"].cursor is None
         for line in ("persisted", "time +0", f"register {epoch} a1 a1 other", "granted", "persisted"):
             conversation.put(line)
+
+
+def test_p1_a_device_that_was_just_started_knows_of_nobody_and_reads_at_once() -> None:
+    device = Device(DeviceSettings("s1", DEMO_MENU), DurableState("b1", 2), "life", 5)
+    replica = device.replica
+    assert device.deadline_us() == 1_005
+    assert (replica.leader_node_id, replica.alarm, replica.fence_count) == (None, None, 0)
+    assert (replica.peer_matched_seq, replica.round, replica.round_answered) == (0, 0, 0)
+    assert device.glass == GlassStatus()
+    device.tick(5)
+    assert device.take_ready(5).send == (RegisterRead("b1/life/1", "b1"),)
+
+
+def test_p1_an_alarm_says_what_is_wrong_with_the_register_and_ends_with_it() -> None:
+    conversation = played("boot b1 epoch=3")
+    replica = conversation.device.replica
+    for story, alarm in (
+        ("register 2 a1 a1,b1 other", "the register is older than this device"),
+        ("time +400\nregister none", "the arbiter has no register"),
+        ("time +400\nregister 3 a1 a1,b1 other", None),
+    ):
+        for line in story.splitlines():
+            conversation.put(line)
+        assert replica.alarm == alarm
+
+
+def test_p3_a_primary_that_hears_a_higher_epoch_follows_nobody_before_it_has_read_the_register() -> None:
+    conversation = played(MATCHED)
+    said = conversation.put("append 4 b1 log=L from=2 to=1")
+    assert said[0] == "role fenced at epoch 4"
+    assert not any("appended" in line for line in said)
+    assert "send read the register" in conversation.put("time +0")
+
+
+def test_p9_a_primary_that_lost_its_claim_is_fenced_before_it_joins() -> None:
+    conversation = played(MATCHED + "time +900")
+    assert "role joining at epoch 4" in conversation.put("register 4 b1 b1 other")
+    assert conversation.device.replica.fence_count == 1
+
+
+def test_p11_a_standby_that_a_claim_of_an_earlier_life_made_primary_is_fenced_and_asks_anew() -> None:
+    conversation = played(STANDBY + "time +700")
+    said = conversation.put("register 3 b1 b1 earlier")
+    assert said[:2] == ["role fenced at epoch 3", "send swap 3 -> (4, b1, b1) claim #1"]
+    assert conversation.device.replica.fence_count == 1
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_p2_a_heartbeat_at_the_beginning_matches_nothing_that_stands_behind_it(epoch: int) -> None:
+    said = tell(STANDBY + f"append {epoch} a1 log=L from=1 to=0\npersisted")
+    assert f"send appended {epoch} matched 0" in said
+
+
+def test_p7_the_time_of_a_standby_that_never_answers_runs_from_the_register() -> None:
+    conversation = played(PAIR + "wait +899")
+    asks = "send swap 3 -> (4, a1, a1) claim #2"
+    assert asks not in conversation.put("time +0")
+    assert asks in conversation.put("time +1")
+
+
+def test_p8_nothing_is_asked_for_while_it_is_not_known_where_the_logs_agree() -> None:
+    device = played(ALONE + "join 3 b1 log=L").device
+    shipping = device.replica._shipping
+    shipping.answered, shipping.matched_seq, shipping.sent = True, 1, None
+    assert device.take_ready(0).send == ()
+    shipping.sent = device.replica.log.last
+    assert [type(message) for message in device.take_ready(0).send] == [RegisterSwap]
 
 
 def test_p3_a_higher_epoch_does_not_replace_a_question_under_way() -> None:
@@ -335,6 +423,15 @@ def test_p21_a_question_that_asks_for_no_change_is_dropped_at_a_fence_and_asked_
     assert "send read the register" in conversation.put("time +0")
 
 
+def test_p7_a_grow_that_was_sent_again_can_still_be_raced_by_a_shrink() -> None:
+    grow = ALONE + "join 3 b1 log=L\nappended 3 b1 matched=1\ntime +400\nregister 3 a1 a1 mine-1\n"
+    conversation = played(grow)
+    pending = conversation.device.replica._claims.pending
+    assert pending is not None
+    assert pending.purpose is Purpose.GROW
+    assert "send swap 3 -> (4, a1, a1) claim #3" in conversation.put("time +500")
+
+
 # --- break glass -------------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +457,7 @@ def test_p19_a_word_that_is_not_handed_to_the_disk_yet_is_not_taken_for_flushed(
     assert not glass.flushed(9)
     glass.flush_begins(10)
     assert not glass.flushed(9)
+    glass.flush_begins(11)
     assert glass.flushed(10)
     assert not glass.flushed(11)
 
@@ -375,6 +473,13 @@ def test_p19_a_word_that_is_not_handed_to_the_disk_yet_is_not_taken_for_flushed(
 )
 def test_p19_what_was_overtaken_is_not_pursued(register: Register, hindrance: str | None) -> None:
     assert Glass(Intention(WORD, 4, 0)).hindrance(register, "b1") == hindrance
+
+
+def test_p11_a_stored_intention_is_asked_for_again_before_anything_is_compared() -> None:
+    state = DurableState("b1", 1, break_glass=Intention(WORD, 2, 0))
+    device = Device(DeviceSettings("s1", DEMO_MENU), state, "life", 0)
+    assert device.glass == GlassStatus("asking", Intention(WORD, 2, 0))
+    assert device.branch_question() is None
 
 
 def test_p19_a_refusal_names_every_member() -> None:
