@@ -23,6 +23,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ WALL_S_MAX = 1_800
 MEMORY_BYTES_MAX = 4 * 2**30
 """A mutant that appends for ever ends so, instead of taking the machine's memory."""
 PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--import-mode=importlib")
+PACKAGE = "refsystem.protocol."
+NOT_TRIED = "not checked"
 Explanations = dict[tuple[str, str, str], str]
 KILLED, TIMEOUT, SURVIVED = "killed", "timeout", "survived"
 STATUSES = {"killed": KILLED, "timeout": TIMEOUT, "survived": SURVIVED, "no tests": SURVIVED, "segfault": KILLED}
@@ -61,6 +64,11 @@ class Mutant:
     before: str
     after: str
     round: int = 1
+
+    @property
+    def module(self) -> str:
+        """The module it stands in."""
+        return self.function.partition(".")[0]
 
     @property
     def change(self) -> tuple[str, str, str]:
@@ -95,7 +103,7 @@ def copy_of_the_tree(folder: Path) -> None:
 def run_mutmut(folder: Path, names: list[str]) -> None:
     """Round one; its progress goes to standard error."""
     subprocess.run(
-        [sys.executable, HERE / "mutmut_and_more.py", "run", *names],
+        [sys.executable, str(HERE / "mutmut_and_more.py"), "run", *names],
         cwd=folder,
         env=environment(),
         stdout=sys.stderr,
@@ -104,19 +112,28 @@ def run_mutmut(folder: Path, names: list[str]) -> None:
     )
 
 
+def mutants_of_mutmut(folder: Path) -> list[Mutant]:
+    """Every mutant, with the status that mutmut gives it."""
+    command = [sys.executable, str(HERE / "mutmut_and_more.py"), "results"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    return [Mutant(**json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def not_tried(folder: Path) -> list[str]:
+    """The names of those that an interrupted run has left."""
+    return [mutant.name for mutant in mutants_of_mutmut(folder) if mutant.status == NOT_TRIED]
+
+
 def results_of_mutmut(folder: Path) -> list[Mutant]:
     """Every mutant that was tried, and those that no test calls, which survive."""
-    command = [sys.executable, HERE / "mutmut_and_more.py", "results"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
-    mutants = [Mutant(**json.loads(line)) for line in done.stdout.splitlines()]
-    tried = [mutant for mutant in mutants if mutant.status != "not checked"]
+    tried = [mutant for mutant in mutants_of_mutmut(folder) if mutant.status != NOT_TRIED]
     unknown = {mutant.name: mutant.status for mutant in tried if mutant.status not in STATUSES}
     if unknown:
         raise RuntimeError(f"mutmut says neither killed nor survived: {unknown}")
     return [replace(mutant, status=STATUSES[mutant.status]) for mutant in tried]
 
 
-def try_survivors_again(folder: Path) -> None:
+def try_survivors_again(folder: Path, modules: list[str]) -> None:
     """Round one for the unexplained survivors in a folder that was kept, with the tests as they are now; not for other code."""
     for module in MODULES:
         name = f"refsystem/protocol/{module}.py"
@@ -124,7 +141,8 @@ def try_survivors_again(folder: Path) -> None:
             raise RuntimeError(f"{name} has changed since {folder} was made")
     shutil.copytree(TREE / TESTS, folder / TESTS, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     why = explanations()
-    survivors = [mutant.name for mutant in results_of_mutmut(folder) if is_open(mutant, why)]
+    mutants = [mutant for mutant in results_of_mutmut(folder) if mutant.module in modules]
+    survivors = [mutant.name for mutant in mutants if is_open(mutant, why)]
     if survivors:
         run_mutmut(folder, survivors)
 
@@ -228,7 +246,7 @@ def as_toml(mutant: Mutant) -> str:
     )
 
 
-def counts_of(mutants: list[Mutant], explained: int, took_s: float) -> dict[str, Any]:
+def counts_of(mutants: list[Mutant], modules: list[str], explained: int, took_s: float) -> dict[str, Any]:
     """The numbers for the evidence; survivors include those that are explained."""
     statuses = Counter(mutant.status for mutant in mutants)
     rounds = Counter(mutant.round for mutant in mutants if mutant.status != SURVIVED)
@@ -241,7 +259,7 @@ def counts_of(mutants: list[Mutant], explained: int, took_s: float) -> dict[str,
         "seen_by_fast_tests": rounds[1],
         "seen_by_state_machines": rounds[2],
         "seen_by_campaigns": rounds[3],
-        "modules": list(MODULES),
+        "modules": modules,
         "seconds": round(took_s),
     }
 
@@ -252,6 +270,7 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="mutants whose names fit; * fits anything"
     )
+    parser.add_argument("--modules", nargs="+", choices=MODULES, default=list(MODULES), help="leave out the others")
     parser.add_argument(
         "--folder",
         type=Path,
@@ -261,7 +280,7 @@ def main() -> int:
     parser.add_argument("--evidence", action="store_true", help=f"write {EVIDENCE.relative_to(TREE)}")
     chosen = parser.parse_args()
     if chosen.evidence and (chosen.only or chosen.fast_tests_only):
-        parser.error("the evidence is that of a whole run")
+        parser.error("the evidence is that of whole modules and all rounds")
     if chosen.folder is not None:
         return run(chosen.folder.resolve(), chosen)
     with tempfile.TemporaryDirectory(prefix="rushproof-mutation-") as folder:
@@ -271,27 +290,33 @@ def main() -> int:
 def run(folder: Path, chosen: argparse.Namespace) -> int:
     """All rounds in `folder`; what is not explained goes to standard output as TOML."""
     memory = Memory(folder)
-    if not (folder / "mutants").exists():
-        copy_of_the_tree(folder)
+    names = chosen.only or [f"{PACKAGE}{module}.*" for module in chosen.modules]
+    if (folder / "mutants").exists():
+        try_survivors_again(folder, chosen.modules)
+        names = [name for name in not_tried(folder) if any(fnmatch(name, pattern) for pattern in names)]
     else:
-        try_survivors_again(folder)
-    run_mutmut(folder, chosen.only)
+        copy_of_the_tree(folder)
+    if names:
+        run_mutmut(folder, names)
     memory.save()
-    mutants, why = results_of_mutmut(folder), explanations()
+    mutants = [mutant for mutant in results_of_mutmut(folder) if mutant.module in chosen.modules]
+    why = explanations()
     if not chosen.fast_tests_only:
         mutants = [try_again(mutant, folder, memory) if is_open(mutant, why) else mutant for mutant in mutants]
     survivors = [mutant for mutant in mutants if mutant.status == SURVIVED]
     unexplained = [mutant for mutant in survivors if is_open(mutant, why)]
     for mutant in unexplained:
         print(as_toml(mutant))  # noqa: T201
-    counts = counts_of(mutants, len(survivors) - len(unexplained), memory.seconds)
+    counts = counts_of(mutants, chosen.modules, len(survivors) - len(unexplained), memory.seconds)
     print(json.dumps(counts), file=sys.stderr)  # noqa: T201
     memory.save()
     if chosen.evidence:
         sys.path.insert(0, str(TREE))
         from chaos.evidence import write_evidence
 
-        write_evidence(EVIDENCE, "mutation", "python tests/mutation/run.py --evidence", counts)
+        EVIDENCE.parent.mkdir(exist_ok=True)
+        some = "" if len(chosen.modules) == len(MODULES) else f" --modules {' '.join(chosen.modules)}"
+        write_evidence(EVIDENCE, "mutation", f"python tests/mutation/run.py{some} --evidence", counts)
     return 1 if unexplained else 0
 
 
