@@ -17,7 +17,7 @@ from refsystem.protocol.claims import Claims, Pending, Purpose
 from refsystem.protocol.device import Device, DeviceSettings
 from refsystem.protocol.flushing import Flushing
 from refsystem.protocol.glass import Glass
-from refsystem.protocol.log import GENESIS
+from refsystem.protocol.log import GENESIS, encode_record
 from refsystem.protocol.messages import (
     Append,
     Appended,
@@ -91,6 +91,10 @@ def test_p12_the_last_eight_places_are_told_and_then_the_steps_double() -> None:
     seqs = [place.seq for place in log.places(40)]
     assert seqs == [40, 39, 38, 37, 36, 35, 34, 33, 31, 27, 19, 3]
     assert [place.seq for place in log.places(3)] == [40, 39, 38]
+
+
+def test_the_text_of_a_record_is_sorted_without_spaces_and_in_the_letters_it_was_given() -> None:
+    assert encode_record({"note": "ohne Öl", "a": [1, 2]}) == '{"a":[1,2],"note":"ohne Öl"}'
 
 
 # --- deadlines ---------------------------------------------------------------------------------------------------------
