@@ -107,9 +107,12 @@ class PeerLink:
             delay_s = min(delay_s * 2, RECONNECT_MAX_S)
 
     def send(self, messages: list[PeerMessage]) -> None:
-        """Send now or drop: a connection that is down, or whose unsent bytes reach the limit, takes nothing."""
+        """Send now or drop: a connection that is down, or whose unsent bytes reach the limit, takes nothing.
+
+        The loop closes a transport that was reset before `_hold` hears of it, and uvloop then refuses to write.
+        """
         writer = self._writer
-        if writer is None or not messages:
+        if writer is None or not messages or writer.transport.is_closing():
             return
         if writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
             writer.transport.abort()

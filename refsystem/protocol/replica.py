@@ -565,6 +565,8 @@ class Replica:
             f"entry {from_seq} is known to be committed and may not be set aside (P12)"
         )
         self.log.set_aside(from_seq)
+        if from_seq <= self._commits_from_seq:
+            self._commits_from_seq = 0
         self._persist.append(SetAside(from_seq, self.epoch, given_up_to))
         self._flushing.set_aside(from_seq)
         if given_up_to:
@@ -609,8 +611,12 @@ class Replica:
         return self._shipping.answered and lag <= self.timing.grow_lag_max
 
     def _caught_up(self) -> bool:
-        """P8: whether the node that is shipped to has matched every committed entry."""
-        return self.peer_matched_seq >= self.commit_seq
+        """P8: whether the node that is shipped to has matched every committed entry.
+
+        After break glass (P19) the own tail up to the record of the fork counts as well: it may have been acknowledged, and is
+        committed only with that record.
+        """
+        return self.peer_matched_seq >= max(self.commit_seq, self._commits_from_seq)
 
     def _commit_target(self) -> int:
         """P4: how far everyone who must have flushed has flushed; nothing before the record of a fork of this life is (P19)."""

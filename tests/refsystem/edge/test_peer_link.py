@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from refsystem.edge import peer_link
 from refsystem.edge.peer_link import PeerLink
@@ -241,3 +243,33 @@ def test_closing_ends_every_connection() -> None:
                 await asyncio.open_connection("127.0.0.1", port)
 
     asyncio.run(conversation())
+
+
+def test_a_message_to_a_connection_that_was_reset_a_moment_ago_is_dropped() -> None:
+    """The event loop closes the transport before whoever reads from it is told: in between, sending must not fail."""
+
+    async def conversation() -> int:
+        resets = 0
+
+        def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+        server = await asyncio.start_server(reset, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        link = PeerLink("127.0.0.1", port, lambda messages: None)
+        connecting = asyncio.create_task(link.keep_connected())
+        async with asyncio.timeout(20):
+            while resets < 3:
+                writer = link._writer
+                if writer is not None and writer.transport.is_closing():
+                    link.send([Rejected(1, "a")])
+                    resets += 1
+                await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        server.close()
+        return resets
+
+    assert uvloop.run(conversation()) == 3
