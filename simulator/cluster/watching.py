@@ -21,6 +21,7 @@ from simulator.cluster.clock import Clock
 
 if TYPE_CHECKING:
     from simulator.cluster.devices import VirtualDevice
+    from simulator.cluster.disks import Disk
 
 
 ALARMS_OF_REUSED_KEYS = ("key-held-with-other-content", "bump-without-order")
@@ -74,6 +75,7 @@ class Watch:
         self._timing = timing
         self._answer_within_us = timing.request_timeout_us + 2 * timing.heartbeat_us
         self._forked: set[str] = set()
+        self._forgiven: set[Told] = set()
         self._branch_epoch = 0
         self._numbers: dict[int, int] = {}
         self._order_seqs: dict[str, int] = {}
@@ -237,7 +239,10 @@ class Watch:
             raise Violation("the register moves by its steps", f"from {old} to {new}")
         if glass:
             self.off += old.members
-        elif new.forked_epoch == self._branch_epoch:
+            self._forgiven |= {told for told in self.told if self._fell(told)}
+        else:
+            self.off = [node_id for node_id in self.off if node_id not in new.members]
+        if not glass and new.forked_epoch == self._branch_epoch:
             self._check_members(new)
 
     # --- the end -------------------------------------------------------------------------------------------------------
@@ -269,6 +274,9 @@ class Watch:
 
     def _excused(self, told: Told) -> bool:
         """R1 does not survive the loss of its device, nor a person who says that the device is gone. R2 is never excused."""
+        return self._fell(told) or told in self._forgiven
+
+    def _fell(self, told: Told) -> bool:
         return told.level == "R1" and all(holder in self.dead or holder in self.off for holder in told.holders)
 
     # --- inside --------------------------------------------------------------------------------------------------------
@@ -341,9 +349,20 @@ class Watch:
         last = self.committed[max(self.committed)] if self.committed else None
         for device in self.devices:
             disk = device.disk
+            if disk.node_id in register.members:
+                self._check_told_r2(device.peer.disk, disk)
             if last is not None and disk.node_id in register.members and not disk.holds(last.cursor):
                 raise Violation(
                     "members hold what is committed", f"{disk.node_id}, of {register}, lacks entry {last.seq}"
+                )
+
+    def _check_told_r2(self, one: Disk, other: Disk) -> None:
+        """What was told R2 and is on a disk of the store is on the disk of every member, committed again or not yet (P10)."""
+        for told in self.told:
+            if told.level == "R2" and one.holds(told.place) and not other.holds(told.place):
+                raise Violation(
+                    "members hold what is committed",
+                    f"{other.node_id} lacks {told.order_id}, told R2 at {told.place.seq}",
                 )
 
     def _note_role(self, device: VirtualDevice) -> None:
