@@ -12,6 +12,7 @@ from simulator.cluster.goals import Row
 
 BEGIN, END = "<!-- guarantees: made by `rushproof guarantees` -->", "<!-- end of guarantees -->"
 NOTHING = "none"
+KINDS = {"fuzz.json": "fuzz", "drills.json": "drills", "power_cuts.json": "power-cuts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ class EvidenceMissing(ValueError):
 
 def guarantees_table(folder: Path) -> str:
     """The table in Markdown, from `fuzz.json`, `drills.json` and `power_cuts.json` in `folder`. Raises `EvidenceMissing`."""
-    fuzz, drills, power = (_read(folder / name) for name in ("fuzz.json", "drills.json", "power_cuts.json"))
+    fuzz, drills, power = (_read(folder / name) for name in KINDS)
     lines = [
-        "| fault, from members {A,B}, A primary | orders | schedules | real drills | power cuts |",
+        "| fault, from members {A,B}, A primary | orders | schedules | real drills passed | power cuts of a store file |",
         "|---|---|---|---|---|",
     ]
     lines += [_line(guarantee, fuzz, drills, power) for guarantee in GUARANTEES]
@@ -95,7 +96,8 @@ def _line(guarantee: Guarantee, fuzz: Mapping[str, Any], drills: Mapping[str, An
 
 
 def _runs(scenarios: Sequence[str], drills: Mapping[str, Any]) -> str:
-    counted = {scenario: sum(run["scenario"] == scenario for run in drills["runs"]) for scenario in scenarios}
+    passed = [run["scenario"] for run in drills["runs"] if run["verdict"] == "pass"]
+    counted = {scenario: passed.count(scenario) for scenario in scenarios}
     return ", ".join(f"`{scenario}` {count}" for scenario, count in counted.items() if count) or NOTHING
 
 
@@ -121,7 +123,11 @@ def _sentence(fuzz: Mapping[str, Any], drills: Mapping[str, Any], power: Mapping
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["counts"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kind, counts = content["kind"], content["counts"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvidenceMissing(f"{path} cannot be read as evidence ({type(error).__name__})") from error
-    return content
+    if kind != KINDS[path.name]:
+        raise EvidenceMissing(f"{path} holds evidence of kind {kind!r}, not {KINDS[path.name]!r}")
+    found: Mapping[str, Any] = counts
+    return found

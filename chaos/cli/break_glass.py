@@ -115,9 +115,11 @@ def _get(device: httpx.Client, path: str) -> dict[str, Any]:
     try:
         answer = device.get(path)
         answer.raise_for_status()
-        content: dict[str, Any] = answer.json()
+        content = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise CommandError(f"{device.base_url} does not tell its status ({type(error).__name__})") from error
+    if not isinstance(content, dict) or not {"register", "break_glass", "role", "node_id"} <= content.keys():
+        raise CommandError(f"{device.base_url} is no edge device of a store")
     return content
 
 

@@ -50,7 +50,7 @@ Each seed draws a schedule: about 100 orders, and strikes of a few kinds (cuts, 
 cuts, ...). The protocol's own objects run through it; then everything is healed, every order must be answered and every
 place must come to agree. Invariants are watched during the run, and the audit that judges a drill judges its history.
 
-  rushproof fuzz                          1,000 seeds, about three minutes on two cores
+  rushproof fuzz                          1,000 seeds, a minute or two on two cores
   rushproof fuzz --seeds 50 --first 7000  other seeds
   rushproof fuzz --replay 4711            one seed again, twice, with the trace around what it broke
   rushproof fuzz --break list             the broken variants of the protocol
@@ -220,7 +220,9 @@ def _run_all_variants(options: argparse.Namespace, interruption: Interruption) -
         _print_json({"kind": "fuzz-variants", "verdict": verdict, "interrupted": not whole, **counts})
     said = f"{counts['caught']} of {len(VARIANTS)} broken variants were caught"
     named = f"; not caught in {seeds_max} seeds: {', '.join(missed)}" if missed else ""
-    crashed = [catch.variant for catch in catches if catch.failure is not None and catch.failure.name == CRASHED]
+    crashed = [
+        catch.variant for catch in catches if catch.failure is not None and catch.failure.name.startswith(CRASHED)
+    ]
     lines = [f"caught only by a crash, which may be the program's own: {', '.join(crashed)}"] if crashed else []
     lines += [replay_command(catch.seed, catch.variant) for catch in catches if catch.caught]
     _tell(options, verdict, said + named, lines)

@@ -202,7 +202,6 @@ class VirtualCloud:
         self.database.forked[store] += forked
         entries_forked = [held.entry for held in forked]
         row = self.database.stores[store]
-        row = self.database.stores[store]
         undone = unmerge(store, shared_seq, entries_forked, self._orders_named(store, entries_forked), row.last_number)
         if undone.last_number > row.last_number:
             self._clock.goals["a forked order sent back"] += 1

@@ -28,7 +28,6 @@ class Disk:
         self.given_up: list[Entry] = []
         self.intention: Intention | None = None
         self._on_set_aside = on_set_aside
-        self._synced: tuple[int, int, tuple[Entry, ...]] = (0, 0, ())
 
     def state(self) -> DurableState:
         """What a process finds at its boot."""
@@ -56,13 +55,8 @@ class Disk:
                     self.entries.extend(entries)
 
     def lose_unsynced(self) -> None:
-        """A power cut where commits are not synced (`synchronous-normal`): back to the last checkpoint."""
-        self.epoch, self.commit_seq, entries = self._synced
-        self.entries = list(entries)
-
-    def checkpoint(self) -> None:
-        """Everything so far is synced, whatever commits do."""
-        self._synced = (self.epoch, self.commit_seq, tuple(self.entries))
+        """A power cut where no commit was ever synced (`synchronous-normal`): what the file was made with is left."""
+        self.epoch, self.commit_seq, self.entries, self.intention = 0, 0, [], None
 
     def holds(self, place: Cursor) -> bool:
         """Whether this very entry is flushed."""

@@ -32,7 +32,7 @@ def evidence(folder: Path, **changes: Any) -> Path:
     drills = {"runs": [run | {"acknowledged": {"R2": 400}}, run | {"seed": 2, "acknowledged": {"R2": 300}}]}
     power = {"cuts": 50, "acknowledged_orders": 600, "lost_orders": 0, "stores": {"edge": {"cuts": 40}}}
     for name, counts in (("fuzz", fuzz), ("drills", drills), ("power_cuts", power)):
-        kind = {"kind": name, "counts": counts | changes.get(name, {})}
+        kind = {"kind": name.replace("_", "-"), "counts": counts | changes.get(name, {})}
         (folder / f"{name}.json").write_text(json.dumps(kind), encoding="utf-8")
     return folder
 
@@ -81,6 +81,15 @@ def test_evidence_says_what_was_run_when_and_on_what(name: str) -> None:
     assert content["command"].startswith("rushproof ")
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", content["commit"])
     assert content["date"] >= "2026-11-22"
+
+
+def test_evidence_of_another_kind_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = evidence(tmp_path)
+    (folder / "fuzz.json").write_text('{"kind": "fuzz-variants", "counts": {}}', encoding="utf-8")
+    assert main(["guarantees", str(folder)]) == 2
+    assert "fuzz-variants" in capsys.readouterr().err
 
 
 def test_missing_evidence_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

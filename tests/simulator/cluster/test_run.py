@@ -57,7 +57,7 @@ def test_another_process_with_another_hash_seed_goes_the_same_way() -> None:
     assert hashes == {run_schedule(draw_schedule(12)).trace_hash}
 
 
-def test_an_order_less_leaves_the_others_as_they_were() -> None:
+def test_an_order_less_leaves_the_keys_of_the_others_as_they_were() -> None:
     schedule = draw_schedule(13)
     fewer = replace(schedule, orders=schedule.orders[:5] + schedule.orders[6:])
     keys = {row.intent_id: row.order_id for row in run_schedule(schedule).attempts}
