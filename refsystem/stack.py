@@ -353,10 +353,19 @@ class Stack:
         port = self.port(name)
         return PythonProcess(name, module, environment, port, self._log_path(name))
 
+    async def _put_store(self, http: httpx.AsyncClient, store: StoreSettings) -> None:
+        """Set the store up in the cloud, which lives a moment before its database is open."""
+        deadline_s = time.monotonic() + MEMBERS_TIMEOUT_S
+        while True:
+            answer = await http.put(f"{self.url('cloud')}/v1/stores/{store.name}", json={"name": store.name})
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline_s:
+                answer.raise_for_status()
+                return
+            await asyncio.sleep(0.05)
+
     async def _set_up(self, http: httpx.AsyncClient, store: StoreSettings) -> None:
         """Tell the cloud of the store and the arbiter of its first primary, then wait for both devices."""
-        answer = await http.put(f"{self.url('cloud')}/v1/stores/{store.name}", json={"name": store.name})
-        answer.raise_for_status()
+        await self._put_store(http, store)
         status = (await http.get(f"{self.url(f'{store.name}.edge_a')}/v1/status")).json()
         answer = await http.put(f"{self.url(f'{store.name}.arbiter')}/v1/register", json={"primary": status["node_id"]})
         answer.raise_for_status()

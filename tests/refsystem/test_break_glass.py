@@ -53,6 +53,8 @@ class Store:
     def start(self, name: str) -> None:
         self.process(name).start()
         asyncio.run(self.process(name).wait_ready())
+        if name == "cloud":
+            wait_until(lambda: self.http.get(f"{self.url(name)}/ready").status_code == 200, "the cloud's database")
 
     def status(self, device: str) -> dict[str, Any]:
         with contextlib.suppress(httpx.HTTPError):

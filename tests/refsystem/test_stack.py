@@ -145,6 +145,8 @@ class Shop:
         return cursor
 
     def drained(self) -> bool:
+        if self.http.get(f"{self.stack.url('cloud')}/ready").status_code != 200:
+            return False  # it lives a moment before its database is open
         status = self.status(self.primary)
         return status is not None and self.cloud_cursor() == {
             "seq": status["commit_seq"],
