@@ -39,7 +39,7 @@ test: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -m 'not drill'
-	$(BIN)/pytest -m drill
+	$(BIN)/pytest -m drill --durations=0
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

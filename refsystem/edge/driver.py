@@ -141,8 +141,7 @@ class Driver:
                 future.set_result(reply)
         if self.device.glass.stage != "storing":
             self._glass_stored.set()
-        if ready.apply:
-            self._feeds.wake()
+        self._feeds.wake()
         self._set_timer()
 
     def _expect(self) -> tuple[int, asyncio.Future[Reply]]:

@@ -56,12 +56,16 @@ class Feeds:
         self._http = http
         self._pump = pump
         self._now_us = now_us
-        self._wakes = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
+        self._wakes: dict[FeedName, asyncio.Event] = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
+        self._visible: dict[FeedName, int] = dict.fromkeys(self._wakes, 0)
 
     def wake(self) -> None:
-        """Entries were committed: do not wait for the next idle round."""
-        for event in self._wakes.values():
-            event.set()
+        """A feed whose receiver may see more than before does not wait for its next idle round."""
+        for name, event in self._wakes.items():
+            visible_seq = self._device.feed_visible_seq(name)
+            if visible_seq != self._visible[name]:
+                self._visible[name] = visible_seq
+                event.set()
 
     async def run_kitchen(self) -> None:
         """Tickets to the kitchen display, bumps from it."""

@@ -105,6 +105,10 @@ class Device:
         replica = self.replica
         return self.feeds[name].next_batch(replica.log, replica.commit_seq, replica.epoch, replica.node_id)
 
+    def feed_visible_seq(self, name: FeedName) -> int:
+        """The last entry that the receiver of a feed may see now; 0 unless primary."""
+        return self.feeds[name].visible_seq(self.replica.log, self.replica.commit_seq) if self.is_primary else 0
+
     def feed_answered(self, name: FeedName, answer: FeedAnswer) -> None:
         """The receiver of a feed answered the last batch."""
         feed = self.feeds[name]
