@@ -21,6 +21,7 @@ from simulator.scenario import DiskLost as PlannedDiskLoss
 from simulator.scenario import (
     Fault,
     GlassBroken,
+    HttpErrors,
     LinkDown,
     LinkName,
     LinkWeak,
@@ -141,6 +142,8 @@ class Timeline:
             if isinstance(fault, LinkDown):
                 return LinkCut(self._links, hit, fault.direction, target)
             return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
+        if isinstance(fault, HttpErrors):
+            raise FaultError("http_errors is not built yet")
         return await self._resolve_process(fault, store)
 
     def _link_kinds(self, link: LinkName, store: str) -> Sequence[LinkName]:
@@ -174,6 +177,8 @@ class Timeline:
                 return DiskLost(self._stack, processes, target)
             case PowerCut():
                 return Killed(self._stack, processes, target, power=True)
+            case _:
+                raise FaultError(f"{fault.fault} is not built yet")
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S

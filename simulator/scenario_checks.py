@@ -13,10 +13,13 @@ from simulator.network import BUILT_IN_PROFILES
 from simulator.scenario_faults import (
     SHARED_LINKS,
     SHARED_PROCESSES,
+    ClockFault,
+    ClockOffset,
     Fault,
     LinkFault,
     LinkState,
     LinkWeak,
+    RestartLoop,
     fault_end_s,
     fault_label,
     fault_target,
@@ -148,10 +151,24 @@ def _fault_flaws(scenario: Scenario) -> Iterator[Flaw]:
             yield Flaw((*path, "for_s"), f"the fault would end at {end_s:g} s, after the load; {longest:g} is the most")
         if isinstance(fault, LinkWeak):
             yield from _state_flaws(scenario, fault, path)
+        yield from _figure_flaws(fault, path)
         yield from _fault_store_flaws(scenario, fault, path)
         if fault.name is not None and fault.name in labels:
             yield Flaw((*path, "name"), f"the name {fault.name!r} is taken by another fault; give each its own")
         labels.add(fault_label(fault))
+
+
+def _figure_flaws(fault: Fault, path: Path) -> Iterator[Flaw]:
+    """Figures that would make a fault without an effect."""
+    if isinstance(fault, ClockFault):
+        field = "offset_s" if isinstance(fault, ClockOffset) else "drift_ppm"
+        if getattr(fault, field) == 0:
+            yield Flaw((*path, field), "is 0, which changes no clock; give another number")
+    if isinstance(fault, RestartLoop) and fault.every_s >= fault.for_s:
+        yield Flaw(
+            (*path, "every_s"),
+            f"is {fault.every_s:g}, so that one kill is all; it must be below for_s, {fault.for_s:g}",
+        )
 
 
 def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator[Flaw]:

@@ -21,6 +21,9 @@ LINKS: tuple[LinkName, ...] = (
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
 PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
 ProcessName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres"]
+ProgramName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen"]
+DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
+HttpLinkName = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds"]
 
 SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database"})
 SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres"})
@@ -93,6 +96,22 @@ class LinkDown(_Planned):
     )
 
 
+class HttpErrors(_Planned):
+    """Some requests over a link are answered with an error in place of the upstream; the others pass."""
+
+    fault: Literal["http_errors"] = Field(description="Some requests are answered with an error on their way.")
+    link: HttpLinkName = Field(description="The link whose requests fail; it must carry HTTP.")
+    path: str = Field("/", pattern=r"^/", max_length=200, description="Requests whose path begins so fail.")
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] | None = Field(
+        None, description="Requests of this method fail; left out: of any."
+    )
+    status: int = Field(503, ge=400, le=599, description="The status that they are answered with.")
+    share: float = Field(1.0, gt=0, le=1, description="The share of them that fails.")
+    for_s: float | None = Field(
+        None, gt=0, description="How long it lasts, in real seconds; left out: until the end of the load."
+    )
+
+
 class ProcessKilled(_Planned):
     """A process is killed (SIGKILL) and started again after `for_s`."""
 
@@ -127,6 +146,126 @@ class ProcessRestarted(_Planned):
         return None
 
 
+class ProcessSlow(_Planned):
+    """A process runs a fraction of the time only, by SIGSTOP and SIGCONT: alive, but `slow_factor` times slower."""
+
+    fault: Literal["process_slow"] = Field(description="A process is alive, but many times slower.")
+    process: ProcessName = Field(
+        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    slow_factor: float = Field(10.0, ge=1.5, le=50, description="It runs one part in so many of the time.")
+    for_s: float = Field(ge=1, description="How long the process is slow, in real seconds.")
+
+
+class RestartLoop(_Planned):
+    """A process dies again and again, as by a crash loop, and is started again each time."""
+
+    fault: Literal["restart_loop"] = Field(description="A process is killed and started again, over and over.")
+    process: ProgramName = Field(
+        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    every_s: float = Field(1.0, ge=0.2, description="Time from one kill to the next, in real seconds.")
+    for_s: float = Field(gt=0, description="How long this goes on, in real seconds.")
+
+
+class DiskFull(_Planned):
+    """A disk takes no further write (ENOSPC); at the end there is space again, and what has stopped is started."""
+
+    fault: Literal["disk_full"] = Field(description="A disk is full: every write fails with ENOSPC.")
+    process: DiskName = Field(
+        description="Whose disk it is; `primary` and `standby` are looked up when the fault begins."
+    )
+    for_s: float = Field(gt=0, description="How long the disk is full, in real seconds.")
+
+
+class DiskSlow(_Planned):
+    """Every sync of a disk takes longer."""
+
+    fault: Literal["disk_slow"] = Field(description="A disk is slow: every sync takes longer.")
+    process: DiskName = Field(
+        description="Whose disk it is; `primary` and `standby` are looked up when the fault begins."
+    )
+    delay_ms: float = Field(100.0, gt=0, le=60_000, description="What is added to each sync, in milliseconds.")
+    for_s: float = Field(gt=0, description="How long the disk is slow, in real seconds.")
+
+
+class DiskErring(_Planned):
+    """Operations of a disk fail with EIO; at the end they work again, and what has stopped is started."""
+
+    fault: Literal["disk_erring"] = Field(description="A disk fails operations with EIO.")
+    process: DiskName = Field(
+        description="Whose disk it is; `primary` and `standby` are looked up when the fault begins."
+    )
+    operation: Literal["write", "sync", "read"] = Field("sync", description="The operations that fail.")
+    for_s: float = Field(gt=0, description="How long the disk errs, in real seconds.")
+
+
+class DiskDead(_Planned):
+    """A disk dies under the running device, which has to stop by itself; it comes back with an empty one, as a new node."""
+
+    fault: Literal["disk_dead"] = Field(description="A disk dies under its device, which comes back with an empty one.")
+    process: DeviceName = Field(
+        description="The device that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    for_s: float = Field(gt=0, description="How long until the disk is replaced, in real seconds.")
+
+
+class ClockOffset(_Planned):
+    """The wall clock of a process jumps, and jumps back at the end; its monotonic clock goes on."""
+
+    fault: Literal["clock_offset"] = Field(description="The wall clock of a process is wrong.")
+    process: ProgramName = Field(
+        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    offset_s: float = Field(ge=-1e9, le=1e9, description="By how much it jumps, in seconds; below 0: into the past.")
+    for_s: float = Field(gt=0, description="How long the clock is wrong, in real seconds.")
+
+
+class ClockDrift(_Planned):
+    """The wall clock of a process goes too fast or too slow, and jumps back at the end."""
+
+    fault: Literal["clock_drift"] = Field(description="The wall clock of a process goes too fast or too slow.")
+    process: ProgramName = Field(
+        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    drift_ppm: float = Field(
+        ge=-1e6,
+        le=1e7,
+        description="What it gains, in microseconds for each second; below 0: loses. -1000000 stands still.",
+    )
+    for_s: float = Field(gt=0, description="How long the clock is wrong, in real seconds.")
+
+
+class DescriptorsExhausted(_Planned):
+    """A process may open no further files and connections (EMFILE)."""
+
+    fault: Literal["descriptors_exhausted"] = Field(description="A process is out of file descriptors.")
+    process: ProgramName = Field(
+        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    spare: int = Field(0, ge=0, le=1_000, description="How many further descriptors it may still open.")
+    for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
+
+
+class MemoryExhausted(_Planned):
+    """A process gets no further memory from the kernel (ENOMEM)."""
+
+    fault: Literal["memory_exhausted"] = Field(description="A process gets no further memory.")
+    process: ProgramName = Field(
+        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
+    )
+    spare_mb: float = Field(0.0, ge=0, le=100_000, description="How much it may still take, in megabytes.")
+    for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
+
+
+class ConnectionsExhausted(_Planned):
+    """The database refuses further connections: all that it allows are held by somebody else."""
+
+    fault: Literal["connections_exhausted"] = Field(description="The database is out of connections.")
+    process: Literal["postgres"] = Field("postgres", description="The database; there is no other choice.")
+    for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
+
+
 class DiskLost(_Planned):
     """A device dies with its disk and comes back empty, as a new node."""
 
@@ -158,8 +297,24 @@ class GlassBroken(_Planned):
     for_s: float = Field(10.0, gt=0, description="How long it may take, in real seconds.")
 
 
-LinkFault = LinkWeak | LinkDown
-ProcessFault = ProcessKilled | ProcessPaused | ProcessRestarted | DiskLost | PowerCut | GlassBroken
+LinkFault = LinkWeak | LinkDown | HttpErrors
+DiskTrouble = DiskFull | DiskSlow | DiskErring | DiskDead
+ClockFault = ClockOffset | ClockDrift
+ProcessFault = (
+    ProcessKilled
+    | ProcessPaused
+    | ProcessRestarted
+    | ProcessSlow
+    | RestartLoop
+    | DiskTrouble
+    | ClockFault
+    | DescriptorsExhausted
+    | MemoryExhausted
+    | ConnectionsExhausted
+    | DiskLost
+    | PowerCut
+    | GlassBroken
+)
 Fault = LinkFault | ProcessFault
 PlannedFault = Annotated[Fault, Field(discriminator="fault")]
 
