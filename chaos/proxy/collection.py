@@ -10,6 +10,7 @@ import dataclasses
 from chaos.proxy import errors
 from chaos.proxy.address import AddressError, ListenAddress, resolve_listen
 from chaos.proxy.decoding import ProxyInput, ToxicChange, ToxicInput
+from chaos.proxy.events import EventLog
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.toxics import TOXIC_TYPES, Direction, Toxic
 
@@ -17,8 +18,9 @@ from chaos.proxy.toxics import TOXIC_TYPES, Direction, Toxic
 class ProxyCollection:
     """The proxies by name. Every method raises `errors.ApiError` when it refuses."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, events: EventLog | None = None) -> None:
         self.seed = seed
+        self.events = EventLog() if events is None else events
         self._proxies: dict[str, Proxy] = {}
 
     def all(self) -> list[Proxy]:
@@ -63,7 +65,7 @@ class ProxyCollection:
 
     def delete(self, name: str) -> None:
         """Close a proxy and forget it."""
-        self.get(name).stop()
+        self.get(name).close()
         del self._proxies[name]
 
     async def populate(self, wanted: list[ProxyInput], done: list[Proxy]) -> None:
@@ -80,7 +82,7 @@ class ProxyCollection:
                 done.append(existing)
                 continue
             if existing is not None:
-                existing.stop()
+                existing.close()
             proxy = self._new(each)
             if each.enabled:
                 _start(proxy, address)
@@ -99,7 +101,7 @@ class ProxyCollection:
     def close(self) -> None:
         """Close every proxy."""
         for proxy in self._proxies.values():
-            proxy.stop()
+            proxy.close()
 
     # -- toxics
 
@@ -141,7 +143,7 @@ class ProxyCollection:
         self.get(name).remove_toxic(self.toxic(name, toxic_name))
 
     def _new(self, wanted: ProxyInput) -> Proxy:
-        return Proxy(wanted.name, wanted.listen, wanted.upstream, self.seed)
+        return Proxy(wanted.name, wanted.listen, wanted.upstream, self.seed, self.events)
 
 
 def _require(wanted: ProxyInput, where: str) -> None:

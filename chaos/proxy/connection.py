@@ -14,6 +14,7 @@ from functools import partial
 from random import Random
 from typing import cast
 
+from chaos.proxy.events import EventName, Recorder
 from chaos.proxy.link import Link, Traffic
 from chaos.proxy.toxics import Closing, Direction, Toxic
 
@@ -96,8 +97,10 @@ class Leg(asyncio.Protocol):
 class Connection:
     """Two legs and two links; `on_closed` is called when both sockets are gone."""
 
-    def __init__(self, number: int, on_closed: Callable[[Connection], None]) -> None:
+    def __init__(self, number: int, on_closed: Callable[[Connection], None], record: Recorder) -> None:
         self.number = number
+        self._record = record
+        self._how_closed: str | None = None
         self.client = Leg(self)
         self.server = Leg(self)
         self._on_closed = on_closed
@@ -108,11 +111,11 @@ class Connection:
         self,
         toxics: Mapping[Direction, list[Toxic]],
         traffic: Mapping[Direction, Traffic],
-        draws: Callable[[int, Direction, str], Random],
+        draws: Callable[..., Random],
     ) -> bool:
         """Join the two sockets under the toxics of the moment; False if one of them is gone already."""
         if self.client.lost or self.server.lost:
-            self.abort()
+            self.abort("never_joined")
             return False
         for direction, source, sink in (
             (Direction.UPSTREAM, self.client, self.server),
@@ -127,6 +130,7 @@ class Connection:
                 traffic[direction],
                 partial(draws, self.number, direction),
                 self._ended,
+                partial(self._record, stream=direction.value),
             )
             self._links[direction] = sink.fed_by = link
             link.add(toxics[direction])
@@ -138,46 +142,58 @@ class Connection:
         """The link of one direction; the connection must have been started."""
         return self._links[direction]
 
-    def abort(self) -> None:
-        """Close both sockets at once."""
+    def abort(self, how: str) -> None:
+        """Close both sockets at once; `how` is for the event log."""
+        self._closes(how)
         self._stop_links()
         self.client.abort()
         self.server.abort()
 
     def lost(self, leg: Leg) -> None:
         """A leg's socket is gone: let what it sent arrive, then close the other leg."""
+        self._closes("client_gone" if leg is self.client else "server_gone")
         if leg.fed_by is not None:
             leg.fed_by.stop()
         if self.client.lost and self.server.lost:
             self._stop_links()
             if self._abort_timer is not None:
                 self._abort_timer.cancel()
+            self._record(EventName.CONNECTION_CLOSED, how=self._how_closed)
             self._on_closed(self)
         elif leg.feeds is not None:
             leg.feeds.end(Closing.FULL)
         else:
-            self.abort()
+            self.abort("never_joined")
 
     def _ended(self, link: Link, closing: Closing) -> None:
         if closing is Closing.RESET:
+            self._closes("reset_by_toxic")
             self._stop_links()
             self.client.reset()
             self.server.reset()
-        elif closing is Closing.FULL or all(each.half_closed for each in self._links.values()):
-            self._close()
+        elif closing is Closing.FULL:
+            self._close("closed_by_toxic")  # or by a lost leg, which has told
+        elif all(each.half_closed for each in self._links.values()):
+            self._close("ended")
         else:
             sink = self.server if link.direction is Direction.UPSTREAM else self.client
             if sink.transport is not None and not sink.transport.is_closing():
                 sink.transport.write_eof()
 
-    def _close(self) -> None:
+    def _close(self, how: str) -> None:
         """Close both sockets when what was written has been sent, or after a while in any case."""
+        self._closes(how)
         self._stop_links()
         for leg in (self.client, self.server):
             if leg.transport is not None:
                 leg.transport.close()
         if self._abort_timer is None:
-            self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+            self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort, how)
+
+    def _closes(self, how: str) -> None:
+        """Remember why the connection closes: the first reason."""
+        if self._how_closed is None:
+            self._how_closed = how
 
     def _stop_links(self) -> None:
         for link in self._links.values():

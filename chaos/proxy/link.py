@@ -12,8 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
+from typing import Protocol
 
+from chaos.proxy.events import EventName, Recorder
 from chaos.proxy.toxics import CHUNK_BYTES_MAX, Attributes, Chunk, Closing, Direction, Item, Stage, Toxic
 
 TIMER_MIN_S = 0.001
@@ -28,11 +31,18 @@ class Traffic:
     sent_bytes: int = 0
 
 
+class Draws(Protocol):
+    """Gives the generator of a toxic by its name and its round."""
+
+    def __call__(self, toxic: str, round_number: int = 1, /) -> Random:
+        """A fresh generator, always the same one for the same question."""
+
+
 class Link:
     """One direction of one connection.
 
-    `draws` gives the generator of a toxic by its name; `on_closing` is told how the direction ends, when everything
-    before the end has been written.
+    `on_closing` is told how the direction ends, when everything before the end has been written; `record` is told which
+    toxic met this link, and what it did.
     """
 
     def __init__(
@@ -41,8 +51,9 @@ class Link:
         source: asyncio.Transport,
         sink: asyncio.Transport,
         traffic: Traffic,
-        draws: Callable[[str], Random],
+        draws: Draws,
         on_closing: Callable[[Link, Closing], None],
+        record: Recorder,
     ) -> None:
         self.direction = direction
         self.half_closed = False
@@ -51,9 +62,11 @@ class Link:
         self._traffic = traffic
         self._draws = draws
         self._on_closing = on_closing
+        self._record = record
         self._names: list[str] = []
         self._stages: list[Stage[Attributes]] = []
         self._stage_of: dict[str, Stage[Attributes]] = {}
+        self._rolls: dict[str, float] = {}
         self._inbox: deque[Item] = deque()
         self._timer: asyncio.Handle | None = None
         self._timer_at = 0.0
@@ -93,7 +106,13 @@ class Link:
 
     def stop(self) -> None:
         """Drop what is in flight and do nothing any more."""
+        if self._over:
+            return
         self._over = True
+        for name in self._names:
+            stage = self._stage_of.get(name)
+            if stage is not None and stage.acts:
+                self._record(EventName.TOXIC_COUNTED, toxic=name, counts=dict(stage.acts))
         self._inbox.clear()
         self._stages.clear()
         self._stage_of.clear()
@@ -111,36 +130,63 @@ class Link:
         self._pump()
 
     def update(self, toxic: Toxic) -> None:
-        """Go on under the toxic's new attributes and toxicity. The roll of a connection stays the same."""
+        """Go on under the toxic's new attributes, toxicity or phase. The roll of a connection stays the same."""
         if not self._over:
             self._apply(toxic)
+            self._pump()
+
+    def ramp(self, toxic: Toxic) -> None:
+        """Go on at another height of the toxic's ramp, which is too frequent to be recorded."""
+        stage = self._stage_of.get(toxic.name)
+        if stage is not None and not self._over:
+            stage.update(toxic.attributes_now, time.monotonic())
             self._pump()
 
     def remove(self, name: str) -> None:
         """Take a toxic out of the chain; what it holds goes on its way."""
         if not self._over:
             self._names.remove(name)
+            self._rolls.pop(name, None)
             self._release(name)
             self._pump()
 
     def _apply(self, toxic: Toxic) -> None:
-        draws = self._draws(toxic.name)
-        now = time.monotonic()
-        if not draws.random() < toxic.toxicity:
-            self._release(toxic.name)
-        elif toxic.name in self._stage_of:
-            self._stage_of[toxic.name].update(toxic.attributes, now)
+        name = toxic.name
+        if not toxic.phase.on or not self._hits(toxic):
+            self._release(name)
+        elif name in self._stage_of:
+            self._stage_of[name].update(toxic.attributes_now, time.monotonic())
+            self._record(EventName.TOXIC_UPDATED, toxic=name)
         else:
-            self._stage_of[toxic.name] = toxic.attributes.stage(draws, now)
+            draws = self._draws(name, toxic.phase.round)
+            draws.random()  # the roll
+            stage = self._stage_of[name] = toxic.attributes_now.stage(draws, time.monotonic())
+            stage.on_act = partial(self._acted, name)
             self._order_stages()
+            self._record(EventName.TOXIC_APPLIED, toxic=name, type=toxic.type)
+
+    def _hits(self, toxic: Toxic) -> bool:
+        """Whether the toxic hits this link: one roll for each toxic, whatever happens to it later."""
+        known = toxic.name in self._rolls
+        if not known:
+            self._rolls[toxic.name] = self._draws(toxic.name).random()
+        hit = self._rolls[toxic.name] < toxic.toxicity
+        if not (known or hit):
+            self._record(EventName.TOXIC_MISSED, toxic=toxic.name, type=toxic.type)
+        return hit
+
+    def _acted(self, name: str, what: str) -> None:
+        self._record(EventName.TOXIC_ACTED, toxic=name, act=what)
 
     def _release(self, name: str) -> None:
         stage = self._stage_of.pop(name, None)
         if stage is None:
             return
+        stage_flushed = stage.flush()
+        self._record(EventName.TOXIC_REMOVED, toxic=name, **({"counts": dict(stage.acts)} if stage.acts else {}))
         after = self._stages[self._stages.index(stage) + 1 :]
         self._order_stages()
-        for item in stage.flush():
+        for item in stage_flushed:
             if after:
                 after[0].put(item, time.monotonic())
             else:

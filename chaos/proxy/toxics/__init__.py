@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chaos.proxy.schedule import Phase, Schedule
 from chaos.proxy.toxics.bandwidth import Bandwidth
 from chaos.proxy.toxics.base import CHUNK_BYTES_MAX, Attributes, Chunk, Closing, Direction, Item, Stage
 from chaos.proxy.toxics.closings import LimitData, ResetPeer, SlowClose, Timeout
@@ -45,13 +46,16 @@ TOXIC_TYPES: dict[str, type[Attributes]] = {
     "timeout": Timeout,
 }
 
+ALWAYS = Phase(on=True, round=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Toxic:
     """One toxic of one proxy, as the API shows it.
 
     `stream` stands as the client typed it ("Upstream" is valid); `direction` is what it means. `toxicity` is the share
-    of connections that it hits, not checked for its range.
+    of connections that it hits, not checked for its range. `phase` is how things stand with its `schedule`: the proxy sets
+    it; a toxic without a schedule always acts.
     """
 
     name: str
@@ -60,3 +64,10 @@ class Toxic:
     direction: Direction
     toxicity: float
     attributes: Attributes
+    schedule: Schedule | None = None
+    phase: Phase = ALWAYS
+
+    @property
+    def attributes_now(self) -> Attributes:
+        """The attributes as far as a ramp has come."""
+        return self.attributes if self.phase.share >= 1 else self.attributes.ramped(self.phase.share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
@@ -10,6 +11,7 @@ from chaos.proxy.toxics.base import (
     CHUNK_BYTES_MAX,
     HELD_BYTES_MAX,
     HELD_CHUNKS_MAX,
+    INT64_MAX,
     Attributes,
     Chunk,
     Item,
@@ -26,6 +28,10 @@ class Bandwidth(Attributes):
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A stage that sends at the rate, for one connection and direction."""
         return BandwidthStage(self, now)
+
+    def ramped(self, share: float) -> Bandwidth:
+        """The time that a byte takes grows, so the rate comes down."""
+        return dataclasses.replace(self, rate=min(INT64_MAX, round(self.rate / share)))
 
 
 class BandwidthStage(Stage[Bandwidth]):
@@ -68,6 +74,7 @@ class BandwidthStage(Stage[Bandwidth]):
         self._piece_from = due
         bytes_taken = self._piece_bytes(item)
         self._held_bytes -= bytes_taken
+        self._act("slowed")
         if bytes_taken == len(item.data):
             return item
         self._held.appendleft(Chunk(item.data[bytes_taken:], item.received_at))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Self, TypeAlias, TypeVar
 
 CHUNK_BYTES_MAX = 32 * 1024
 HELD_CHUNKS_MAX = 4096
@@ -59,6 +60,23 @@ class Attributes:
         """A fresh stage for one direction of one connection, whose random decisions come from `draws`."""
         raise NotImplementedError
 
+    def ramped(self, share: float) -> Self:
+        """These attributes when their effect has grown to `share` (above 0, up to 1): each number from its default.
+
+        Types in which a smaller number does more override this.
+        """
+        grown: dict[str, int | float] = {}
+        for field in dataclasses.fields(self):
+            value, start = getattr(self, field.name), field.default
+            if _is_number(value) and _is_number(start):
+                now = start + share * (value - start)
+                grown[field.name] = round(now) if isinstance(value, int) else now
+        return dataclasses.replace(self, **grown)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
 
 A = TypeVar("A", bound=Attributes, covariant=True)
 
@@ -67,12 +85,16 @@ class Stage(Generic[A]):
     """One toxic at work on one direction of one connection: a bounded queue with rules for what may leave it.
 
     The caller puts an item only while the stage is not `full`; an item flushed from an earlier stage may exceed that.
+    `acts` counts what the toxic did to the connection, by a word of its own for each kind of thing; `on_act` is called
+    with the word at the first of each kind.
     """
 
     chunks_max: ClassVar[int] = 1
 
     def __init__(self, attributes: A, now: float) -> None:
         self.attributes = attributes
+        self.acts: dict[str, int] = {}
+        self.on_act: Callable[[str], None] | None = None
         self._since = now
         self._held: deque[Item] = deque()
 
@@ -103,3 +125,10 @@ class Stage(Generic[A]):
         items = list(self._held)
         self._held.clear()
         return items
+
+    def _act(self, what: str) -> None:
+        """Count one thing that the toxic did."""
+        count = self.acts.get(what, 0)
+        self.acts[what] = count + 1
+        if count == 0 and self.on_act is not None:
+            self.on_act(what)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from random import Random
 
-from chaos.proxy.toxics.base import Attributes, Chunk, Closing, Item, Stage
+from chaos.proxy.toxics.base import INT64_MAX, Attributes, Chunk, Closing, Item, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,12 @@ class SlowCloseStage(Stage[SlowClose]):
     def take(self, now: float) -> Item | None:
         """The next chunk; a closing only when its delay is over."""
         due = self.due()
-        return None if due is None or due > now else self._held.popleft()
+        if due is None or due > now:
+            return None
+        item = self._held.popleft()
+        if isinstance(item, Closing) and self.attributes.delay:
+            self._act("close_delayed")
+        return item
 
     def due(self) -> float | None:
         """When the item held may leave."""
@@ -50,6 +56,10 @@ class Timeout(Attributes):
         """A stage that drops data from now on."""
         return TimeoutStage(self, now)
 
+    def ramped(self, share: float) -> Timeout:
+        """Itself: data is dropped or not."""
+        return self
+
 
 class TimeoutStage(Stage[Timeout]):
     """Drops chunks. A connection that lost bytes can never be healed, hence the close at the removal."""
@@ -67,6 +77,8 @@ class TimeoutStage(Stage[Timeout]):
         """Drop a chunk; keep a closing, which passes."""
         if isinstance(item, Closing):
             super().put(item, now)
+        else:
+            self._act("dropped")
 
     def take(self, now: float) -> Item | None:
         """A closing: the sender's own, or the one that the time-out brings."""
@@ -76,6 +88,7 @@ class TimeoutStage(Stage[Timeout]):
         if self._held:
             return self._held.popleft()
         self._closed = True
+        self._act("closed")
         return Closing.FULL
 
     def due(self) -> float | None:
@@ -93,6 +106,7 @@ class TimeoutStage(Stage[Timeout]):
 
     def flush(self) -> list[Item]:
         """The close that a removal brings."""
+        self._act("closed")
         return [Closing.FULL]
 
 
@@ -105,6 +119,10 @@ class ResetPeer(Attributes):
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A stage that waits for something to come."""
         return ResetPeerStage(self, now)
+
+    def ramped(self, share: float) -> ResetPeer:
+        """Itself: a connection is reset or not."""
+        return self
 
 
 class ResetPeerStage(Stage[ResetPeer]):
@@ -122,6 +140,7 @@ class ResetPeerStage(Stage[ResetPeer]):
         if due is None or due > now:
             return None
         self._held.clear()
+        self._act("reset")
         return Closing.RESET
 
     def due(self) -> float | None:
@@ -138,6 +157,10 @@ class LimitData(Attributes):
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A stage that counts the bytes of one connection and direction."""
         return LimitDataStage(self, now)
+
+    def ramped(self, share: float) -> LimitData:
+        """The limit comes down."""
+        return dataclasses.replace(self, bytes=min(INT64_MAX, round(self.bytes / share)))
 
 
 class LimitDataStage(Stage[LimitData]):
@@ -156,10 +179,12 @@ class LimitDataStage(Stage[LimitData]):
             return item
         left_bytes = max(0, self.attributes.bytes - self._passed_bytes)
         if left_bytes == 0:
+            self._act("closed")
             return Closing.FULL
         if left_bytes <= len(item.data):
             self._held.clear()
             self._held.append(Closing.FULL)
+            self._act("closed")
             item = Chunk(item.data[:left_bytes], item.received_at)
         self._passed_bytes += len(item.data)
         return item

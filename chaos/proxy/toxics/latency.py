@@ -55,6 +55,8 @@ class LatencyStage(Stage[Latency]):
             return item
         self._jitters.popleft()
         self._held_bytes -= len(item.data)
+        if due > item.received_at:
+            self._act("delayed")
         return Chunk(item.data, due)
 
     def due(self) -> float | None:

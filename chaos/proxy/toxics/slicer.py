@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from random import Random
 
@@ -19,6 +20,10 @@ class Slicer(Attributes):
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A stage that cuts."""
         return SlicerStage(self, now, draws)
+
+    def ramped(self, share: float) -> Slicer:
+        """The wait grows; the pieces are as small from the beginning."""
+        return dataclasses.replace(self, delay=round(self.delay * share))
 
 
 class SlicerStage(Stage[Slicer]):
@@ -47,6 +52,7 @@ class SlicerStage(Stage[Slicer]):
         self._next_at += self.attributes.delay / 1_000_000
         piece_bytes = self._piece_bytes(len(item.data))
         if piece_bytes < len(item.data):
+            self._act("cut")
             self._held.appendleft(Chunk(item.data[piece_bytes:], item.received_at))
         return Chunk(item.data[:piece_bytes], item.received_at)
 
