@@ -24,13 +24,23 @@ from chaos.experiment import Drill, DrillPlan
 from chaos.faults.toxiproxy import ToxiproxyError
 from chaos.judge import Verdict, exit_code, judge_run, write_outputs, write_report
 from chaos.live import LiveView
+from chaos.random_faults.timeline import DEFAULT_BASE, random_scenario
 from chaos.run_folder import RunFolderError, new_run_folder
 from chaos.variants import VARIANTS, Variant, VariantError, find_variant
 from refsystem.cloud.postgres import PostgresError
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.processes import StackError
 from simulator.diners import make_timetable
-from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
+from simulator.scenario import (
+    DEFAULT_SCENARIO,
+    Scenario,
+    ScenarioError,
+    fault_label,
+    fault_target,
+    find_scenario,
+    load_scenario,
+    with_changes,
+)
 from simulator.traces import TraceError, fit_rate_factor, orders_wanted, read_trace, trace_menu, trace_timetable
 
 OPEN_FILES_LEAST = 1024
@@ -71,6 +81,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--toxiproxy", metavar="URL", help="disturb links by this Toxiproxy server instead of the embedded one"
+    )
+    parser.add_argument(
+        "--random-faults",
+        action="store_true",
+        help="draw the faults from the seed, in place of the scenario's own; stores, diners and links are the scenario's "
+        f"(default {DEFAULT_BASE})",
     )
     parser.add_argument(
         "--retry-unknown",
@@ -192,8 +208,12 @@ def _plan(options: argparse.Namespace) -> DrillPlan:
         if not 0 <= options.retry_unknown <= RETRIES_MAX:
             raise CommandError(f"--retry-unknown must be from 0 to {RETRIES_MAX}")
         scenario = with_changes(scenario, {"seed": seed} | _load_changes(scenario, options.rate, options.duration))
+        if options.random_faults:
+            scenario = random_scenario(scenario, seed)
         command = shlex.join(["rushproof", *sys.argv[1:]])
         database_url = os.environ.get("RUSHPROOF_DATABASE_URL") or None
+        if options.random_faults and database_url is not None:
+            _check_database_is_spared(scenario)
         if options.trace is not None:
             return _trace_plan(options, scenario, seed, command, variant, database_url)
         if options.rate_factor is not None or options.copies != 1:
@@ -218,8 +238,18 @@ def _load_changes(scenario: Scenario, rate_per_s: float | None, duration_s: floa
     return changes
 
 
+def _check_database_is_spared(scenario: Scenario) -> None:
+    """Faults are put on a PostgreSQL of the drill's own only."""
+    hit = next((fault for fault in scenario.faults if fault_target(fault) == "postgres"), None)
+    if hit is not None:
+        raise CommandError(
+            f"seed {scenario.seed} draws {fault_label(hit)!r}, and RUSHPROOF_DATABASE_URL names a server of your own, on which "
+            "no fault is put; unset it or take another seed"
+        )
+
+
 def _scenario(options: argparse.Namespace, variant: Variant | None) -> Scenario:
-    default = variant.scenario if variant is not None else DEFAULT_SCENARIO
+    default = variant.scenario if variant is not None else DEFAULT_BASE if options.random_faults else DEFAULT_SCENARIO
     return load_scenario(find_scenario(options.scenario or default))
 
 

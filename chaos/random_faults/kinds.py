@@ -1,0 +1,161 @@
+"""The kinds of fault that a seed may draw, each with what it hits and how it is drawn.
+
+What a kind hits says which others it may share an episode with: two of an episode never hit the same thing, so that every
+fault can be proven and undone by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chaos.random_faults.draws import Draws
+from simulator.scenario import Fault
+from simulator.scenario_faults import PlannedFault
+
+
+class Place(Enum):
+    """What a fault hits, links and processes together."""
+
+    DINERS = "the diners' links"
+    DEVICES = "the two devices"
+    PEERS = "the link between the devices"
+    ARBITER = "the arbiter and the way to it"
+    WAN = "the way to the cloud"
+    CLOUD = "the cloud and its database"
+    KITCHEN = "the kitchen display and the way to it"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault. `draw` makes the fields beside name, store and times; it lasts `least_s` to `most_s`.
+
+    A kind that `leads` makes a link slow: it begins before the others of its episode, which find orders in flight. A kind
+    that `destroys` takes a device's files: it comes only when both devices are whole.
+    """
+
+    name: str
+    places: frozenset[Place]
+    draw: Callable[[Draws], Mapping[str, Any]]
+    least_s: float = 1.0
+    most_s: float = 5.0
+    leads: bool = False
+    destroys: bool = False
+    database: bool = False
+    lasts: bool = True
+
+    def fault(self, draws: Draws, at_s: float, for_s: float, store: str | None) -> Fault:
+        """One fault of this kind; `store` is None where there is only one."""
+        fields: dict[str, Any] = {"at_s": at_s, **self.draw(draws)}
+        if self.lasts:
+            fields["for_s"] = for_s
+        if store is not None:
+            fields["store"] = store
+        return _FAULT.validate_python(fields)
+
+
+_FAULT: TypeAdapter[Fault] = TypeAdapter(PlannedFault)
+
+DEVICES = ("primary", "primary", "standby", "edge_a", "edge_b")
+"""A device by role or by name; the primary is where the orders are."""
+
+DINER_PROFILES = ("store_wifi_crowded", "store_wifi_far_corner", "3g_fast", "4g_fallback")
+WAN_PROFILES = ("dsl", "3g_fast", "4g_fallback", "slow_4g", "fast_4g")
+STORE_PLACES = frozenset({Place.DEVICES, Place.PEERS, Place.ARBITER, Place.KITCHEN})
+
+
+def _kinds() -> Sequence[Kind]:
+    return (
+        *_slow_links(),
+        *_cut_links(),
+        *_devices(),
+        *_others(),
+    )
+
+
+def _slow_links() -> Sequence[Kind]:
+    return (
+        _slow("slow peers", Place.PEERS, "edge_edge", 40, 260),
+        _slow("slow arbiter link", Place.ARBITER, "edge_arbiter", 40, 300),
+        _slow("slow database", Place.CLOUD, "cloud_database", 20, 120),
+        _slow("slow kitchen link", Place.KITCHEN, "edge_kds", 40, 400),
+        _profiled("weak dining room", Place.DINERS, "diner_edge", DINER_PROFILES),
+        _profiled("weak mobile network", Place.DINERS, "diner_cloud", DINER_PROFILES),
+        _profiled("weak WAN", Place.WAN, "edge_cloud", WAN_PROFILES),
+    )
+
+
+def _cut_links() -> Sequence[Kind]:
+    return (
+        _cut("peers apart", Place.PEERS, "edge_edge"),
+        _cut("arbiter out of reach", Place.ARBITER, "edge_arbiter"),
+        _cut("WAN outage", Place.WAN, "edge_cloud", 8.0),
+        _cut("kitchen out of reach", Place.KITCHEN, "edge_kds"),
+        _cut("database out of reach", Place.CLOUD, "cloud_database"),
+        _cut("dining room without network", Place.DINERS, "diner_edge", 3.0),
+        _cut("mobile network down", Place.DINERS, "diner_cloud"),
+    )
+
+
+def _devices() -> Sequence[Kind]:
+    place = frozenset({Place.DEVICES})
+    return (
+        Kind("device killed", place, _on("process_killed", DEVICES)),
+        Kind("device paused", place, _on("process_paused", DEVICES)),
+        Kind("device restarted", place, _on("process_restarted", DEVICES), lasts=False),
+        Kind("device without power", place, _on("power_cut", DEVICES)),
+        Kind("disk lost", place, _on("disk_lost", DEVICES), destroys=True),
+        Kind("store without power", STORE_PLACES, _on("power_cut", ("store",))),
+    )
+
+
+def _others() -> Sequence[Kind]:
+    return (
+        *_process("arbiter", Place.ARBITER),
+        *_process("cloud", Place.CLOUD),
+        *_process("kitchen", Place.KITCHEN),
+        *_process("postgres", Place.CLOUD, database=True),
+    )
+
+
+def _process(name: str, place: Place, *, database: bool = False) -> Sequence[Kind]:
+    places = frozenset({place})
+    return (
+        Kind(f"{name} killed", places, _on("process_killed", (name,)), database=database),
+        Kind(f"{name} paused", places, _on("process_paused", (name,)), database=database),
+    )
+
+
+def _slow(name: str, place: Place, link: str, least_ms: int, most_ms: int) -> Kind:
+    def draw(draws: Draws) -> Mapping[str, Any]:
+        latency_ms = draws.whole("latency", least_ms, most_ms)
+        jitter_ms = draws.whole("jitter", 0, latency_ms // 5)
+        return {"fault": "link_weak", "link": link, "latency_ms": float(latency_ms), "jitter_ms": float(jitter_ms)}
+
+    return Kind(name, frozenset({place}), draw, leads=True)
+
+
+def _profiled(name: str, place: Place, link: str, profiles: Sequence[str]) -> Kind:
+    def draw(draws: Draws) -> Mapping[str, Any]:
+        return {"fault": "link_weak", "link": link, "profile": draws.choice("profile", profiles)}
+
+    return Kind(name, frozenset({place}), draw, leads=True)
+
+
+def _cut(name: str, place: Place, link: str, most_s: float = 5.0) -> Kind:
+    def draw(draws: Draws) -> Mapping[str, Any]:
+        direction = draws.choice("direction", ("both", "both", "to", "from"))
+        return {"fault": "link_down", "link": link, "direction": direction}
+
+    return Kind(name, frozenset({place}), draw, most_s=most_s)
+
+
+def _on(fault: str, processes: Sequence[str]) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: {"fault": fault, "process": draws.choice("process", processes)}
+
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _kinds()}
