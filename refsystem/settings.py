@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class ArbiterSettings:
 
 def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
     """The settings of an edge device; raises `SettingsError`."""
-    read = _Reader(environment)
+    read = Reader(environment)
     peer_host, peer_address_port = read.address("RUSHPROOF_PEER_ADDRESS")
     policy = read.choice("RUSHPROOF_POLICY", get_args(Policy), "available")
     synchronous = read.choice("RUSHPROOF_SYNCHRONOUS", get_args(Synchronous), "FULL")
@@ -84,29 +85,45 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
 
 def arbiter_settings(environment: Mapping[str, str] = os.environ) -> ArbiterSettings:
     """The settings of the arbiter; raises `SettingsError`."""
-    read = _Reader(environment)
+    read = Reader(environment)
     return ArbiterSettings(
         Path(read.text("RUSHPROOF_DATA")), read.port("RUSHPROOF_HTTP_PORT"), read.flag("RUSHPROOF_VOLATILE")
     )
 
 
-class _Reader:
+class Reader:
+    """Reads settings from an environment; every method raises `SettingsError` that names the variable."""
+
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
     def text(self, name: str, default: str | None = None) -> str:
+        """A text that is not empty."""
         value = self._environment.get(name) or default
         if value is None:
             raise SettingsError(f"the environment variable {name} is missing or empty")
         return value
 
-    def port(self, name: str) -> int:
-        value = self.text(name)
+    def port(self, name: str, default: str | None = None) -> int:
+        """A TCP port."""
+        value = self.text(name, default)
         if not _is_port(value):
             raise SettingsError(f"{name} must be a port from 1 to 65535, not {value!r}")
         return int(value)
 
+    def number(self, name: str, default: str, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        value = self.text(name, default)
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+        return number
+
     def address(self, name: str) -> tuple[str, int]:
+        """A host and a port."""
         value = self.text(name)
         host, _, port = value.rpartition(":")
         if not host or not _is_port(port):
@@ -114,6 +131,7 @@ class _Reader:
         return host, int(port)
 
     def url(self, name: str) -> str:
+        """An HTTP address without a slash at its end."""
         value = self.text(name)
         try:
             parts = urlsplit(value)
@@ -125,15 +143,18 @@ class _Reader:
         return value.rstrip("/")
 
     def flag(self, name: str) -> bool:
+        """0 (the default) or 1."""
         return self.choice(name, ("0", "1"), "0") == "1"
 
     def choice(self, name: str, choices: tuple[str, ...], default: str | None) -> str:
+        """One of `choices`."""
         value = self.text(name, default)
         if value not in choices:
             raise SettingsError(f"{name} must be one of {', '.join(filter(None, choices))}, not {value!r}")
         return value
 
     def menu(self) -> Menu:
+        """The menu in the file that `RUSHPROOF_MENU` names; without one the demo menu."""
         path = self._environment.get("RUSHPROOF_MENU")
         if not path:
             return DEMO_MENU
