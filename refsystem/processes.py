@@ -92,6 +92,11 @@ class PythonProcess:
         """The process id while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How its last life ended; None while it runs, and before the first."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Start it. Must be called from a thread that lives as long as the process shall."""
         assert self.pid is None, f"{self.name} runs already"

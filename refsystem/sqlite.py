@@ -15,7 +15,7 @@ from typing import Any, Literal
 import aiosql
 import apsw
 
-from refsystem import volatile_files
+from refsystem import drill_control, troubled_files, volatile_files
 
 Synchronous = Literal["FULL", "NORMAL"]
 BUSY_TIMEOUT_MS = 2_000
@@ -31,18 +31,23 @@ def load_queries(package: str) -> Any:
 def open_database(path: Path, *, volatile: bool = False, synchronous: Synchronous = "FULL") -> apsw.Connection:
     """Open (or make) the database at `path`.
 
-    `volatile` puts it on a file system that loses what is not synced when the process is killed. Raises `apsw.Error`
-    if another process holds the file.
+    `volatile` puts it on a file system that loses what is not synced when the process is killed; in a drill that may
+    trouble the disk there is another upon it. Raises `apsw.Error` if another process holds the file.
     """
     _make_folder(path.parent)
-    vfs = volatile_files.install() if volatile else None
-    connection = apsw.Connection(str(path), vfs=vfs)
+    connection = apsw.Connection(str(path), vfs=_file_system(path.parent, volatile=volatile))
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("locking_mode", "EXCLUSIVE")
     connection.pragma("journal_mode", "WAL")
     connection.pragma("synchronous", synchronous)
     _write_log_anew(connection)
     return connection
+
+
+def _file_system(folder: Path, *, volatile: bool) -> str | None:
+    vfs = volatile_files.install() if volatile else None
+    control = drill_control.from_environment()
+    return vfs if control is None else troubled_files.install(vfs or "", control, folder)
 
 
 def _write_log_anew(connection: apsw.Connection) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from refsystem.cloud.postgres import PostgresError, PrivatePostgres
+from refsystem.drill_control import CONTROL_VARIABLE
 from refsystem.processes import (
     READY_TIMEOUT_S,
     STOP_TIMEOUT_S,
@@ -59,13 +60,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose."""
+    """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose.
+
+    `controlled` lets disks and wall clocks of the processes be troubled while they run (see `drill_control`).
+    """
 
     folder: Path
     stores: tuple[StoreSettings, ...]
     menu_path: Path
     database_url: str | None = None
     volatile: bool = False
+    controlled: bool = False
     synchronous: str = "FULL"
     broken_variant: str | None = None
 
@@ -204,6 +209,15 @@ class Stack:
     def data_folder(self, process: str) -> Path:
         """Where a process keeps its files."""
         return self.settings.folder / "data" / process
+
+    def control_path(self, process: str) -> Path:
+        """The control file of a process; only a `controlled` stack looks at it."""
+        return self.settings.folder / "control" / f"{process}.json"
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is, past every link."""
+        return self._direct_database_url()
 
     async def start(self) -> None:
         """Start everything and set each store up; returns when every store has a primary with two members."""
@@ -350,8 +364,11 @@ class Stack:
         return self._process(name, "refsystem.edge", environment)
 
     def _process(self, name: str, module: str, environment: Mapping[str, str]) -> PythonProcess:
-        port = self.port(name)
-        return PythonProcess(name, module, environment, port, self._log_path(name))
+        if self.settings.controlled:
+            control = self.control_path(name)
+            control.parent.mkdir(parents=True, exist_ok=True)
+            environment = {**environment, CONTROL_VARIABLE: str(control)}
+        return PythonProcess(name, module, environment, self.port(name), self._log_path(name))
 
     async def _put_store(self, http: httpx.AsyncClient, store: StoreSettings) -> None:
         """Set the store up in the cloud, which lives a moment before its database is open."""

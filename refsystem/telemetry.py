@@ -19,10 +19,13 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     generate_latest,
 )
+
+from refsystem import clocks
 
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -49,6 +52,13 @@ class Telemetry:
             buckets=SECONDS_BUCKETS,
             registry=self.registry,
         )
+
+        wall = Gauge(
+            "rushproof_wall_clock_seconds", "Seconds since 1970 as this process sees them", registry=self.registry
+        )
+        wall.set_function(lambda: clocks.wall_us() / 1e6)
+        monotonic = Gauge("rushproof_monotonic_clock_seconds", "Its monotonic clock", registry=self.registry)
+        monotonic.set_function(lambda: clocks.monotonic_us() / 1e6)
 
     def counter(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> Counter:
         """A further counter `rushproof_<name>` of this process."""
@@ -106,6 +116,16 @@ class _Measured:
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+class _OwnClock(logging.Filter):
+    """Log lines show the time as this process sees it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Set the time; every record passes."""
+        record.created = clocks.wall_us() / 1e6
+        record.msecs = record.created % 1 * 1000
+        return True
+
+
 class JsonLines(logging.Formatter):
     """One JSON object for each line: time, level, logger, text."""
 
@@ -128,4 +148,5 @@ def configure_logging(*, json_lines: bool = False, level: int = logging.INFO) ->
     handler.setFormatter(
         JsonLines() if json_lines else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
+    handler.addFilter(_OwnClock())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import apsw
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -23,6 +25,8 @@ from refsystem.settings import HOST, SettingsError, arbiter_settings
 from refsystem.telemetry import Telemetry, configure_logging
 
 logger = logging.getLogger(__name__)
+
+DISK_FAILED_EXIT_CODE = 70
 
 
 class NewRegister(BaseModel):
@@ -48,7 +52,7 @@ def make_app(store: RegisterStore) -> FastAPI:
     Telemetry("arbiter").install(app)
 
     def answer(request: RegisterRead | RegisterSwap) -> RegisterState:
-        with lock:
+        with lock, _ending_on_failure():
             register = store.swap(request) if isinstance(request, RegisterSwap) else store.read()
         if isinstance(request, RegisterSwap) and request.person and register == request.register:
             logger.warning("glass was broken: epoch %d, %s is primary", register.epoch, register.primary)
@@ -67,7 +71,7 @@ def make_app(store: RegisterStore) -> FastAPI:
     @app.put("/v1/register", status_code=201)
     def create(new: NewRegister) -> Response:
         """Set the store up: once, by a person or whoever installs it."""
-        with lock:
+        with lock, _ending_on_failure():
             created = store.create(Register(1, new.primary, (new.primary,), "set-up"))
         return Response(status_code=201 if created else 409)
 
@@ -79,11 +83,25 @@ def make_app(store: RegisterStore) -> FastAPI:
     @app.get("/ready")
     def ready() -> Response:
         """200 when there is a register."""
-        with lock:
+        with lock, _ending_on_failure():
             found = store.read()
         return JSONResponse({"register": _register_json(found)}, 200 if found else 503)
 
     return app
+
+
+@contextlib.contextmanager
+def _ending_on_failure() -> Iterator[None]:
+    """A disk that fails ends this process, as it ends a device (P2).
+
+    What a failed flush has left on the disk is known only after a restart. An arbiter that went on would tell the register
+    without it, and after the restart perhaps with it: a device that settled its request by reading (P21) would be deceived.
+    """
+    try:
+        yield
+    except (apsw.Error, MemoryError):
+        logger.critical("the register's disk failed; this process ends and tells nothing more", exc_info=True)
+        os._exit(DISK_FAILED_EXIT_CODE)
 
 
 def _register_json(register: Register | None) -> dict[str, Any] | None:

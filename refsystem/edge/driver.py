@@ -99,7 +99,7 @@ class Driver:
     async def submit(self, order: Order) -> Reply:
         """Hand in an order and wait for its answer, which the machine gives within its own limit."""
         request_id, future = self._expect()
-        with _fail_stop_on_assertion():
+        with _fail_stop_on_trouble():
             self.device.submit(request_id, order, now_us())
         self.pump()
         return await _answer(request_id, future, OUTCOME_UNKNOWN)
@@ -107,7 +107,7 @@ class Driver:
     async def read(self, order_id: str) -> Reply:
         """Ask for an order and wait for the answer."""
         request_id, future = self._expect()
-        with _fail_stop_on_assertion():
+        with _fail_stop_on_trouble():
             self.device.read(request_id, order_id, now_us())
         self.pump()
         return await _answer(request_id, future, NOT_CONFIRMED)
@@ -117,7 +117,7 @@ class Driver:
 
         Raises `BreakGlassRefused`.
         """
-        with _fail_stop_on_assertion():
+        with _fail_stop_on_trouble():
             self.device.break_glass(word, now_us())
         self._glass_stored.clear()
         self.pump()
@@ -130,19 +130,19 @@ class Driver:
         """Do what the machine says is to be done; nothing any more once this driver has been stopped."""
         if self._ended:
             return
-        with _fail_stop_on_assertion():
+        with _fail_stop_on_trouble():
             ready = self.device.take_ready(now_us())
-        self._send(ready.send)
-        if ready.needs_flush:
-            self.journal.add(ready)
-        for reply in ready.replies:
-            future = self._waiting.pop(reply.request_id, None)
-            if future is not None and not future.done():
-                future.set_result(reply)
-        if self.device.glass.stage != "storing":
-            self._glass_stored.set()
-        self._feeds.wake()
-        self._set_timer()
+            self._send(ready.send)
+            if ready.needs_flush:
+                self.journal.add(ready)
+            for reply in ready.replies:
+                future = self._waiting.pop(reply.request_id, None)
+                if future is not None and not future.done():
+                    future.set_result(reply)
+            if self.device.glass.stage != "storing":
+                self._glass_stored.set()
+            self._feeds.wake()
+            self._set_timer()
 
     def _expect(self) -> tuple[int, asyncio.Future[Reply]]:
         assert self._loop is not None
@@ -166,8 +166,9 @@ class Driver:
         self._peer.send(to_peer)
 
     def _on_peer(self, messages: list[PeerMessage]) -> None:
-        for message in messages:
-            self.device.receive(message, now_us())
+        with _fail_stop_on_trouble():
+            for message in messages:
+                self.device.receive(message, now_us())
         self.pump()
 
     def _ask_arbiter(self, request: ArbiterRequest) -> None:
@@ -185,7 +186,8 @@ class Driver:
         except (httpx.HTTPError, WireError) as error:
             logger.info("the arbiter gave no answer: %s", type(error).__name__)
             return
-        self.device.receive(state, now_us())
+        with _fail_stop_on_trouble():
+            self.device.receive(state, now_us())
         self.pump()
 
     def _flushed_in_thread(self, group: list[Ready]) -> None:
@@ -194,9 +196,10 @@ class Driver:
             self._loop.call_soon_threadsafe(self._flushed, group)
 
     def _flushed(self, group: list[Ready]) -> None:
-        for ready in group:
-            self.device.persisted(ready.token, now_us())
-            self._send(ready.send_after_persist)
+        with _fail_stop_on_trouble():
+            for ready in group:
+                self.device.persisted(ready.token, now_us())
+                self._send(ready.send_after_persist)
         self.pump()
 
     def _set_timer(self) -> None:
@@ -220,7 +223,8 @@ class Driver:
 
     def _tick(self) -> None:
         self._timer = None
-        self.device.tick(now_us())
+        with _fail_stop_on_trouble():
+            self.device.tick(now_us())
         self.pump()
 
 
@@ -239,16 +243,17 @@ def _fail_stop(error: BaseException) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _fail_stop_on_assertion() -> Iterator[None]:
+def _fail_stop_on_trouble() -> Iterator[None]:
+    """A machine that was interrupted half-way, for whatever reason, may not take another step."""
     try:
         yield
-    except AssertionError as error:
+    except (AssertionError, MemoryError) as error:
         _fail_stop(error)
 
 
 def _on_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
-    if isinstance(error, AssertionError):
+    if isinstance(error, AssertionError | MemoryError):
         _fail_stop(error)
     loop.default_exception_handler(context)
 

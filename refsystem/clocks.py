@@ -1,0 +1,25 @@
+"""The one place where the stack reads the wall clock.
+
+It is for people only: it stands in log lines and in `/metrics`. Nothing is decided by it: time-outs, leases, tickets and
+latencies count on the monotonic clock, orders are put in order by their place in the log. So a clock that is wrong, jumps or
+drifts can spoil a log line and nothing else. A drill may make it wrong (`drill_control`); the monotonic clock never.
+"""
+
+from __future__ import annotations
+
+import time
+
+from refsystem import drill_control
+
+
+def monotonic_us() -> int:
+    """The host's monotonic clock in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+def wall_us() -> int:
+    """Microseconds since 1970 as this process sees them."""
+    right_us = time.time_ns() // 1000
+    control = drill_control.from_environment()
+    clock = None if control is None else control.read().clock
+    return right_us if clock is None else right_us + clock.skew_us(monotonic_us())
