@@ -11,12 +11,12 @@ from chaos.proxy.toxics.base import (
     CHUNK_BYTES_MAX,
     HELD_BYTES_MAX,
     HELD_CHUNKS_MAX,
-    INT64_MAX,
     Attributes,
     Chunk,
     Item,
     Stage,
 )
+from chaos.proxy.toxics.fields import INT64_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar, Generic, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeAlias, TypeVar
+
+from chaos.proxy.toxics.fields import attribute_fields
 
 CHUNK_BYTES_MAX = 32 * 1024
 HELD_CHUNKS_MAX = 4096
 HELD_BYTES_MAX = 32 * 1024 * 1024
-INT64_MAX = 2**63 - 1
 
 
 class Direction(enum.Enum):
@@ -48,13 +49,25 @@ Item: TypeAlias = Chunk | Closing
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """The attributes of one toxic type; all are non-negative integers with the default 0."""
+    """The attributes of one toxic type: its dataclass fields (see `fields`). The original's are integers from 0 on."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not 0 <= value <= INT64_MAX:
-                raise ValueError(f"{field.name} must lie between 0 and {INT64_MAX}")
+        for field in attribute_fields(type(self)):
+            field.check(getattr(self, field.field))
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """These attributes with some fields replaced; ValueError, in one sentence, if they do not fit together."""
+        return dataclasses.replace(self, **changes)
+
+    def shown(self) -> dict[str, Any]:
+        """What the API shows, by the names in JSON."""
+        values: dict[str, Any] = {}
+        for field in attribute_fields(type(self)):
+            value = getattr(self, field.field)
+            if value is None or (field.only_if_set and value == field.default):
+                continue
+            values[field.name] = int(value) if isinstance(value, float) and value.is_integer() else value
+        return values
 
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A fresh stage for one direction of one connection, whose random decisions come from `draws`."""

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from random import Random
 
-from chaos.proxy.toxics.base import INT64_MAX, Attributes, Chunk, Closing, Item, Stage
+from chaos.proxy.toxics.base import Attributes, Chunk, Closing, Item, Stage
+from chaos.proxy.toxics.fields import INT64_MAX
 
 
 @dataclass(frozen=True, slots=True)
