@@ -7,6 +7,7 @@ stream are left out of it.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import itertools
 import json
@@ -148,6 +149,8 @@ class EventLog:
         except OSError as error:
             self.file_error = f"{file.name}: {error.strerror}"
             self._file = None
+            with contextlib.suppress(OSError):
+                file.close()
             logger.error("the event log's file ends here: %s", self.file_error)
 
 
