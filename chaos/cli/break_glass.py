@@ -105,7 +105,8 @@ def _wait(device: httpx.Client, wait_s: float) -> dict[str, Any]:
 def _why_not(status: dict[str, Any]) -> str:
     glass = status["break_glass"]
     if glass["stage"] == "reconciling":
-        return "it waits for the cloud; if that cannot be reached, say the same again with --without-cloud"
+        waits = "it waits for the cloud; if that cannot be reached, say the same again with --without-cloud"
+        return f"{waits} ({glass['trouble']})" if glass["trouble"] else waits
     if glass["stage"] == "none":
         return glass["trouble"] or "the word was dropped"
     return "it waits for the arbiter"

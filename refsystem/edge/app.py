@@ -199,6 +199,7 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
         "waiting": driver.device.admission.count,
         "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},
+        "orders_may_return": driver.device.returns.outstanding,
         "forks": [{"from_seq": fork.from_seq, "seq": fork.seq, "epoch": fork.epoch} for fork in replica.log.forks],
         "flush_us_max": driver.journal.flush_us_max,
         "alarm": replica.alarm or feeds["uplink"].mismatch or feeds["kitchen"].mismatch,

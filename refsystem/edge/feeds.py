@@ -81,18 +81,19 @@ class Feeds:
         url = f"{self._settings.cloud_url}/v1/stores/{self._settings.store}/downlink"
         backoff_s = BACKOFF_FIRST_S
         while True:
-            if not self._device.is_primary:
+            question = self._device.downlink_question()
+            if question is None:
                 await asyncio.sleep(NOT_PRIMARY_S)
                 continue
             try:
-                orders = await self._downlink_orders(url)
+                orders, last_number = await self._downlink_orders(url, question.after)
             except (httpx.HTTPError, FeedTrouble) as error:
                 backoff_s = await self._back_off("downlink", error, backoff_s)
                 continue
             backoff_s = BACKOFF_FIRST_S
             before = self._device.replica.log.downlink_cursor
+            self._device.downlink_answered(question, orders, last_number)
             if orders:
-                self._device.take_downlink(orders)
                 self._pump()
             if self._device.replica.log.downlink_cursor == before:  # nothing came, or nothing could be taken now
                 await asyncio.sleep(IDLE_DOWNLINK_S)
@@ -166,13 +167,14 @@ class Feeds:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
 
-    async def _downlink_orders(self, url: str) -> list[DownlinkOrder]:
-        after = self._device.replica.log.downlink_cursor
+    async def _downlink_orders(self, url: str, after: int) -> tuple[list[DownlinkOrder], int]:
+        """The orders behind number `after`, and the last number that the cloud has given."""
         answer = await self._http.get(url, params={"after": after, "limit": DOWNLINK_MAX}, timeout=TIMEOUT_S)
         if answer.status_code != 200:
             raise FeedTrouble(f"status {answer.status_code}")
         try:
-            return [(int(row["number"]), _order(row)) for row in answer.json()["orders"]]
+            said = answer.json()
+            return [(int(row["number"]), _order(row)) for row in said["orders"]], int(said["last_number"])
         except (ValueError, KeyError, TypeError, OrderRejected) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
 

@@ -28,6 +28,7 @@ from refsystem.protocol.downlink import Downlink, DownlinkOrder, order_record
 from refsystem.protocol.log import encode_record
 from refsystem.protocol.messages import Reply
 from refsystem.protocol.replica import Replica
+from refsystem.protocol.returns import Returns
 from refsystem.protocol.roles import Role
 
 Policy = Literal["available", "require_r2"]
@@ -57,8 +58,9 @@ class Confirmation:
 class Admission:
     """Requests waiting at one device. `policy` "require_r2" acknowledges nothing below R2."""
 
-    def __init__(self, replica: Replica, downlink: Downlink, menu: Menu, policy: Policy) -> None:
+    def __init__(self, replica: Replica, downlink: Downlink, returns: Returns, menu: Menu, policy: Policy) -> None:
         self._replica = replica
+        self._returns = returns
         self._menu = menu
         self._policy = policy
         self._waiting: dict[int, list[Waiting]] = {}
@@ -216,6 +218,8 @@ class Admission:
             key = self._replica.log.key(confirmation.order_id)
             if key is not None:
                 self._wait(key.seq, confirmation.waiting)
+            elif self._returns.outstanding:
+                self._refuse(confirmation.waiting, NOT_CONFIRMED, "the cloud may hold it, and was not heard of since")
             else:
                 self._refuse(confirmation.waiting, ORDER_UNKNOWN, "no such order was taken here")
 

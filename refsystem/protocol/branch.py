@@ -40,7 +40,11 @@ class BranchAnswer:
 
 
 class BranchUnusable(Exception):
-    """The cloud's answer cannot be followed: a person must look at it."""
+    """The cloud's answer cannot be followed: a person must look at it. `seq`: where the cloud is known to differ, if it is."""
+
+    def __init__(self, detail: str, seq: int = 0) -> None:
+        super().__init__(detail)
+        self.seq = seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ def compare_branch(log: Log, commit_seq: int, answer: BranchAnswer) -> Compariso
     all that the cloud has: then the cloud has not followed it yet, and will. The epochs of the two entries decide nothing: a
     tail that its primary alone had flushed can be younger than what its standby committed when it was promoted.
     """
+    if not log.holds(answer.shared):
+        raise BranchUnusable(f"the cloud tells what stands behind an entry {answer.shared.seq} that is not held here")
     error = chain_error(answer.shared, answer.entries)
     if error is not None:
         raise BranchUnusable(f"the cloud's entries do not hold together: {error}")
@@ -90,5 +96,7 @@ def compare_branch(log: Log, commit_seq: int, answer: BranchAnswer) -> Compariso
     if seq <= log.last.seq and fork_explains(log.forks, seq, answer.end_epoch):
         return Comparison(seq - 1, (), True)
     if seq <= commit_seq and not fork_explains(answer.forks, seq, log.entry(commit_seq).epoch):
-        raise BranchUnusable(f"entry {seq} is known to be committed here, and the cloud holds another without a fork")
+        raise BranchUnusable(
+            f"entry {seq} is known to be committed here, and the cloud holds another without a fork", seq
+        )
     return Comparison(seq - 1, fresh, done)

@@ -42,12 +42,14 @@ class BreakGlass:
 class Intention:
     """A person's word as the device keeps it until its record of the fork is in the log.
 
-    `epoch` is the one that it asks for; `forked_epoch` that of the last break glass before, as the register told it.
+    `epoch` is the one that it asks for; `forked_epoch` that of the last break glass before, as the register told it;
+    `cloud_differs_at` the entry at which the cloud's log was seen to differ in a way that cannot be followed, 0 if none was.
     """
 
     word: BreakGlass
     epoch: int
     forked_epoch: int
+    cloud_differs_at: int = 0
 
 
 CloudOutcome = Literal["copied", "unreachable"]
@@ -60,7 +62,8 @@ class GlassStatus:
 
     `storing`: the intention is not on the disk yet; `asking`: the arbiter has not shown it yet; `reconciling`: the cloud's log
     is compared, up to `compared_seq` so far, and until it answers or a person says `without_cloud` nothing is served;
-    `none`: nothing is under way. `trouble` is what stands in the way, or why the last attempt was dropped.
+    `none`: nothing is under way. `trouble` is what stands in the way and what gets the device out, or why the last attempt was
+    dropped.
     """
 
     stage: GlassStage = "none"

@@ -12,13 +12,13 @@ from refsystem.protocol.admission import Admission
 from refsystem.protocol.claims import Purpose
 from refsystem.protocol.device import SOUND, Parts
 from refsystem.protocol.downlink import Downlink
+from refsystem.protocol.glass_replica import GlassReplica
 from refsystem.protocol.log import Entry, Log
 from refsystem.protocol.messages import Appended, Level, Register
-from refsystem.protocol.replica import Replica
 from refsystem.protocol.uplink import FeedSender
 
 
-class AcknowledgesBeforeStandby(Replica):
+class AcknowledgesBeforeStandby(GlassReplica):
     """Breaks P4: an entry counts as committed, and as R2, when this device alone has flushed it."""
 
     def _commit_target(self) -> int:
@@ -47,7 +47,7 @@ class SendsBeforeCommit(FeedSender):
         return log.last.seq
 
 
-class PromotesWithoutRegister(Replica):
+class PromotesWithoutRegister(GlassReplica):
     """Breaks P9 and P21: a standby that hears nothing takes the next epoch without asking the arbiter."""
 
     def _ask_swap(self, purpose: Purpose, base: Register, members: tuple[str, ...]) -> None:
@@ -67,7 +67,7 @@ class TwoDoors(Downlink):
         return None
 
 
-class AnyEpochAnyRole(Replica):
+class AnyEpochAnyRole(GlassReplica):
     """Breaks P3: the epoch of a message is not looked at."""
 
     def _epoch_in_order(self, epoch: int) -> bool:
@@ -77,7 +77,7 @@ class AnyEpochAnyRole(Replica):
         return message.node_id == self._shipping.node_id
 
 
-class ShrinksEarly(Replica):
+class ShrinksEarly(GlassReplica):
     """Breaks P7: the commit rule changes when the register is asked, not when it is known to have changed."""
 
     def _shrink(self) -> None:
@@ -85,7 +85,7 @@ class ShrinksEarly(Replica):
         self._both_flushed_rule = False
 
 
-class GrowsBeforeCatchUp(Replica):
+class GrowsBeforeCatchUp(GlassReplica):
     """Breaks P8: a peer becomes a member as soon as it answers."""
 
     def _may_return_to_both(self) -> bool:
@@ -95,35 +95,35 @@ class GrowsBeforeCatchUp(Replica):
         return True
 
 
-class AnswersOwnLogEnd(Replica):
+class AnswersOwnLogEnd(GlassReplica):
     """Breaks P2: a peer answers the end of its own log, not what it has checked in this epoch."""
 
     def _matched_answer(self) -> int:
         return self.log.last.seq
 
 
-class MatchesByPreviousHash(Replica):
+class MatchesByPreviousHash(GlassReplica):
     """Breaks P12: the entry behind a shared one is taken for the same, whatever it holds."""
 
     def _first_disagreement(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return tuple(entry for entry in entries if entry.seq > self.log.last.seq)
 
 
-class CountsAnyNode(Replica):
+class CountsAnyNode(GlassReplica):
     """Breaks P2: an answer is counted whoever gave it, a disk that is gone too."""
 
     def _counts(self, message: Appended) -> bool:
         return message.epoch == self.epoch
 
 
-class ActsWithoutClaim(Replica):
+class ActsWithoutClaim(GlassReplica):
     """Breaks P21: a device named primary acts, whether or not this life has asked for it."""
 
     def _acts_by(self, register: Register) -> bool:
         return register.primary == self.node_id
 
 
-class RestartSkipsReconciling(Replica):
+class RestartSkipsReconciling(GlassReplica):
     """Breaks P19: a device that restarts while it compares its log with the cloud's takes up its role at once."""
 
     def _must_reconcile(self, register: Register) -> bool:

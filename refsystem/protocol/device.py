@@ -15,9 +15,11 @@ from refsystem.protocol.admission import Admission, Policy
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus
 from refsystem.protocol.downlink import Downlink, DownlinkOrder
+from refsystem.protocol.glass_replica import GlassReplica
 from refsystem.protocol.log import Cursor, Log
 from refsystem.protocol.messages import Message, Ready, RegisterRead, RegisterState
-from refsystem.protocol.replica import DurableState, Replica
+from refsystem.protocol.replica import DurableState
+from refsystem.protocol.returns import DownlinkQuestion, Returns
 from refsystem.protocol.roles import Role
 from refsystem.protocol.timing import DEFAULT_TIMING, Timing
 from refsystem.protocol.uplink import Batch, FeedSender, StaleSender
@@ -40,7 +42,7 @@ class FeedAnswer:
 class Parts:
     """The classes that a device is made of. A broken variant replaces one of them; nothing else does."""
 
-    replica: type[Replica] = Replica
+    replica: type[GlassReplica] = GlassReplica
     log: type[Log] = Log
     admission: type[Admission] = Admission
     downlink: type[Downlink] = Downlink
@@ -70,7 +72,8 @@ class Device:
         self.settings = settings
         self.replica = parts.replica(state, incarnation, settings.timing, now_us, parts.log)
         downlink = parts.downlink(self.replica.log, settings.menu)
-        self.admission = parts.admission(self.replica, downlink, settings.menu, settings.policy)
+        self.returns = Returns(self.replica.log)
+        self.admission = parts.admission(self.replica, downlink, self.returns, settings.menu, settings.policy)
         self.feeds: dict[FeedName, FeedSender] = {
             "kitchen": parts.kitchen_feed(settings.store),
             "uplink": parts.uplink_feed(settings.store),
@@ -93,6 +96,20 @@ class Device:
     def read(self, request_id: int, order_id: str, now_us: int) -> None:
         """Someone asks for an order; see `Admission.read`."""
         self.admission.read(request_id, order_id, now_us)
+
+    def downlink_question(self) -> DownlinkQuestion | None:
+        """What to ask the cloud for its orders; None unless primary."""
+        if not self.is_primary:
+            return None
+        cursor = self.feeds["uplink"].cursor
+        followed_seq = cursor.seq if cursor is not None else 0
+        return DownlinkQuestion(self.replica.epoch, self.replica.log.downlink_cursor, followed_seq)
+
+    def downlink_answered(self, question: DownlinkQuestion, orders: Sequence[DownlinkOrder], last_number: int) -> None:
+        """The cloud's answer: orders behind `question.after`, and the last number that it has given."""
+        self.take_downlink(orders)
+        if self.is_primary:
+            self.returns.answered(question, self.replica.epoch, last_number)
 
     def take_downlink(self, orders: Sequence[DownlinkOrder]) -> None:
         """Orders from the cloud; see `Admission.take_downlink`."""
@@ -168,6 +185,7 @@ class Device:
             self._fence_count = self.replica.fence_count
             for feed in self.feeds.values():
                 feed.forget()
+            self.returns.forget()
         ready = self.replica.take_ready()
         replies, reads = self.admission.settle(now_us), self._confirm_reads(now_us)
         return replace(ready, replies=replies, send=ready.send + reads) if replies or reads else ready

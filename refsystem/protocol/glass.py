@@ -6,9 +6,12 @@ import math
 from dataclasses import replace
 
 from refsystem.ordering.errors import BREAK_GLASS_RUNNING, BreakGlassRefused
+from refsystem.protocol.branch import BranchUnusable
 from refsystem.protocol.break_glass import BreakGlass, CloudOutcome, GlassStage, GlassStatus, Intention
 from refsystem.protocol.log import GENESIS
 from refsystem.protocol.messages import Register
+
+WAY_OUT = "the cloud is asked again; to go on without it, say the same word again with without_cloud"
 
 
 class Glass:
@@ -64,6 +67,15 @@ class Glass:
         """The register shows this device's claim at `epoch`: the cloud's log is compared, from the beginning."""
         if self.reconciling_epoch != epoch:
             self.reconciling_epoch, self.compared, self.outcome = epoch, GENESIS, None
+
+    def cannot_follow(self, unusable: BranchUnusable) -> bool:
+        """The cloud's answer cannot be followed; True if something of it is to be stored."""
+        assert self.intention is not None
+        self.trouble = f"{unusable}; {WAY_OUT}"
+        if unusable.seq == self.intention.cloud_differs_at or not unusable.seq:
+            return False
+        self.intention = replace(self.intention, cloud_differs_at=unusable.seq)
+        return True
 
     def hindrance(self, register: Register, node_id: str) -> str | None:
         """Why the intention cannot be pursued at a register that names another; None if it can."""

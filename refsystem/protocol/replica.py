@@ -1,7 +1,8 @@
-"""A device's part in the store protocol: roles, epochs, log shipping, commit, and the register (P1-P4, P7-P12, P19-P21).
+"""A device's part in the store protocol: roles, epochs, log shipping, commit, and the register (P1-P4, P7-P12, P20, P21).
 
 Sans-IO: `receive`, `tick` and `persisted` are the only ways in, `take_ready` and `deadline_us` the only ways out. The clause
-that a piece of code keeps is named beside it. Requests of diners are `admission`'s; this module knows records only as text.
+that a piece of code keeps is named beside it. Requests of diners are `admission`'s, break glass (P19) is `glass_replica`'s; this
+module knows records only as text.
 """
 
 from __future__ import annotations
@@ -9,19 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from refsystem.ordering.errors import (
-    BREAK_GLASS_NOT_NEEDED,
-    MEMBER_HEARD,
-    MEMBERS_DIFFER,
-    REGISTER_NOT_READ,
-    BreakGlassRefused,
-)
-from refsystem.protocol.branch import BranchAnswer, BranchQuestion, BranchUnusable, compare_branch
-from refsystem.protocol.break_glass import BreakGlass, CloudOutcome, GlassStatus, Intention, fork_record
+from refsystem.protocol.break_glass import Intention
 from refsystem.protocol.claims import Claims, Pending, Purpose
 from refsystem.protocol.flushing import Flushing
-from refsystem.protocol.glass import Glass
-from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain, encode_record, fork_explains
+from refsystem.protocol.log import Cursor, Entry, ForkPlace, Log, chain, fork_explains
 from refsystem.protocol.messages import (
     Append,
     Appended,
@@ -37,7 +29,6 @@ from refsystem.protocol.messages import (
     RegisterSwap,
     Rejected,
     SetAside,
-    StoreBreakGlass,
     StoreCommit,
     StoreEntries,
     StoreEpoch,
@@ -45,7 +36,6 @@ from refsystem.protocol.messages import (
 from refsystem.protocol.roles import TRANSITIONS, Role
 from refsystem.protocol.shipping import Shipping
 from refsystem.protocol.timing import Timing
-from refsystem.protocol.uplink import StaleSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +81,6 @@ class Replica:
         self._applied_seq = state.commit_seq
         self._stored_commit_seq = state.commit_seq
         self._commits_from_seq = 0
-        self._glass = Glass(state.break_glass)
-        if any(fork.epoch >= self._glass.epoch for fork in self.log.forks):
-            self._end_break_glass(None)
 
     # --- what others may ask -------------------------------------------------------------------------------------------
 
@@ -146,42 +133,6 @@ class Replica:
         """A kitchen display or the cloud has seen a sender with a higher epoch (P13), or the register shows one (P3)."""
         if self.role is Role.PRIMARY and highest_epoch > self.epoch:
             self._fence()
-
-    def break_glass(self, word: BreakGlass, now_us: int) -> None:
-        """A person names this device (P19). Raises `BreakGlassRefused`."""
-        self._now_us = now_us
-        if self._glass.intention is None:
-            register = self._register_to_leave(word)
-            self._glass.begin(word, register.epoch + 1, register.forked_epoch)
-        else:
-            self._glass.go_on_without_cloud(word)
-        self._persist.append(StoreBreakGlass(self._glass.intention))
-        if word.without_cloud and self._reconciling() and self._glass.outcome is None:
-            self._compared("unreachable")
-
-    @property
-    def glass_status(self) -> GlassStatus:
-        """How far breaking glass has come."""
-        return self._glass.status(reconciling=self._reconciling())
-
-    def branch_question(self, store: str) -> BranchQuestion | None:
-        """What to ask the cloud while reconciling: where do our logs part, and what stands there?"""
-        if not self._reconciling() or self._glass.outcome is not None:
-            return None
-        known = self.log.places(self.timing.known_places_max)
-        if self._glass.compared not in (GENESIS, *known):
-            known = (*known, self._glass.compared)
-        return BranchQuestion(store, self.epoch, self.node_id, known)
-
-    def branch_answered(self, answer: BranchAnswer | StaleSender, now_us: int) -> None:
-        """The cloud's answer: what it holds stands in for the own from where they disagree; then the role is taken up."""
-        self._now_us = now_us
-        if not self._reconciling() or self._glass.outcome is not None:
-            return
-        if isinstance(answer, StaleSender):
-            self._reconciles_too_late(answer.highest_epoch)
-        elif answer.sender_epoch == self.epoch and self.log.holds(answer.shared):
-            self._follow_cloud(answer)
 
     # --- machine -------------------------------------------------------------------------------------------------------
 
@@ -253,7 +204,6 @@ class Replica:
         ready = Ready(self._token, tuple(self._persist), send, tuple(self._send_after), apply)
         if ready.persist:
             self._flushing.begin(self._token, self.log.last.seq, self._now_us)
-            self._glass.flush_begins(self._token)
         self._persist, self._send_after = [], []
         return ready
 
@@ -261,10 +211,6 @@ class Replica:
         """Everything up to the `Ready` with this token is flushed."""
         self._now_us = now_us
         self._flushing.done(token)
-        if self._glass.flushed(token) and self._claims.pending is None:
-            self._claims.read(Purpose.CONFIRM_ROLE, now_us)
-        if self._glass.outcome is not None and self._reconciling():
-            self._compared(self._glass.outcome)
 
     # --- epochs and roles ----------------------------------------------------------------------------------------------
 
@@ -360,10 +306,7 @@ class Replica:
             self._claims.swap_again(pending.purpose, pending.swap, self._now_us)
             return
         if self._acts_by(register):
-            if self._must_reconcile(register):
-                self._reconcile(register)
-            else:
-                self._take_primary(register)
+            self._take_up(register)
         else:
             self._follow(register, pending.purpose)
 
@@ -376,6 +319,13 @@ class Replica:
         if register.epoch != swap.expect_epoch or pending.request_id == swap.request_id:
             return False
         return pending.purpose is not Purpose.PROMOTE or self._primary_silent()
+
+    def _take_up(self, register: Register) -> None:
+        """The register shows this device's own claim: act by it."""
+        self._take_primary(register)
+
+    def _another_named(self, register: Register, purpose: Purpose) -> None:
+        """The register names another, as an answer to a question for `purpose` tells: nothing more is to be done here."""
 
     def _acts_by(self, register: Register) -> bool:
         """P21: whether the register shows a claim that this device made in this life."""
@@ -393,8 +343,7 @@ class Replica:
                 self._fence()
             self._ask_swap(Purpose.RESTART, register, register.members)
             return
-        if self._glass.intention is not None:
-            self._pursue_break_glass(self._glass.intention, register, purpose)
+        self._another_named(register, purpose)
         member = self.node_id in register.members
         if purpose is Purpose.PROMOTE and member and self._primary_silent():
             self._ask_swap(Purpose.PROMOTE, register, (self.node_id,))
@@ -402,113 +351,6 @@ class Replica:
         if self.role is Role.FENCED:
             self._heard_at_us = self._now_us
         self._become(Role.STANDBY if member else Role.JOINING)
-
-    # --- break glass (P19) ---------------------------------------------------------------------------------------------
-
-    def _register_to_leave(self, word: BreakGlass) -> Register:
-        """The register as read, from which a person's word leads on; raises `BreakGlassRefused`."""
-        register = self.register
-        word.check()
-        if self.role is Role.PRIMARY or (
-            register is not None and self.node_id in (register.primary, *register.members)
-        ):
-            raise BreakGlassRefused(BREAK_GLASS_NOT_NEEDED, f"this device is {self.role}, and named in the register")
-        if register is None or register.epoch < self.epoch:
-            raise BreakGlassRefused(REGISTER_NOT_READ, "the arbiter has not told the members yet")
-        if sorted(word.off) != sorted(register.members):
-            raise BreakGlassRefused(MEMBERS_DIFFER, f"the members are {', '.join(register.members)}")
-        if self.leader_node_id in word.off and not self._primary_silent():
-            raise BreakGlassRefused(MEMBER_HEARD, f"{self.leader_node_id} was heard just now")
-        return register
-
-    def _end_break_glass(self, trouble: str | None) -> None:
-        self._glass.end(trouble)
-        self._persist.append(StoreBreakGlass(None))
-
-    def _pursue_break_glass(self, intention: Intention, register: Register, purpose: Purpose) -> None:
-        """The register names another: ask for the step of P19, once the intention is stored; drop what was overtaken."""
-        hindrance = self._glass.hindrance(register, self.node_id)
-        if purpose is Purpose.BREAK_GLASS and hindrance is None:
-            hindrance = "the arbiter refused the step"
-        if hindrance is not None:
-            self._end_break_glass(hindrance)
-        elif self._glass.stored:
-            self._claims.break_glass(register, intention.word.who, self._now_us)
-
-    def _must_reconcile(self, register: Register) -> bool:
-        """Whether the record of the fork is still to be made at `register`: in a later life too (P11)."""
-        return self._glass.epoch <= register.epoch
-
-    def _reconciling(self) -> bool:
-        return (
-            self._glass.reconciling_epoch == self.epoch
-            and self.role is Role.FENCED
-            and self._glass.intention is not None
-        )
-
-    def _reconcile(self, register: Register) -> None:
-        """The register shows this device's claim: still deaf, it finds out what the cloud holds before it takes up its role."""
-        if register.epoch > self.epoch:
-            self._store_epoch(register.epoch)
-        if self.role is not Role.FENCED:
-            self._fence()
-            self._read_due_us = self._now_us + self.timing.register_retry_us
-        self.register = register
-        self._glass.reconcile(register.epoch)
-        assert self._glass.intention is not None
-        if self._glass.intention.word.without_cloud and self._glass.outcome is None:
-            self._compared("unreachable")
-
-    def _reconciles_too_late(self, highest_epoch: int) -> None:
-        """The cloud has seen a sender above this device: the register tells who it is."""
-        if highest_epoch > self.epoch:
-            self._glass.trouble = f"the cloud has seen a sender of epoch {highest_epoch}"
-            if self._claims.pending is None:
-                self._claims.read(Purpose.CONFIRM_ROLE, self._now_us)
-
-    def _follow_cloud(self, answer: BranchAnswer) -> None:
-        try:
-            comparison = compare_branch(self.log, self.commit_seq, answer)
-        except BranchUnusable as error:
-            self._glass.trouble = str(error)
-            return
-        self._glass.trouble = None
-        if comparison.fresh:
-            if comparison.fresh[0].seq <= self.log.last.seq:
-                self._set_aside(comparison.fresh[0].seq, answer.forks)
-            self._store_entries(comparison.fresh)
-        compared_seq = comparison.agreed_seq + len(comparison.fresh)
-        self._glass.compared = self.log.cursor(compared_seq)
-        self.commit_seq = max(self.commit_seq, compared_seq)
-        if comparison.done:
-            self._compared("copied")
-
-    def _compared(self, cloud: CloudOutcome) -> None:
-        """Nothing is left to compare. What is known to be committed may be told once this device has flushed it, not before."""
-        self._glass.outcome = cloud
-        if self.flushed_seq >= self.commit_seq:
-            self._take_over(cloud)
-
-    def _take_over(self, cloud: CloudOutcome) -> None:
-        """Take up the role. The first record is that of the fork; from it on everything held is committed (P10)."""
-        intention, register = self._glass.intention, self.register
-        assert intention is not None
-        assert register is not None
-        from_seq = self._fork_from_seq(intention)
-        record = fork_record(intention.word, from_seq, self.log.cursor(from_seq - 1).hash, cloud)
-        self._take_primary(register)
-        (fork,) = self.propose([encode_record(record)])
-        self._commits_from_seq = fork.seq
-        self._end_break_glass(None)
-
-    def _fork_from_seq(self, intention: Intention) -> int:
-        """The first seq at which another branch may differ: behind what is known to be committed.
-
-        Commits that this device knows may be of a branch that was left without its knowledge, if glass was broken elsewhere since
-        and its log does not hold the record of that: then any entry may differ.
-        """
-        followed_epoch = max((fork.epoch for fork in self.log.forks), default=0)
-        return self.commit_seq + 1 if followed_epoch >= intention.forked_epoch else 1
 
     # --- follower ------------------------------------------------------------------------------------------------------
 

@@ -169,13 +169,18 @@ class FeedSender:
         return min(commit_seq, log.last.seq)
 
     def answered(self, log: Log, commit_seq: int, cursor: Cursor) -> None:
-        """The receiver told its cursor. One that this log does not hold as committed is of another branch, or an alarm.
+        """The receiver told its cursor. One that this log does not hold is of another branch, or an alarm.
 
-        A receiver that has compared all that this log holds, and still tells the same strange cursor, is an alarm too.
+        A primary that was restarted may know less of the commit than its receiver: an entry that it holds, or the record of a
+        fork that explains the cursor, is waited for until it is committed. A receiver that has compared all that this log
+        holds, and still tells the same strange cursor, is an alarm too.
         """
         visible_seq = self.visible_seq(log, commit_seq)
         if cursor.seq <= visible_seq and log.holds(cursor):
             self.cursor, self.mismatch = cursor, None
+            return
+        if log.holds(cursor) or any(fork.seq > visible_seq and fork.covers(cursor.seq) for fork in log.forks):
+            self.cursor, self.mismatch = None, None
             return
         places = [fork.from_seq for fork in log.forks_told(visible_seq) if fork.from_seq <= cursor.seq]
         if places and cursor != self.resumed_for:

@@ -145,14 +145,15 @@ class VirtualCloud:
         self.database.transaction(question.store, work, self._while_up(answer))
 
     def downlink(self, store: str, after: int, answer: Answer) -> None:
-        """The store's orders behind number `after` (P15)."""
+        """The store's orders behind number `after` (P15), and the last number given."""
         if self._downs:
             return
 
-        def question() -> list[tuple[int, Order]]:
+        def question() -> tuple[list[tuple[int, Order]], int]:
             held = ((row.held.number, row.order) for row in self.database.orders.values() if row.held.store == store)
             behind = [(number, order) for number, order in held if number is not None and number > after]
-            return sorted(behind, key=lambda pair: pair[0])[:DOWNLINK_MAX]
+            orders = sorted(behind, key=lambda pair: pair[0])[:DOWNLINK_MAX]
+            return orders, self.database.stores[store].last_number
 
         self.database.read(question, self._while_up(answer))
 

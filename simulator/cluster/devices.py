@@ -349,17 +349,20 @@ class VirtualDevice:
     def _downlink_now(self, life: int) -> None:
         assert self.device is not None
 
-        def answered(orders: Any) -> None:
-            self.links["from uplink"].send(self.input, life, taken, orders)
+        question = self.device.downlink_question()
 
-        def taken(orders: Any) -> None:
+        def answered(said: Any) -> None:
+            self.links["from uplink"].send(self.input, life, taken, said)
+
+        def taken(said: Any) -> None:
             assert self.device is not None
-            self.device.take_downlink(orders)
+            assert question is not None
+            orders, last_number = said
+            self.device.downlink_answered(question, orders, last_number)
             self._pump()
 
-        if self.device.is_primary:
-            after = self.device.replica.log.downlink_cursor
-            self.links["to uplink"].send(self.cloud.downlink, self._settings.store, after, answered)
+        if question is not None:
+            self.links["to uplink"].send(self.cloud.downlink, self._settings.store, question.after, answered)
         self._clock.after(IDLE_US, self._downlink_step, life)
 
     def _branch_step(self, life: int) -> None:

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from refsystem.branch_messages import BranchReply, question_json
+from refsystem.cloud.ingest import Ingest
 from refsystem.feed_messages import batch_json
 from refsystem.protocol.branch import ENTRIES_MAX, BranchQuestion
 from refsystem.protocol.break_glass import BreakGlass, fork_record
@@ -197,6 +198,36 @@ def test_a_fork_is_followed_once_however_often_its_batch_comes(with_cloud):
         assert len((await cloud.get("/v1/audit/forked-entries", store="s1"))["entries"]) == 2
         # And the branch that was left does not come back.
         assert (await send(cloud, old, 2, 3, epoch=3)).json()["judgement"] == "stale-sender"
+
+    with_cloud(conversation)
+
+
+@pytest.mark.parametrize("step", ["_store", "_apply", "_write"])
+def test_a_fork_that_fails_at_any_step_has_left_nothing_behind(with_cloud, monkeypatch, step):
+    """What is set aside, what goes back and what is followed are one transaction; the batch comes again."""
+    failures = []
+
+    async def fails(*_, **__):
+        failures.append(step)
+        raise ConnectionResetError("the link to the database is cut")
+
+    async def conversation(cloud):
+        shared = extended(Log(), 2, edge_order())
+        gone = edge_order()
+        old = extended(shared, 3, gone, edge_order())
+        new = extended(shared, 4, "fork", edge_order())
+        await send(cloud, old, 1, 3, epoch=3)
+        before = (await cloud.orders(), await cloud.get("/v1/stores/s1/status"))
+        with monkeypatch.context() as patch:
+            patch.setattr(Ingest, step, fails)
+            assert (await send(cloud, new, 2, 3, epoch=4)).status_code == 503
+        assert failures == [step]
+        assert (await cloud.orders(), await cloud.get("/v1/stores/s1/status")) == before
+        assert (await cloud.get("/v1/audit/forked-entries", store="s1"))["entries"] == []
+        assert (await cloud.get("/v1/stores/s1/downlink"))["orders"] == []
+        assert len(await entries(cloud, "/v1/audit/entries")) == 3
+        assert (await send(cloud, new, 2, 3, epoch=4)).json()["cursor"]["seq"] == 3
+        assert (await cloud.orders())[gone["order_id"]]["number"] == 1
 
     with_cloud(conversation)
 

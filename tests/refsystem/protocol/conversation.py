@@ -16,6 +16,7 @@ A line at the margin is an input; the lines indented below it are the outputs. `
     branch L [max=2] [seen=4]     the cloud, which holds L and has seen a sender of epoch 4, is asked and answers with at
                                   most 2 entries;  `branch again` its last answer comes once more
     submit k1 / read k1 / bump k1 / downlink 1:k1 2:k2!
+    downlink asks                 it asks for the cloud's orders;  `downlink 2:k1 last=3` answers that: 3 numbers were given
     persisted                     all that is to be flushed has been;  persisted 3: only up to that token
     kitchen / uplink              what the feed would send;  `kitchen at L 2` its receiver answers the cursor at 2 of log L,
                                   `kitchen stale 5`, `kitchen gap`, `kitchen bumps k1 at L 2`, `kitchen mismatch`
@@ -58,6 +59,7 @@ from refsystem.protocol.messages import (
     StoreEpoch,
 )
 from refsystem.protocol.replica import DurableState
+from refsystem.protocol.returns import DownlinkQuestion
 from refsystem.protocol.timing import DEFAULT_TIMING, Timing
 from refsystem.protocol.uplink import (
     Accepted,
@@ -146,6 +148,7 @@ class Conversation:
         self._parts: Parts
         self._lives = 0
         self._branch_answer: Any = None
+        self._downlink_question: DownlinkQuestion | None = None
         self._logs: dict[str, Log] = {"empty": Log()}
         self._asked: list[Any] = []
         self._claims: list[RegisterSwap] = []
@@ -261,9 +264,18 @@ class Conversation:
     def _do_bump(self, words: list[str], _: dict[str, str]) -> None:
         self.device.admission.bump(words[0], 1, "kitchen")
 
-    def _do_downlink(self, words: list[str], _: dict[str, str]) -> None:
+    def _do_downlink(self, words: list[str], options: dict[str, str]) -> list[str] | None:
+        if words == ["asks"]:
+            self._downlink_question = self.device.downlink_question()
+            return [] if self._downlink_question is not None else ["nothing is asked"]
         pairs = [word.split(":") for word in words]
-        self.device.take_downlink([(int(number), order_of(key)) for number, key in pairs])
+        orders = [(int(number), order_of(key)) for number, key in pairs]
+        if "last" in options:
+            assert self._downlink_question is not None
+            self.device.downlink_answered(self._downlink_question, orders, int(options["last"]))
+        else:
+            self.device.take_downlink(orders)
+        return None
 
     def _do_glass(self, words: list[str], options: dict[str, str]) -> list[str] | None:
         if not words:
@@ -471,6 +483,7 @@ def _op(op: PersistOp) -> str:
             if intention is None:
                 return "no intention"
             cloud = ", without the cloud" if intention.word.without_cloud else ""
+            cloud += f", the cloud differs at {intention.cloud_differs_at}" if intention.cloud_differs_at else ""
             return f"intention of {intention.word.who} to epoch {intention.epoch}{cloud}"
         case StoreEntries(entries):
             return f"entries {_entries(entries)}"

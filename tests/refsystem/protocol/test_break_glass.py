@@ -10,13 +10,14 @@ from conversation import Conversation, held_in, log_of, tell
 from refsystem.ordering.errors import BREAK_GLASS_INVALID, BreakGlassRefused
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.protocol import wire
-from refsystem.protocol.branch import BranchQuestion, judge_branch
+from refsystem.protocol.branch import BranchAnswer, BranchQuestion, judge_branch
 from refsystem.protocol.break_glass import BreakGlass, Intention
-from refsystem.protocol.device import Device, DeviceSettings
+from refsystem.protocol.device import Device, DeviceSettings, FeedAnswer
+from refsystem.protocol.glass import WAY_OUT
 from refsystem.protocol.log import FORKS_TOLD_MAX, ForkPlace
 from refsystem.protocol.messages import Append, Register, RegisterState, StoreBreakGlass
 from refsystem.protocol.replica import DurableState
-from refsystem.protocol.uplink import Batch, StaleSender, judge_batch
+from refsystem.protocol.uplink import Accepted, Batch, Forked, Matched, StaleSender, judge_batch
 
 NAMED = """
     register 3 a1 a1 other {forked}
@@ -81,10 +82,55 @@ def test_known_commits_of_a_branch_that_the_cloud_has_left_are_given_up() -> Non
 def test_known_commits_are_not_given_up_without_a_fork() -> None:
     more = "branch C\nglass\nbranch C\nglass a1 without_cloud=yes"
     said = named("1:k1 1:k3 1:k4", 3, "1:k1 2:z", more=more)
-    assert "trouble: entry 2 is known to be committed here, and the cloud holds another without a fork" in said
+    assert (
+        f"trouble: entry 2 is known to be committed here, and the cloud holds another without a fork; {WAY_OUT}" in said
+    )
     assert flushes(said) == [
-        "intention of Li to epoch 4, without the cloud; entries 4=fork(from 4, cloud unreachable)@4; no intention"
+        "intention of Li to epoch 4, the cloud differs at 2",
+        "intention of Li to epoch 4, without the cloud, the cloud differs at 2; "
+        "entries 4=fork(from 2, cloud unreachable)@4; no intention",
     ]
+
+
+def test_a_cloud_that_could_not_be_followed_follows_once_a_person_has_gone_on_without_it() -> None:
+    """So neither the device nor its uplink waits for ever; where the cloud differs is not forgotten in a restart."""
+    more = (
+        "branch C\npersisted\nrestart\nregister 4 b1 b1 before forked=4\ngranted\npersisted\nglass a1 without_cloud=yes"
+    )
+    conversation = Conversation()
+    told = "log B = 1:k1 1:k3 1:k4\nlog C = 1:k1 2:z\nboot b1 log=B epoch=2 commit=3\n" + NAMED.format(
+        forked="", word=""
+    )
+    for line in f"{told}\n{more}\npersisted".splitlines():
+        if line.strip():
+            conversation.put(line)
+    device, cloud = conversation.device, log_of("1:k1 2:z")
+    assert device.is_primary
+    assert device.replica.log.forks == (ForkPlace(2, 4, 5),)
+    for _ in range(4):
+        batch = device.feed_batch("uplink")
+        assert batch is not None
+        judgement = judge_batch(cloud.last, 4, batch, held_in(cloud))
+        assert isinstance(judgement, Accepted | Matched | Forked), judgement
+        if isinstance(judgement, Forked):
+            cloud.set_aside(judgement.shared.seq + 1)
+        cloud.extend(() if isinstance(judgement, Matched) else judgement.entries)
+        device.feed_answered("uplink", FeedAnswer(judgement.cursor))
+    assert cloud.last == device.replica.log.last
+    assert device.feeds["uplink"].mismatch is None
+
+
+def test_an_answer_behind_an_entry_that_is_not_held_is_told_as_trouble() -> None:
+    conversation = Conversation()
+    told = "log B = 1:k1 1:k3\nlog C = 1:k1\nboot b1 log=B epoch=2 commit=1\n" + NAMED.format(forked="", word="")
+    for line in told.splitlines():
+        if line.strip():
+            conversation.put(line)
+    other = log_of("1:q1 1:q2")
+    conversation.device.branch_answered(BranchAnswer(4, other.cursor(2), (), other.last, 1, ()), 0)
+    status = conversation.device.glass
+    assert status.stage == "reconciling"
+    assert status.trouble == f"the cloud tells what stands behind an entry 2 that is not held here; {WAY_OUT}"
 
 
 def test_entries_of_the_cloud_that_do_not_hold_together_are_trouble() -> None:
@@ -155,6 +201,15 @@ def test_p17_a_bump_of_an_order_that_only_the_branch_that_was_left_holds_makes_n
     more = "branch C\npersisted\nkitchen bumps gone at C 1\nsubmit gone\npersisted\nkitchen bumps gone at C 1\n"
     said = named("2:k1", 1, "2:k1", more=more)
     assert [line for line in flushes(said) if "bump" in line] == ["entries 4=bump(gone)@4; commit 3"]
+
+
+def test_an_order_that_the_cloud_sends_back_is_priced_like_any_other_order() -> None:
+    """It had its price in the branch that was left; what the menu says now counts for it as for a new one (P15)."""
+    more = "persisted\ndownlink 1:cheap? 2:gone\npersisted\nsubmit dear?\nsubmit gone"
+    said = named("2:k1", 1, "2:k1", more=f"branch C\n{more}")
+    assert "entries 3=refused(cheap)@4 4=gone@4; commit 2" in flushes(said)
+    assert "reply to submit dear?: 409 price-changed" in said
+    assert "reply to submit gone: yes, R1 at 4, epoch 4, replayed" in said
 
 
 @pytest.mark.parametrize("shared", [0, 1, 333, 800])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from conversation import held_in
+import pytest
+from conversation import held_in, log_of
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -270,3 +271,30 @@ def test_a_fork_covers_what_stands_between_where_it_begins_and_its_record() -> N
     assert fork_explains((fork,), 4, 6)
     assert not fork_explains((fork,), 4, 7)
     assert not fork_explains((), 4, 6)
+
+
+def test_a_primary_that_knows_less_of_the_commit_than_its_receiver_waits_and_raises_no_alarm() -> None:
+    """It was restarted, and what it knew to be committed had not reached its disk."""
+    log, sender = log_of("2:k1 2:k2 2:k3"), FeedSender("s1", BATCH_MAX)
+    sender.answered(log, 1, log.cursor(3))
+    assert sender.mismatch is None
+    assert not sender.next_batch(log, 1, 3, "a1").entries
+    assert sender.cursor is None
+    sender.answered(log, 3, log.cursor(3))
+    assert (sender.cursor, sender.mismatch) == (log.cursor(3), None)
+
+
+def test_a_fork_that_is_not_committed_yet_is_waited_for_too() -> None:
+    left, log, sender = log_of("2:k1 2:k2 3:k3"), log_of("2:k1 2:k2 2:x 4:fork@3"), FeedSender("s1", BATCH_MAX)
+    sender.answered(log, 2, left.last)
+    assert (sender.cursor, sender.mismatch) == (None, None)
+    sender.answered(log, 4, left.last)
+    assert (sender.cursor, sender.mismatch) == (log.cursor(2), None)
+
+
+@pytest.mark.parametrize("commit_seq", [1, 3])
+@pytest.mark.parametrize("held", ["2:k1 2:z 2:k3", "2:k1 2:k2 2:k3 2:k4"], ids=["another entry", "beyond the end"])
+def test_another_entry_is_an_alarm_at_once_however_much_is_committed(commit_seq: int, held: str) -> None:
+    log, sender = log_of("2:k1 2:k2 2:k3"), FeedSender("s1", BATCH_MAX)
+    sender.answered(log, commit_seq, log_of(held).last)
+    assert sender.mismatch is not None

@@ -229,8 +229,11 @@ class Uplink(Machine):
                 primary.feed.answered(primary.log, primary.commit_seq, cursor)
                 known = cursor.seq <= primary.commit_seq
                 self.goals["the receiver knows more than the primary"] += not known
-                assert (primary.feed.mismatch is None) == known, (
-                    f"it goes on from an entry that it knows to be committed: {known}; {primary.feed.mismatch}"
+                assert (primary.feed.mismatch is None) == primary.log.holds(cursor), (
+                    f"an alarm is another entry than its own, and only that: {primary.feed.mismatch}"
+                )
+                assert known == (primary.feed.cursor == cursor), (
+                    "it goes on from an entry that it knows to be committed"
                 )
             case HashMismatch() as mismatch:
                 raise AssertionError(f"{mismatch}, and all is one log")
