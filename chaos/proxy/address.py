@@ -53,7 +53,7 @@ async def resolve_listen(text: str) -> ListenAddress:
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError) as error:
+    except (OSError, ValueError) as error:  # a ValueError is told about a name that no look-up can take
         raise AddressError(
             f"lookup {host}: {'timed out' if isinstance(error, TimeoutError) else 'no such host'}"
         ) from error
@@ -108,7 +108,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
     host, port_text = split_address(text)
     if not (port_text.isascii() and port_text.isdigit()):
         raise AddressError(f"lookup tcp/{port_text}: unknown port")
-    if int(port_text) >= 65536:
+    if len(port_text.lstrip("0")) > 5 or int(port_text) >= 65536:
         raise AddressError(f"address {port_text}: invalid port")
     return host, int(port_text)
 

@@ -6,21 +6,27 @@ Addresses are resolved before anything is touched; from there to the end an oper
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from chaos.proxy import errors
 from chaos.proxy.address import AddressError, ListenAddress, resolve_listen
-from chaos.proxy.decoding import ProxyInput, ToxicChange, ToxicInput
+from chaos.proxy.decoding import UNCHANGED, ProxyInput, ToxicChange, ToxicInput
 from chaos.proxy.events import EventLog
+from chaos.proxy.metrics import TrafficCollector
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.toxics import TOXIC_TYPES, Direction, Toxic
 
 
 class ProxyCollection:
-    """The proxies by name. Every method raises `errors.ApiError` when it refuses."""
+    """The proxies by name. Every method raises `errors.ApiError` when it refuses.
+
+    `traffic`, if there is one, is told before a proxy leaves its addresses.
+    """
 
     def __init__(self, seed: int, events: EventLog | None = None) -> None:
         self.seed = seed
         self.events = EventLog() if events is None else events
+        self.traffic: TrafficCollector | None = None
         self._proxies: dict[str, Proxy] = {}
 
     def all(self) -> list[Proxy]:
@@ -39,14 +45,11 @@ class ProxyCollection:
         _require(wanted, "")
         if wanted.name in self._proxies:
             raise errors.proxy_exists()
-        address = await _resolve(wanted.listen) if wanted.enabled else None
+        toxics = _new_toxics(wanted)
+        address = await _resolve_to_bind(wanted.listen) if wanted.enabled else None
         if wanted.name in self._proxies:
             raise errors.proxy_exists()
-        proxy = self._new(wanted)
-        if address is not None:
-            _start(proxy, address)
-        self._proxies[proxy.name] = proxy
-        return proxy
+        return self._add(wanted, toxics, address)
 
     async def update(self, name: str, change: ProxyInput) -> Proxy:
         """Move a proxy, enable or disable it; it restarts only if the resolved listen or the upstream differs."""
@@ -55,6 +58,7 @@ class ProxyCollection:
         if self._proxies.get(name) is not proxy:
             raise errors.proxy_not_found()
         if _differs(proxy, address, change.upstream):
+            self._leaving(proxy)
             proxy.stop()
             proxy.listen, proxy.upstream = change.listen, change.upstream
         if change.enabled and not proxy.enabled:
@@ -65,7 +69,9 @@ class ProxyCollection:
 
     def delete(self, name: str) -> None:
         """Close a proxy and forget it."""
-        self.get(name).close()
+        proxy = self.get(name)
+        self._leaving(proxy)
+        proxy.close()
         del self._proxies[name]
 
     async def populate(self, wanted: list[ProxyInput], done: list[Proxy]) -> None:
@@ -73,27 +79,32 @@ class ProxyCollection:
 
         A proxy that is there already with the same listen and upstream is left alone, toxics and all.
         """
+        toxics: list[list[Toxic]] = []
         for number, each in enumerate(wanted, start=1):
             _require(each, f" at proxy {number}")
-        for each in wanted:
-            address = await _resolve(each.listen)
-            existing = self._proxies.get(each.name)
-            if existing is not None and not _differs(existing, address, each.upstream):
-                done.append(existing)
-                continue
-            if existing is not None:
-                existing.close()
-            proxy = self._new(each)
-            if each.enabled:
-                _start(proxy, address)
-            self._proxies[proxy.name] = proxy
-            done.append(proxy)
+            toxics.append(_new_toxics(each, f"proxy {number}, "))
+        for each, its_toxics in zip(wanted, toxics, strict=True):
+            done.append(await self._add_or_replace(each, its_toxics))
+
+    async def _add_or_replace(self, wanted: ProxyInput, toxics: list[Toxic]) -> Proxy:
+        resolve = _resolve if wanted.name in self._proxies else _resolve_to_bind
+        address = await resolve(wanted.listen) if wanted.enabled or wanted.name in self._proxies else None
+        existing = self._proxies.get(wanted.name)
+        if existing is not None and address is not None:
+            if not _differs(existing, address, wanted.upstream):
+                return existing
+            self._leaving(existing)
+            existing.stop()
+        proxy = self._add(wanted, toxics, address if wanted.enabled else None)
+        if existing is not None:
+            existing.close()
+        return proxy
 
     async def reset(self) -> None:
         """Enable every proxy and remove every toxic; stops at the first proxy that cannot be started."""
         for proxy in self.all():
             if not proxy.enabled:
-                address = await _resolve(proxy.listen)
+                address = await _resolve_to_bind(proxy.listen)
                 if not proxy.enabled:
                     _start(proxy, address)
             proxy.remove_all_toxics()
@@ -115,26 +126,17 @@ class ProxyCollection:
     def add_toxic(self, name: str, wanted: ToxicInput) -> Toxic:
         """Add a toxic at the end of its chain."""
         proxy = self.get(name)
-        try:
-            direction = Direction(wanted.stream.lower())
-        except ValueError:
-            raise errors.stream_invalid() from None
-        kind = TOXIC_TYPES.get(wanted.type)
-        if kind is None:
-            raise errors.toxic_type_invalid()
-        toxic_name = wanted.name or f"{wanted.type}_{wanted.stream}"
-        if proxy.toxic(toxic_name) is not None:
-            raise errors.toxic_exists()
-        attributes = wanted.attributes_over(kind())
-        toxic = Toxic(toxic_name, wanted.type, wanted.stream, direction, wanted.toxicity, attributes)
+        toxic = _new_toxic(wanted, proxy.toxic)
         proxy.add_toxic(toxic)
         return toxic
 
     def update_toxic(self, name: str, toxic_name: str, change: ToxicChange) -> Toxic:
-        """Merge attributes into a toxic, and change its toxicity."""
+        """Merge attributes into a toxic, change its toxicity, and give it a schedule or take that away."""
         old = self.toxic(name, toxic_name)
         toxicity = old.toxicity if change.toxicity is None else change.toxicity
-        toxic = dataclasses.replace(old, toxicity=toxicity, attributes=change.attributes_over(old.attributes))
+        attributes = change.attributes_over(old.attributes)
+        schedule = old.schedule if change.schedule is UNCHANGED else change.schedule
+        toxic = dataclasses.replace(old, toxicity=toxicity, attributes=attributes, schedule=schedule)
         self.get(name).update_toxic(toxic)
         return toxic
 
@@ -142,8 +144,50 @@ class ProxyCollection:
         """Remove a toxic; what it holds is flushed."""
         self.get(name).remove_toxic(self.toxic(name, toxic_name))
 
-    def _new(self, wanted: ProxyInput) -> Proxy:
-        return Proxy(wanted.name, wanted.listen, wanted.upstream, self.seed, self.events)
+    def _add(self, wanted: ProxyInput, toxics: list[Toxic], address: ListenAddress | None) -> Proxy:
+        """Make a proxy, start it at `address` if there is one, and give it its toxics, all before its first connection."""
+        seed = self.seed if wanted.seed is None else wanted.seed
+        proxy = Proxy(wanted.name, wanted.listen, wanted.upstream, seed, self.events)
+        proxy.own_seed = wanted.seed
+        if address is not None:
+            _start(proxy, address)
+        self._proxies[proxy.name] = proxy
+        for toxic in toxics:
+            proxy.add_toxic(toxic)
+        return proxy
+
+    def _leaving(self, proxy: Proxy) -> None:
+        """A proxy is about to leave its addresses."""
+        if self.traffic is not None:
+            self.traffic.settle(proxy)
+
+
+def _new_toxics(wanted: ProxyInput, where: str = "") -> list[Toxic]:
+    """The toxics that a new proxy is to start with."""
+    toxics: dict[str, Toxic] = {}
+    for number, each in enumerate(wanted.with_toxics, start=1):
+        try:
+            toxic = _new_toxic(each, toxics.get)
+        except errors.ApiError as error:
+            raise error.at(f"{where}toxic {number}") from error
+        toxics[toxic.name] = toxic
+    return list(toxics.values())
+
+
+def _new_toxic(wanted: ToxicInput, named: Callable[[str], Toxic | None]) -> Toxic:
+    """A toxic as wanted; `named` gives the proxy's toxic of a name."""
+    try:
+        direction = Direction(wanted.stream.lower())
+    except ValueError:
+        raise errors.stream_invalid() from None
+    kind = TOXIC_TYPES.get(wanted.type)
+    if kind is None:
+        raise errors.toxic_type_invalid()
+    name = wanted.name or f"{wanted.type}_{wanted.stream}"
+    if named(name) is not None:
+        raise errors.toxic_exists()
+    attributes = wanted.attributes_over(kind())
+    return Toxic(name, wanted.type, wanted.stream, direction, wanted.toxicity, attributes, wanted.schedule)
 
 
 def _require(wanted: ProxyInput, where: str) -> None:
@@ -161,6 +205,14 @@ async def _resolve(listen: str) -> ListenAddress:
         return await resolve_listen(listen)
     except AddressError as error:
         raise errors.internal(str(error)) from error
+
+
+async def _resolve_to_bind(listen: str) -> ListenAddress:
+    """The same, with the words that Go has for an address that was to be bound."""
+    try:
+        return await resolve_listen(listen)
+    except AddressError as error:
+        raise errors.internal(f"listen tcp: {error}") from error
 
 
 def _start(proxy: Proxy, address: ListenAddress) -> None:

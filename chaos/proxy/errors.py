@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+BAD_BODY = "bad request body"
+
 
 class ApiError(Exception):
     """A request that cannot be carried out: the text that the client is told, and the HTTP status."""
@@ -11,10 +13,19 @@ class ApiError(Exception):
         self.message = message
         self.status = status
 
+    def at(self, place: str) -> ApiError:
+        """The same error, which says where in the body it is."""
+        return ApiError(f"{self.message} at {place}", self.status)
+
 
 def bad_body(detail: str) -> ApiError:
     """The body is not JSON, or not of the right shape."""
-    return ApiError(f"bad request body: {detail}", 400)
+    return ApiError(f"{BAD_BODY}: {detail}", 400)
+
+
+def bad_query(detail: str) -> ApiError:
+    """A parameter in the URL is not what it should be."""
+    return ApiError(f"bad query: {detail}", 400)
 
 
 def missing_field(detail: str) -> ApiError:

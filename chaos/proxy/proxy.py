@@ -35,13 +35,14 @@ class Proxy:
 
     `listen` stands as typed until the first start, then it is the bound address. `toxics` holds each direction's chain in
     order. `traffic`, `connections_accepted` and `dials_failed` count from the proxy's creation and survive a restart.
-    What happens is recorded in `events`.
+    What happens is recorded in `events`. `own_seed` is what the API shows if the seed was asked for by the proxy's creator.
     """
 
     def __init__(self, name: str, listen: str, upstream: str, seed: int, events: EventLog) -> None:
         self.name = name
         self.listen = listen
         self.upstream = upstream
+        self.own_seed: int | None = None
         self.toxics: dict[Direction, list[Toxic]] = {direction: [] for direction in Direction}
         self.traffic = {direction: Traffic() for direction in Direction}
         self.connections_accepted = 0
