@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from chaos.cli import audit, break_glass, drill, fuzz, gate, guarantees, power_cuts, report, scenarios
+from chaos.cli import audit, break_glass, drill, fuzz, gate, guarantees, power_cuts, report, scenarios, soak
 from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
 DESCRIPTION = """\
@@ -20,6 +20,7 @@ Load a restaurant's ordering system, break it, audit every order, judge.
 
   rushproof drill                 the lunch rush on the reference stack, about two minutes
   rushproof drill calm            another shipped scenario, or a YAML file of your own
+  rushproof soak --for 2h         random faults on the real stack, seed after seed
   rushproof fuzz                  the protocol under a thousand drawn fault schedules, in virtual time
   rushproof power-cuts            ten thousand power cuts under the real store code
   rushproof guarantees            what stands behind each promise
@@ -41,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (drill, fuzz, power_cuts, guarantees, scenarios, audit, gate, report, break_glass):
+    for module in (drill, soak, fuzz, power_cuts, guarantees, scenarios, audit, gate, report, break_glass):
         module.add_parser(commands)
     return parser
 
