@@ -24,6 +24,7 @@ from simulator.scenario_faults import (
     RateKbitS,
     Strict,
 )
+from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
@@ -193,6 +194,12 @@ class Scenario(Strict):
         default_factory=dict, description="Link profiles beside the built-in ones."
     )
     faults: tuple[PlannedFault, ...] = Field((), max_length=1_000, description="What goes wrong, and when.")
+    blast_radius: BlastRadius | None = Field(
+        None, description="What the faults may touch; left out: what they name. A fault outside is refused."
+    )
+    steady_state: tuple[PlannedProbe, ...] = Field(
+        (), max_length=100, description="What must hold before the faults, and again after healing."
+    )
     budgets: Budgets = Field(default_factory=Budgets, description="What may go wrong before the gate says fail.")
     least_exposed: int = Field(
         0, ge=0, description="Fewer orders in flight when faults struck: the verdict is unknown."
@@ -204,7 +211,7 @@ class Scenario(Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Scenario:
-        found = flaws(self)
+        found = [*flaws(self), *steady_state_flaws(self)]
         if found:
             raise PydanticCustomError("inconsistent", "{first}", {"first": found[0].message, "flaws": found})
         return self
