@@ -28,7 +28,7 @@ from chaos.faults.toxiproxy import ProxyServer
 from chaos.live import LiveView
 from chaos.loss_watch import LossWatch
 from chaos.observer import Observer, Sample, now_us
-from chaos.timeline import Timeline, cuts_power
+from chaos.timeline import Timeline, cuts_power, troubles_files
 from chaos.variants import Variant
 from loadtests.launch import STARTUP_US, LoadRun
 from loadtests.plan import LoadPlan, Retries, StoreTargets
@@ -168,6 +168,7 @@ class Drill:
             self._folder / "menu.json",
             database_url=database_url,
             volatile=cuts_power(scenario),
+            controlled=troubles_files(scenario),
             synchronous=variant.synchronous if variant is not None else "FULL",
             broken_variant=variant.name if variant is not None else None,
         )

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.faults.base import FaultError, Injected, Target
+from chaos.faults.base import FaultError, Injected, Lasting, Target, both
 from chaos.faults.break_glass import BreakGlass
 from chaos.faults.links import LinkCut, LinkWeakened
 from chaos.faults.networks import Links
-from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
+from chaos.faults.planned import calls_for_failover, injected_fault, loses_disk, needs_control
 from chaos.observer import Observer, Sample, now_us
 from refsystem.stack import Stack
-from simulator.scenario import DiskLost as PlannedDiskLoss
 from simulator.scenario import (
     Fault,
     GlassBroken,
@@ -27,9 +26,6 @@ from simulator.scenario import (
     LinkWeak,
     PowerCut,
     ProcessFault,
-    ProcessKilled,
-    ProcessPaused,
-    ProcessRestarted,
     Scenario,
     Store,
     fault_end_s,
@@ -43,6 +39,7 @@ DEVICES = {"edge_a": "a", "edge_b": "b"}
 STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
 SHARED = ("cloud", "postgres")
 RESOLVE_TIMEOUT_S = 3.0
+HELD_TIMEOUT_S = 15.0
 UNDO_TIMEOUT_S = 60.0
 
 
@@ -99,8 +96,14 @@ class Timeline:
             effect = await injected.prove()
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
+            if effect.proven and isinstance(injected, Lasting):
+                row["took_effect"] = False
+                effect = both(effect, await asyncio.wait_for(injected.held(), HELD_TIMEOUT_S))
+                row |= {"took_effect": effect.proven, "evidence": effect.evidence}
         except Exception as error:  # of whatever kind: it is in the row, and the other faults go on
-            row["evidence"] = row["evidence"] or f"could not be injected: {str(error) or type(error).__name__}"
+            told = str(error) or type(error).__name__
+            proof = row["evidence"]
+            row["evidence"] = f"{proof}; later: {told}" if proof else f"could not be injected: {told}"
             logger.warning("%s: %s", label, error, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
             await asyncio.shield(asyncio.ensure_future(self._finish(label, row, injected)))
@@ -161,24 +164,14 @@ class Timeline:
         sample = await self._sample_with_primary(store, needed=fault.process in ("primary", "standby"))
         names = _process_names(fault.process, sample, self._scenario.store_of(store))
         primary_name = None if sample.primary_slot is None else f"edge_{sample.primary_slot}"
-        target = Target(fault.process, ", ".join(names), hits_primary=primary_name in names)
+        hits_primary = primary_name in names and calls_for_failover(fault)
+        target = Target(fault.process, ", ".join(names), hits_primary=hits_primary)
         if sample.primary is not None:
             target.epoch_before = int(sample.primary["epoch"])
-        processes = [self._stack.process(name if name in SHARED else f"{store}.{name}") for name in names]
-        match fault:
-            case ProcessKilled():
-                return Killed(self._stack, processes, target)
-            case ProcessRestarted():
-                return Restarted(self._stack, processes, target)
-            case ProcessPaused():
-                return Paused(processes[0], target)
-            case PlannedDiskLoss():
-                target.disk_lost_node_ids += _node_ids(names, sample)
-                return DiskLost(self._stack, processes, target)
-            case PowerCut():
-                return Killed(self._stack, processes, target, power=True)
-            case _:
-                raise FaultError(f"{fault.fault} is not built yet")
+        if loses_disk(fault):
+            target.disk_lost_node_ids += _node_ids(names, sample)
+        full_names = [name if name in SHARED else f"{store}.{name}" for name in names]
+        return injected_fault(fault, self._stack, full_names, target)
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
@@ -194,6 +187,11 @@ class Timeline:
 def cuts_power(scenario: Scenario) -> bool:
     """Whether the files of devices and arbiters must be such that a kill loses what a power cut would lose."""
     return any(isinstance(fault, PowerCut) for fault in scenario.faults)
+
+
+def troubles_files(scenario: Scenario) -> bool:
+    """Whether the processes need control files, by which their disks and clocks are troubled."""
+    return any(needs_control(fault) for fault in scenario.faults)
 
 
 def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:

@@ -204,6 +204,10 @@ class Stack:
             if self._postgres is None:
                 raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")
             return self._postgres
+        return self.program(name)
+
+    def program(self, name: str) -> PythonProcess:
+        """A process of our own programs, which is each but `postgres`."""
         return self._python[name]
 
     def data_folder(self, process: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class FaultError(RuntimeError):
@@ -20,7 +20,10 @@ class Effect:
 
 @dataclass(slots=True)
 class Target:
-    """What a fault hits: the name in the scenario, and the processes or links that it came to mean."""
+    """What a fault hits: the name in the scenario, and the processes or links that it came to mean.
+
+    `hits_primary` is for faults that call for another device to take over from the primary.
+    """
 
     name: str
     resolved: str
@@ -43,3 +46,16 @@ class Injected(Protocol):
 
     async def undo(self) -> str:
         """Undo and say what was done; must work also when `begin` failed half-way."""
+
+
+@runtime_checkable
+class Lasting(Injected, Protocol):
+    """A fault that is also proven at its end: whether its effect was there all through."""
+
+    async def held(self) -> Effect:
+        """Whether it was; asked just before `undo`, and only of a fault whose beginning was proven."""
+
+
+def both(beginning: Effect, end: Effect) -> Effect:
+    """The proof of the beginning and that of the end as one."""
+    return Effect(beginning.proven and end.proven, f"{beginning.evidence}; {end.evidence}")

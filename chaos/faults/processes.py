@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import httpx
 
 from chaos.faults.base import Effect, Target
+from chaos.faults.watching import StateWatch
 from refsystem.processes import Managed, StackError, process_state
 from refsystem.stack import Stack
 
@@ -69,10 +70,14 @@ class Paused:
     def __init__(self, process: Managed, target: Target) -> None:
         self.target = target
         self._process = process
+        self._watch: StateWatch | None = None
 
     async def begin(self) -> None:
         """Stop it."""
         self._process.pause()
+        if self._process.pid is not None:
+            self._watch = StateWatch(self._process.pid)
+            self._watch.start()
 
     async def prove(self) -> Effect:
         """The kernel shows it stopped."""
@@ -80,8 +85,16 @@ class Paused:
         state = process_state(pid) if pid is not None else None
         return Effect(state == "T", f"{self._process.name} (process {pid}) is in state {state}; T is stopped")
 
+    async def held(self) -> Effect:
+        """The kernel has shown it stopped whenever it was looked at."""
+        assert self._watch is not None
+        seen = self._watch.end()
+        return Effect(seen.looks > 0 and seen.stopped == seen.looks, str(seen))
+
     async def undo(self) -> str:
         """Let it go on; raises `StackError` if it has ended meanwhile."""
+        if self._watch is not None:
+            self._watch.end()
         self._process.resume()
         if self._process.pid is None:
             raise StackError(f"{self._process.name} ended while it was paused")

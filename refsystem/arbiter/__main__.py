@@ -100,8 +100,10 @@ def _ending_on_failure() -> Iterator[None]:
     try:
         yield
     except (apsw.Error, MemoryError):
-        logger.critical("the register's disk failed; this process ends and tells nothing more", exc_info=True)
-        os._exit(DISK_FAILED_EXIT_CODE)
+        try:
+            logger.critical("the register's disk failed; this process ends and tells nothing more", exc_info=True)
+        finally:  # also when there is no memory to say why
+            os._exit(DISK_FAILED_EXIT_CODE)
 
 
 def _register_json(register: Register | None) -> dict[str, Any] | None:

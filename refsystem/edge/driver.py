@@ -238,8 +238,10 @@ async def _answer(request_id: int, future: asyncio.Future[Reply], otherwise: Pro
 
 def _fail_stop(error: BaseException) -> NoReturn:
     """What must never be has been: this process ends before anybody sees more of it. Its disk is as good as its last flush."""
-    logger.critical("this device stops: %s", error, exc_info=error)
-    os._exit(FAIL_STOP_EXIT_CODE)
+    try:
+        logger.critical("this device stops: %s", error, exc_info=error)
+    finally:  # also when there is no memory to say why
+        os._exit(FAIL_STOP_EXIT_CODE)
 
 
 @contextlib.contextmanager

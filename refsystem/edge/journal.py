@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from refsystem.edge.store import EdgeStore
 from refsystem.protocol.messages import PersistOp, Ready
@@ -47,14 +48,15 @@ class Journal:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            group = self._next_group()
-            if not group:
-                return
-            ops = [op for ready in group for op in ready.persist]
-            if ops:
-                self._flush(ops)
-            self._on_flushed(group)
+        """A thread that ended without its process would leave a device that takes part and flushes nothing."""
+        try:
+            while group := self._next_group():
+                ops = [op for ready in group for op in ready.persist]
+                if ops:
+                    self._flush(ops)
+                self._on_flushed(group)
+        except BaseException:
+            _end("the journal failed")
 
     def _next_group(self) -> list[Ready]:
         first = self._queue.get()
@@ -75,8 +77,15 @@ class Journal:
         try:
             self._store.apply(ops)
         except BaseException:
-            logger.critical("a flush failed; this process ends and nothing of it is acknowledged", exc_info=True)
-            os._exit(FLUSH_FAILED_EXIT_CODE)
+            _end("a flush failed")
         self.flush_us_max = max(self.flush_us_max, (time.monotonic_ns() - started_ns) // 1000)
         self.flushes += 1
         self.entries += len(ops)
+
+
+def _end(what: str) -> NoReturn:
+    """End the process, also when there is no memory to say why."""
+    try:
+        logger.critical("%s; this process ends and nothing of it is acknowledged", what, exc_info=True)
+    finally:
+        os._exit(FLUSH_FAILED_EXIT_CODE)

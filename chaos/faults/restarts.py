@@ -1,0 +1,79 @@
+"""A process that dies again and again and is started again each time, as under a supervisor that never gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from chaos.faults.base import Effect, FaultError, Target
+from refsystem.processes import Managed, process_state
+
+BACK_TIMEOUT_S = 30.0
+PROOF_SLACK_S = 3.0
+
+
+class RestartLoop:
+    """SIGKILL and a start at once, then again every `every_s` seconds."""
+
+    def __init__(self, process: Managed, every_s: float, target: Target) -> None:
+        self.target = target
+        self._process = process
+        self._every_s = every_s
+        self._loop: asyncio.Task[None] | None = None
+        self._killed: list[int] = []
+        self._second = asyncio.Event()
+
+    async def begin(self) -> None:
+        """The first kill and start; raises `FaultError` if the process does not run."""
+        if self._process.pid is None:
+            raise FaultError(f"{self._process.name} does not run, so it cannot be restarted")
+        await self._restart()
+        self._loop = asyncio.create_task(self._go_on())
+
+    async def prove(self) -> Effect:
+        """It was killed twice, each time under another process id, and the kernel does not know either any more."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._second.wait(), self._every_s + PROOF_SLACK_S)
+        return self._effect(least=2)
+
+    async def held(self) -> Effect:
+        """It has gone on to the end."""
+        await self._stop()
+        return self._effect(least=2)
+
+    async def undo(self) -> str:
+        """Kill it no more, and wait until it answers."""
+        await self._stop()
+        if self._process.pid is None:
+            self._process.start()
+        await self._process.wait_ready(BACK_TIMEOUT_S)
+        return f"{self._process.name} stays up (process {self._process.pid})"
+
+    def _effect(self, least: int) -> Effect:
+        gone = [pid for pid in self._killed if _is_gone(pid)]
+        ended = "" if self._loop is None or not self._loop.done() or self._loop.cancelled() else ", then it stopped"
+        told = f"{self._process.name} was killed {len(self._killed)} times ({len(gone)} processes are gone){ended}"
+        return Effect(len(gone) >= least and len(gone) == len(self._killed) and not ended, told)
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            await self._restart()
+            self._second.set()
+
+    async def _restart(self) -> None:
+        pid = self._process.pid
+        if pid is not None:
+            await asyncio.to_thread(self._process.kill)
+            self._killed.append(pid)
+        if self._process.pid is None:
+            self._process.start()
+
+    async def _stop(self) -> None:
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+
+def _is_gone(pid: int) -> bool:
+    return process_state(pid) in (None, "Z")

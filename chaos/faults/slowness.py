@@ -1,0 +1,76 @@
+"""A gray failure: a process that lives and answers, but many times slower, for it runs a part of the time only."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+from chaos.faults.base import Effect, FaultError, Target
+from chaos.faults.watching import Seen, StateWatch
+from refsystem.processes import Managed, StackError
+
+PERIOD_S = 0.2
+PROOF_S = 0.9
+SHARE_SLACK = 0.12
+"""How far the share of looks at which it was stopped may be below what was asked: looks are few, and the machine is busy."""
+
+
+class Slowed:
+    """SIGSTOP and SIGCONT in turn, `PERIOD_S` for both: it runs one part in `slow_factor` of the time."""
+
+    def __init__(self, process: Managed, slow_factor: float, target: Target) -> None:
+        self.target = target
+        self._process = process
+        self._runs_s = PERIOD_S / slow_factor
+        self._stopped_share = 1 - 1 / slow_factor
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"slow-{process.name}", daemon=True)
+        self._watch: StateWatch | None = None
+
+    async def begin(self) -> None:
+        """Begin the duty cycle; raises `FaultError` if the process does not run."""
+        if self._process.pid is None:
+            raise FaultError(f"{self._process.name} does not run, so it cannot be slow")
+        self._watch = StateWatch(self._process.pid)
+        self._thread.start()
+        self._watch.start()
+
+    async def prove(self) -> Effect:
+        """Over some periods, the kernel shows it stopped for the share of time that was asked for, and running between."""
+        await asyncio.sleep(PROOF_S)
+        assert self._watch is not None
+        return self._effect(self._watch.seen())
+
+    async def held(self) -> Effect:
+        """The same over the whole time."""
+        assert self._watch is not None
+        return self._effect(self._watch.end())
+
+    async def undo(self) -> str:
+        """Let it run all the time; raises `StackError` if it has ended meanwhile."""
+        self._end.set()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+        if self._watch is not None:
+            self._watch.end()
+        self._process.resume()
+        if self._process.pid is None:
+            raise StackError(f"{self._process.name} ended while it was slow")
+        return f"{self._process.name} runs all the time again"
+
+    def _effect(self, seen: Seen) -> Effect:
+        proven = seen.stopped_share >= self._stopped_share - SHARE_SLACK and 0 < seen.stopped < seen.looks
+        wanted = f"{self._stopped_share:.0%} of the time was asked for"
+        return Effect(proven and not seen.gone, f"{self._process.name} was {seen}, {seen.stopped_share:.0%}; {wanted}")
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while not self._end.is_set() and self._process.pid is not None:
+            self._process.pause()
+            due_s += PERIOD_S
+            self._end.wait(max(0.0, due_s - self._runs_s - time.monotonic()))
+            self._process.resume()
+            self._end.wait(self._runs_s)
+            due_s = max(due_s, time.monotonic())
+        self._process.resume()
