@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from chaos.cli import audit, break_glass, drill, fuzz, gate, guarantees, power_cuts, report, scenarios, soak
+from chaos.cli import audit, break_glass, drill, fuzz, gate, guarantees, power_cuts, proxy, report, scenarios, soak
 from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
 DESCRIPTION = """\
@@ -26,6 +26,7 @@ Load a restaurant's ordering system, break it, audit every order, judge.
   rushproof guarantees            what stands behind each promise
   rushproof scenarios list        what is shipped
   rushproof gate runs/latest      judge a run again, with other budgets
+  rushproof proxy                 a Toxiproxy-compatible server for tests of your own
 """
 
 
@@ -42,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (drill, soak, fuzz, power_cuts, guarantees, scenarios, audit, gate, report, break_glass):
+    for module in (drill, soak, fuzz, power_cuts, guarantees, scenarios, audit, gate, report, proxy, break_glass):
         module.add_parser(commands)
     return parser
 

@@ -49,7 +49,7 @@ def encode(value: object) -> str:
 def _number(value: float) -> int | float:
     """The shortest number that is the same in single precision, which is what Toxiproxy keeps; 1 rather than 1.0."""
     single = struct.pack("f", value)
-    shortest = value
+    shortest = value = struct.unpack("f", single)[0]
     for digits in range(1, SINGLE_DIGITS_MAX + 1):
         shortest = float(f"{value:.{digits}g}")
         if struct.pack("f", shortest) == single:
