@@ -14,6 +14,8 @@ from chaos.campaign.shrinking import Shrunken, shrink
 from chaos.campaign.simulation import Simulation
 from chaos.campaign.trace import readable_trace
 from simulator.cluster.schedule import Schedule
+from simulator.cluster.schedule_checks import ScheduleError, shown
+from simulator.cluster.variants import find_variant
 
 FILE_KIND = "rushproof fuzz schedule"
 FILE_VERSION = 1
@@ -97,15 +99,26 @@ def load(path: Path) -> ScheduleFile:
         raw: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScheduleFileError(f"{path}: there is no such file; a schedule is named by its seed or its file") from None
-    except (OSError, ValueError) as error:
-        raise ScheduleFileError(f"{path}: cannot be read as JSON ({error})") from error
+    except OSError as error:
+        raise ScheduleFileError(f"{path}: cannot be read ({error.strerror})") from error
+    except RecursionError:
+        raise ScheduleFileError(f"{path}: cannot be read as JSON (it is nested too deeply)") from None
+    except UnicodeDecodeError:
+        raise ScheduleFileError(f"{path}: cannot be read as JSON (it is not UTF-8 text)") from None
+    except ValueError as error:
+        reason = "it holds a number of thousands of digits" if "int_max_str_digits" in str(error) else str(error)
+        raise ScheduleFileError(f"{path}: cannot be read as JSON ({reason})") from None
     if not isinstance(raw, Mapping) or raw.get("kind") != FILE_KIND:
         raise ScheduleFileError(f"{path}: not a schedule that 'rushproof fuzz' has written")
     if raw.get("version") != FILE_VERSION:
-        raise ScheduleFileError(f"{path}: of version {raw.get('version')}, and this program reads {FILE_VERSION}")
+        told = shown(raw.get("version"))
+        raise ScheduleFileError(f"{path}: of version {told}, and this program reads {FILE_VERSION}")
+    variant, broken = raw.get("variant"), raw.get("broken", "")
     try:
-        schedule = Schedule.from_json(raw["schedule"])
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ScheduleFileError(f"{path}: the schedule in it is not right ({reason})") from error
-    return ScheduleFile(schedule, raw.get("variant"), str(raw.get("broken", "")))
+        schedule = Schedule.from_json(raw.get("schedule"))
+        find_variant(variant)
+    except ScheduleError as error:
+        raise ScheduleFileError(f"{path}: the schedule in it is not right ({error})") from error
+    if not isinstance(broken, str):
+        raise ScheduleFileError(f"{path}: 'broken' must be a text, not {shown(broken)}")
+    return ScheduleFile(schedule, variant, broken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -34,12 +35,13 @@ from chaos.interruption import Interruption
 from chaos.judge import EXIT_CODES
 from chaos.run_folder import RUNS
 from chaos.worker_pool import WorkersDied
+from simulator.cluster.schedule_checks import SEED_LIMIT, shown
 from simulator.cluster.variants import VARIANTS
 
 SIMULATION = VIRTUAL_CLUSTER
 SEEDS = 1_000
 SEEDS_MAX = 10_000_000
-SEED_LIMIT = 2**63
+SEED = re.compile(r"[0-9]{1,30}")
 WORKERS_MAX = 256
 LIST, ALL = "list", "all"
 
@@ -262,17 +264,14 @@ def _stored(options: argparse.Namespace) -> ScheduleFile | None:
     said: str | None = options.replay
     if said is None:
         return None
-    if said.lstrip("+-").isdecimal():
-        seed = int(said)
-        if not 0 <= seed < SEED_LIMIT:
-            raise CommandError(f"--replay takes a seed from 0 to {SEED_LIMIT - 1} or a file, not {said}")
-        return ScheduleFile(SIMULATION.draw(seed), options.variant, "")
+    if re.fullmatch(r"[+-]*[0-9]+", said):
+        if not SEED.fullmatch(said) or int(said) >= SEED_LIMIT:
+            raise CommandError(f"--replay takes a seed from 0 to {SEED_LIMIT - 1} or a file, not {shown(said)}")
+        return ScheduleFile(SIMULATION.draw(int(said)), options.variant, "")
     try:
         stored = load(Path(said))
     except ScheduleFileError as error:
         raise CommandError(str(error)) from error
-    if stored.variant is not None and stored.variant not in VARIANTS:
-        raise CommandError(f"{said}: there is no broken variant {stored.variant!r}")
     if options.variant not in (None, stored.variant):
         return ScheduleFile(stored.schedule, options.variant, "")
     return stored

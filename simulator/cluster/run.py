@@ -12,7 +12,7 @@ from simulator.cluster.final_reads import read_store
 from simulator.cluster.outcome import Broken, ClusterRun, End
 from simulator.cluster.schedule import TIMING, Schedule
 from simulator.cluster.stores import VirtualStore
-from simulator.cluster.variants import SOUND_VARIANT, VARIANTS, ClusterVariant
+from simulator.cluster.variants import ClusterVariant, find_variant
 from simulator.cluster.watching import Violation, Watch
 
 HEAL_US = 6_000 * MS
@@ -21,10 +21,12 @@ BOOT_US = (0, 50 * MS)
 
 
 def run_schedule(schedule: Schedule, variant: str | None = None, *, tracing: bool = False) -> ClusterRun:
-    """Run `schedule`; the same schedule gives the same events. Raises `KeyError` if there is no such variant, and nothing else:
-    what breaks is told in the result.
+    """Run `schedule`; the same schedule gives the same events. What breaks is told in the result.
+
+    Raises `ScheduleError` for a schedule or a variant that cannot be run, and nothing else.
     """
-    chosen = SOUND_VARIANT if variant is None else VARIANTS[variant]
+    schedule.check()
+    chosen = find_variant(variant)
     clock = Clock(schedule.seed, tracing=tracing)
     cluster = Cluster(clock, schedule, chosen)
     broken: Broken | None = None

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 from refsystem.protocol.admission import Policy
 from refsystem.protocol.timing import Timing
 from simulator.cluster.clock import MS, between
+from simulator.cluster.schedule_checks import (
+    AMOUNT_MAX,
+    AT_US_MAX,
+    NUMBER_MAX,
+    QUANTITY_MAX,
+    SEED_LIMIT,
+    STORES_MAX,
+    OneOf,
+    Rules,
+    ScheduleError,
+    Whole,
+    build,
+    built,
+    check_fields,
+    shown,
+)
 from simulator.streams import Streams
 
 Door = Literal["edge", "cloud", "both"]
@@ -125,14 +140,60 @@ class Schedule:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Schedule:
-        """The schedule that `to_json` gave. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        strikes = tuple(Strike(**strike) for strike in raw["strikes"])
-        orders = tuple(PlannedOrder(**order) for order in raw["orders"])
-        unknown = [strike.kind for strike in strikes if strike.kind not in FAULT_KINDS]
-        if unknown:
-            raise ValueError(f"there is no fault kind {unknown[0]!r}")
-        return cls(**{**raw, "strikes": strikes, "orders": orders})
+    def from_json(cls, raw: object) -> Schedule:
+        """The schedule that `to_json` gave. Raises `ScheduleError` for anything else."""
+        schedule = build("the schedule", cls, raw)
+        strikes = built("strikes", schedule.strikes, lambda place, strike: build(place, Strike, strike))
+        orders = built("orders", schedule.orders, lambda place, order: build(place, PlannedOrder, order))
+        schedule = replace(schedule, strikes=strikes, orders=orders)
+        schedule.check()
+        return schedule
+
+    def check(self) -> None:
+        """Raises `ScheduleError` unless it can be run."""
+        check_fields("", self, SCHEDULE_RULES)
+        for name, parts, part_type, rules in (
+            ("strikes", self.strikes, Strike, STRIKE_RULES),
+            ("orders", self.orders, PlannedOrder, ORDER_RULES),
+        ):
+            for index, part in enumerate(built(name, parts, lambda _, part: part)):
+                if not isinstance(part, part_type):
+                    raise ScheduleError(f"{name}[{index}] must be a {part_type.__name__}, not {shown(part)}")
+                check_fields(f"{name}[{index}].", part, rules)
+                if part.at_us >= self.window_us:
+                    raise ScheduleError(
+                        f"{name}[{index}].at_us is {part.at_us}, and the window ends at {self.window_us}"
+                    )
+
+
+AT = Whole(0, AT_US_MAX)
+AT_OR_NEVER = Whole(0, AT_US_MAX, optional=True)
+STRIKE_RULES: Rules = {
+    "number": Whole(0, NUMBER_MAX),
+    "at_us": AT,
+    "kind": OneOf(FAULT_KINDS),
+    "store": Whole(0, STORES_MAX - 1),
+    "target": OneOf(("a", "b")),
+    "for_us": AT,
+    "amount": Whole(0, AMOUNT_MAX),
+}
+ORDER_RULES: Rules = {
+    "number": Whole(0, NUMBER_MAX),
+    "at_us": AT,
+    "store": Whole(0, STORES_MAX - 1),
+    "door": OneOf(get_args(Door)),
+    "quantity": Whole(1, QUANTITY_MAX),
+    "retap_us": AT_OR_NEVER,
+    "other_us": AT_OR_NEVER,
+    "asks_at_us": AT_OR_NEVER,
+}
+SCHEDULE_RULES: Rules = {
+    "seed": Whole(0, SEED_LIMIT - 1),
+    "stores": Whole(1, STORES_MAX),
+    "policy": OneOf(get_args(Policy)),
+    "arbiter": OneOf(get_args(ArbiterPlace)),
+    "window_us": AT,
+}
 
 
 def draw_schedule(seed: int) -> Schedule:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from refsystem.protocol.broken import PROTOCOL_VARIANTS
 from refsystem.protocol.device import SOUND, Parts
+from simulator.cluster.schedule_checks import ScheduleError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,12 @@ VARIANTS: dict[str, ClusterVariant] = {
         ClusterVariant("synchronous-normal", "P2: a flush is answered before it is synced", syncs=False),
     )
 }
+
+
+def find_variant(name: str | None) -> ClusterVariant:
+    """The variant with this name; the sound one for None. Raises `ScheduleError`."""
+    if name is None:
+        return SOUND_VARIANT
+    if not isinstance(name, str) or name not in VARIANTS:
+        raise ScheduleError(f"there is no broken variant {shown(name)}; the variants are {', '.join(VARIANTS)}")
+    return VARIANTS[name]

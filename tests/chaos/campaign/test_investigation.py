@@ -89,21 +89,80 @@ def _in_schedule(**changes: Any) -> Any:
     return change
 
 
+def _strike(**changes: Any) -> Any:
+    def change(content: dict[str, Any]) -> Any:
+        content["schedule"]["strikes"][0].update(changes)
+        return content
+
+    return change
+
+
+def _order(**changes: Any) -> Any:
+    def change(content: dict[str, Any]) -> Any:
+        content["schedule"]["orders"][0].update(changes)
+        return content
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda content: [], "not a schedule that 'rushproof fuzz' has written"),
         (_change(kind="something else"), "not a schedule that 'rushproof fuzz' has written"),
         (_change(version=99), "of version 99"),
-        (_change(schedule={}), "'strikes' is missing"),
-        (_change(schedule=3), "not right"),
+        (_change(schedule={}), "the schedule lacks the field seed"),
+        (_change(schedule=3), "the schedule must be a JSON object, not 3"),
+        (_change(schedule=[]), r"the schedule must be a JSON object, not \[\]"),
+        (_change(variant=["no-claim", "two-doors"]), "there is no broken variant .'no-claim', 'two-doors'."),
+        (_change(variant="no-such"), "there is no broken variant 'no-such'"),
+        (_change(broken=7), "'broken' must be a text, not 7"),
+        (_change(version={}), "of version {}"),
         (_in_schedule(surprise=1), "surprise"),
-        (_in_schedule(strikes=[{"number": 1}]), "not right"),
+        (_in_schedule(strikes=[{"number": 1}]), r"strikes\[0\] lacks the field at_us"),
+        (_in_schedule(strikes=[[1]]), r"strikes\[0\] must be a JSON object"),
+        (_in_schedule(strikes="many"), "strikes must be a list"),
+        (_in_schedule(orders={}), "orders must be a list"),
+        (_in_schedule(seed="9"), "seed must be a whole number from 0 to [0-9]+, not '9'"),
+        (_in_schedule(seed=True), "seed must be a whole number"),
+        (_in_schedule(stores=0), "stores must be a whole number from 1"),
+        (_in_schedule(policy=None), "policy must be one of available, require_r2, not None"),
+        (_in_schedule(window_us=1e400), "window_us must be a whole number from 0 to [0-9]+, not inf"),
+        (
+            _in_schedule(window_us=10**4000),
+            "window_us must be a whole number from 0 to [0-9]+, not a number of 13288 bits",
+        ),
+        (_strike(at_us="soon"), r"strikes\[0\].at_us must be a whole number from 0 to [0-9]+, not 'soon'"),
+        (_strike(at_us=2.5), r"strikes\[0\].at_us must be a whole number"),
+        (_strike(at_us=59_000_000), r"strikes\[0\].at_us is 59000000, and the window ends at"),
+        (_strike(kind="meteor"), r"strikes\[0\].kind must be one of .*, not 'meteor'"),
+        (_strike(kind=["wan cut"]), r"strikes\[0\].kind must be one of"),
+        (_strike(target="c"), r"strikes\[0\].target must be one of a, b, not 'c'"),
+        (_strike(store=-1), r"strikes\[0\].store must be"),
+        (_order(quantity=0), r"orders\[0\].quantity must be"),
+        (_order(asks_at_us="x" * 5000), r"orders\[0\].asks_at_us must be .* not 'x+…"),
     ],
 )
 def test_a_file_that_is_no_schedule_is_refused_in_one_sentence(tmp_path: Path, change: Any, words: str) -> None:
     path = save(exhibit_of(stand_in.broken, 9), tmp_path)
     path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+    with pytest.raises(ScheduleFileError, match=words) as refusal:
+        load(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"seed": ' + "9" * 5_000 + "}", "a number of thousands of digits"),
+        ("[" * 100_000, "nested too deeply"),
+        (b"\xff\xfe", "not UTF-8 text"),
+    ],
+    ids=["digits", "nested", "bytes"],
+)
+def test_a_file_that_the_reader_itself_trips_over_is_refused(tmp_path: Path, text: str | bytes, words: str) -> None:
+    path = tmp_path / "odd.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ScheduleFileError, match=words) as refusal:
         load(path)
     assert "\n" not in str(refusal.value)

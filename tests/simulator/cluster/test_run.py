@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from simulator.cluster.run import run_schedule
-from simulator.cluster.schedule import draw_schedule
+from simulator.cluster.schedule import PlannedOrder, Strike, draw_schedule
+from simulator.cluster.schedule_checks import ScheduleError
 from simulator.cluster.variants import VARIANTS
 
 CAUGHT_SOON = {
@@ -95,6 +97,25 @@ def test_every_variant_says_what_it_breaks_and_a_failure_repeats() -> None:
     assert runs[0].reads == {}
 
 
-def test_a_variant_that_is_not_known_is_a_key_error() -> None:
-    with pytest.raises(KeyError):
+def test_a_variant_that_is_not_known_is_an_error_of_the_schedule() -> None:
+    with pytest.raises(ScheduleError, match="no-such-variant"):
         run_schedule(draw_schedule(1), "no-such-variant")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"window_us": "3"},
+        {"stores": 0},
+        {"policy": "whatever"},
+        {"strikes": None},
+        {"strikes": ({},)},
+        {"strikes": (Strike(1, 5, "wan cut", 0, "a", None),)},  # type: ignore[arg-type]
+        {"strikes": (Strike(1, 5, "wan cut", 0, "a", 10**30),)},
+        {"orders": (PlannedOrder(1, "5", 0, "edge", 1),)},  # type: ignore[arg-type]
+        {"orders": (PlannedOrder(1, 5, 0, "window", 1),)},  # type: ignore[arg-type]
+    ],
+)
+def test_a_schedule_that_cannot_be_run_raises_that_and_nothing_else(bad: dict[str, Any]) -> None:
+    with pytest.raises(ScheduleError):
+        run_schedule(replace(draw_schedule(1), **bad))
