@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,6 +57,16 @@ class _CheckedRequests:
         return response
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A proxy that was there before: where it listens and leads to, and whether it is open."""
+
+    host: str
+    port: int
+    upstream: str
+    enabled: bool
+
+
 class ProxyServer:
     """A Toxiproxy server at `url`. Calls block; they raise `ToxiproxyError`."""
 
@@ -66,6 +77,7 @@ class ProxyServer:
         self._client.update_api_consumer(host, port)
         toxiproxy.api.requests = _CheckedRequests()
         self._proxies: dict[str, Any] = {}
+        self._made: set[str] = set()
 
     def version(self) -> str:
         """The server's version, as it says."""
@@ -78,8 +90,20 @@ class ProxyServer:
         with self._errors():
             proxy = self._client.create(upstream=upstream, name=name, listen="127.0.0.1:0")
         self._proxies[name] = proxy
+        self._made.add(name)
         host, _, port = proxy.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    def attach(self, name: str) -> Attached:
+        """A proxy that somebody else made, to put toxics on; it is never removed. Raises if there is none."""
+        with self._errors():
+            proxies = self._client.proxies()
+        if name not in proxies:
+            there = ", ".join(sorted(proxies)) or "none"
+            raise ToxiproxyError(f"Toxiproxy at {self.url} has no proxy {name!r}; its proxies: {there}")
+        proxy = self._proxies[name] = proxies[name]
+        host, _, port = str(proxy.listen).rpartition(":")
+        return Attached(host.strip("[]"), int(port), str(proxy.upstream), bool(proxy.enabled))
 
     def add_toxic(self, proxy: str, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
         """Put a toxic on a proxy."""
@@ -97,6 +121,11 @@ class ProxyServer:
             for name in self._proxies[proxy].toxics():
                 self._proxies[proxy].destroy_toxic(name)
 
+    def remove_toxic(self, proxy: str, name: str) -> None:
+        """Take one toxic off a proxy."""
+        with self._errors():
+            self._proxies[proxy].destroy_toxic(name)
+
     def set_enabled(self, proxy: str, enabled: bool) -> None:
         """Open or close a proxy; closing it ends its connections."""
         with self._errors():
@@ -107,13 +136,13 @@ class ProxyServer:
 
     def destroy_all(self) -> None:
         """Remove the proxies that this object made, and no others."""
-        for name, proxy in list(self._proxies.items()):
+        for name in sorted(self._made):
             try:
                 with self._errors():
-                    proxy.destroy()
+                    self._proxies.pop(name).destroy()
             except ToxiproxyError as error:
                 logger.warning("proxy %s could not be removed: %s", name, error)
-            del self._proxies[name]
+        self._made.clear()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
