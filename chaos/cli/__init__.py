@@ -12,7 +12,20 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from chaos.cli import audit, break_glass, drill, fuzz, gate, guarantees, power_cuts, proxy, report, scenarios, soak
+from chaos.cli import (
+    audit,
+    bench,
+    break_glass,
+    drill,
+    fuzz,
+    gate,
+    guarantees,
+    power_cuts,
+    proxy,
+    report,
+    scenarios,
+    soak,
+)
 from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
 DESCRIPTION = """\
@@ -26,6 +39,7 @@ Load a restaurant's ordering system, break it, audit every order, judge.
   rushproof guarantees            what stands behind each promise
   rushproof scenarios list        what is shipped
   rushproof gate runs/latest      judge a run again, with other budgets
+  rushproof bench proxy           throughput and added latency of the proxy server, beside Shopify's
   rushproof proxy                 a Toxiproxy-compatible server for tests of your own
 """
 
@@ -43,7 +57,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (drill, soak, fuzz, power_cuts, guarantees, scenarios, audit, gate, report, proxy, break_glass):
+    for module in (
+        drill,
+        soak,
+        fuzz,
+        power_cuts,
+        guarantees,
+        scenarios,
+        audit,
+        gate,
+        report,
+        proxy,
+        break_glass,
+        bench,
+    ):
         module.add_parser(commands)
     return parser
 
