@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from typing import Any
@@ -23,9 +24,15 @@ that is gone held are given up; its own list of them is at GET /v1/recovered if 
 
 Only do this when the members are off and stay off: one that still runs would go on acknowledging orders that are lost.
 
-  rushproof break-glass http://127.0.0.1:8101                      who would have to be off?
+  rushproof break-glass http://127.0.0.1:8101                      who would have to be off? (nothing is done)
   rushproof break-glass http://127.0.0.1:8101 --off a-1f2e --who "Li Na" --why "device A drowned in soup"
   rushproof break-glass ... --without-cloud                        the cloud cannot be reached either: go on without it
+
+Without --off it only asks the device, and prints who its store's members are and the command that says that they are off.
+"""
+EPILOG = """\
+Exit code: 0 the device goes on, or the question was answered; 2 refused or wrongly asked; 3 the device still waits (for the
+cloud or the arbiter), or cannot answer the question yet.
 """
 
 
@@ -35,7 +42,7 @@ def add_parser(commands: Any) -> None:
         "break-glass",
         help="name the device that is left when a store's only member is gone for good",
         description=DESCRIPTION,
-        epilog="Exit code: 0 the device goes on, 2 refused or wrongly asked, 3 it still waits (for the cloud or the arbiter).",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("url", metavar="URL", help="the address of the device that is to go on")
@@ -46,7 +53,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--why", help="what happened; it is kept with the log")
     parser.add_argument("--without-cloud", action="store_true", help="go on without asking the cloud what it holds")
     parser.add_argument("--wait", type=float, default=30.0, metavar="S", help="how long to wait for it (default 30)")
-    parser.add_argument("--json", action="store_true", help="print the device's status as JSON at the end")
+    parser.add_argument(
+        "--json", action="store_true", help="print the device's status, or the answer to the question, as JSON"
+    )
     parser.set_defaults(run=run)
 
 
@@ -54,7 +63,11 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     with httpx.Client(base_url=options.url.rstrip("/"), timeout=ANSWER_TIMEOUT_S, trust_env=False) as device:
         if not options.off:
-            raise CommandError(_who_would_be_off(device))
+            if options.who or options.why or options.without_cloud:
+                raise CommandError(
+                    "say which devices are off, by --off NODE for each member; without any words it only asks"
+                )
+            return _ask(device, as_json=options.json)
         if not options.who or not options.why:
             raise CommandError("say who you are and why, by --who and --why: both are kept with the log")
         word = {"off": options.off, "who": options.who, "why": options.why, "without_cloud": options.without_cloud}
@@ -69,18 +82,27 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_WAITING
 
 
-def _who_would_be_off(device: httpx.Client) -> str:
+def _ask(device: httpx.Client, *, as_json: bool) -> int:
+    """Who would have to be off? Told on standard output; nothing is done."""
     status = _get(device, "/v1/status")
-    register = status["register"]
+    node_id, register = status["node_id"], status["register"]
+    members = [] if register is None else [str(member) for member in register["members"]]
+    needed = None if register is None else node_id not in members
+    confirm = [word for member in members for word in ("--off", member)] if needed else []
     if register is None:
-        return f"{status['node_id']} has not read the register yet; is the arbiter up?"
-    if status["node_id"] in register["members"]:
-        return f"{status['node_id']} is a member itself; the glass need not be broken"
-    members = register["members"]
-    confirm = " ".join(f"--off {node_id}" for node_id in members)
-    return (
-        f"the members are {', '.join(members)}; if they are off for good, confirm it by {confirm} --who NAME --why TEXT"
-    )
+        said = f"{node_id} has not read the register yet and cannot tell; is the arbiter up?"
+    elif not needed:
+        said = f"{node_id} is a member itself; the glass need not be broken"
+    else:
+        command = shlex.join(["rushproof", "break-glass", str(device.base_url).rstrip("/"), *confirm])
+        said = (
+            f"the members are {', '.join(members)}; if they are off for good, say so:\n{command} --who NAME --why TEXT"
+        )
+    if as_json:
+        answer = {"node_id": node_id, "members": members, "needed": needed, "confirm": confirm}
+        said = json.dumps(answer, indent=2)
+    sys.stdout.write(said + "\n")
+    return EXIT_WAITING if register is None else 0
 
 
 def _say(device: httpx.Client, word: dict[str, Any]) -> None:

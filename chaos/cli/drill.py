@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
 from chaos.cli.output import print_verdict
@@ -48,16 +48,29 @@ SEED_LIMIT = 2**63
 RETRIES_MAX = 20
 SIGNAL_GRACE_S = 0.1
 
+DESCRIPTION = """\
+Start a real store (two edge devices, an arbiter, a kitchen display, the cloud, PostgreSQL), drive the scenario's diners
+through it, inject its faults, read every place at the end, and judge. The run folder keeps everything; its report.html
+is the place to look.
+
+  rushproof drill                                    the lunch rush, about two minutes
+  rushproof drill primary_killed --seed 7            another shipped scenario, another seed
+  rushproof drill mine.yaml --rate 4 --duration 20   your own, with another load
+  rushproof drill --trace orders.csv.gz              replay real orders
+  rushproof drill --random-faults --seed 3           faults drawn from the seed
+  rushproof drill --break list                       the broken variants, and what must find each of them
+  rushproof drill --break two-doors                  run one: the audit must fail it
+"""
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "drill",
         help="load a real store, break it, audit every order, judge",
-        description="Start a real store (two edge devices, an arbiter, a kitchen display, the cloud, PostgreSQL), drive the "
-        "scenario's diners through it, inject its faults, read every place at the end, and judge. The run folder "
-        "keeps everything; its report.html is the place to look.",
+        description=DESCRIPTION,
         epilog="Exit code: 0 pass, 1 fail, 2 usage or environment, 3 unknown, 130 interrupted.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "scenario",
@@ -300,9 +313,9 @@ def _check_environment() -> None:
 
 
 def _list_variants() -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("variant", "check that must fail", "scenario", "what it breaks"):
-        table.add_column(column, no_wrap=column != "what it breaks")
+    """A line for each variant and one for what a drill of it must show: readable at 80 columns."""
+    console = Console(highlight=False)
     for variant in VARIANTS.values():
-        table.add_row(variant.name, variant.check, variant.scenario, variant.breaks)
-    Console(highlight=False).print(table)
+        must_fail = f"must fail by {variant.check} in {variant.scenario}"
+        console.print(Text(variant.name, "bold"), must_fail, soft_wrap=True)
+        console.print(Text(f"    {variant.breaks}"), soft_wrap=True)

@@ -84,6 +84,8 @@ def test_break_list_prints_each_variant_and_the_check_that_must_fail() -> None:
     ):
         (line,) = [line for line in text.splitlines() if line.startswith(name)]
         assert check in line.split()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "rushproof drill --break two-doors" in rushproof("drill", "--help").stdout
 
 
 @pytest.mark.parametrize(
