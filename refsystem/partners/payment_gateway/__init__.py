@@ -1,0 +1,1 @@
+"""A payment gateway as a store meets one: cards, wallet codes, refunds, splits, disputes, callbacks; misbehaves on request."""

@@ -1,0 +1,27 @@
+"""`python -m refsystem.partners.payment_gateway`: one gateway, set up by environment variables (see `GatewaySettings`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from refsystem.partners.payment_gateway.app import create_app
+from refsystem.partners.payment_gateway.settings import GatewaySettings
+from refsystem.serving import serve
+from refsystem.telemetry import configure_logging
+
+
+def main() -> int:
+    """Serve until a signal; returns the exit code."""
+    configure_logging(json_lines=os.environ.get("RUSHPROOF_LOG") == "json")
+    try:
+        settings = GatewaySettings.from_environment(os.environ)
+        serve(create_app(settings), settings.host, settings.port, ready_file=settings.ready_file)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"the payment gateway cannot start: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
