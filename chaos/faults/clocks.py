@@ -24,8 +24,9 @@ SLACK_US = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a process says of its clocks, against ours: how far they are ahead, and how exactly that is known."""
+    """What a process said of its clocks at a moment of ours: how far they are ahead, and how exactly that is known."""
 
+    at_us: int
     wall_ahead_us: int
     monotonic_ahead_us: int
     exact_to_us: int
@@ -82,7 +83,7 @@ class ClockWrong:
         told = await self._read()
         if told is None:
             return Effect(False, f"{self._process.name} does not tell its clock"), True
-        wanted_us = self._trouble.skew_us(_monotonic_us())
+        wanted_us = self._trouble.skew_us(told.at_us)
         exact_us = told.exact_to_us + SLACK_US
         drifted_us = round(exact_us * abs(self._drift_ppm) / 1e6)
         right = abs(told.wall_ahead_us - wanted_us) <= exact_us + drifted_us
@@ -111,6 +112,7 @@ class ClockWrong:
                 # The truth lies within the exchange; its middle is off by half of it at most.
                 readings.append(
                     Told(
+                        monotonic_us + took_us // 2,
                         round(told["rushproof_wall_clock_seconds"] * 1e6) - wall_us - took_us // 2,
                         round(told["rushproof_monotonic_clock_seconds"] * 1e6) - monotonic_us - took_us // 2,
                         took_us // 2 + 1,

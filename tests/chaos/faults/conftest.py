@@ -83,7 +83,12 @@ def started(tmp_path_factory: pytest.TempPathFactory, proxy_url: str) -> Iterato
     folder = tmp_path_factory.mktemp("store")
     (folder / "menu.json").write_text(DEMO_MENU.to_json(), encoding="utf-8")
     settings = StackSettings(
-        folder, (StoreSettings("s1"),), folder / "menu.json", database_url="postgresql://u@127.0.0.1:1/x", volatile=True
+        folder,
+        (StoreSettings("s1"),),
+        folder / "menu.json",
+        database_url="postgresql://u@127.0.0.1:1/x",
+        volatile=True,
+        controlled=True,
     )
     store, server = Store(settings), ProxyServer(proxy_url)
     try:

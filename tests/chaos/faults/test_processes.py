@@ -6,12 +6,18 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from typing import Any
 
+import httpx
 import pytest
 
-from chaos.faults.base import Target
+from chaos.faults import restarts
+from chaos.faults.base import Effect, FaultError, Target
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
+from chaos.faults.restarts import RestartLoop
+from chaos.faults.slowness import Slowed
+from chaos.faults.watching import StateWatch
 from refsystem.processes import StackError, process_state
 
 pytestmark = pytest.mark.slow
@@ -108,6 +114,116 @@ def test_a_pause_that_was_undone_behind_its_back_proves_nothing(store: Any) -> N
     effect = asyncio.run(fault.prove())
     assert not effect.proven
     assert "T is stopped" in effect.evidence
+
+
+def test_a_pause_is_proven_all_through(store: Any) -> None:
+    process = store.process("s1.edge_b")
+    fault = Paused(process, target())
+
+    async def conversation(interrupted: bool) -> Effect:
+        await fault.begin()
+        assert (await fault.prove()).proven
+        await asyncio.sleep(0.2)
+        if interrupted:
+            process.resume()
+            await asyncio.sleep(0.1)
+            process.pause()
+            await asyncio.sleep(0.1)
+        held = await fault.held()
+        await fault.undo()
+        return held
+
+    held = asyncio.run(conversation(interrupted=False))
+    assert held.proven
+    looks = held.evidence.split()
+    assert int(looks[2]) == int(looks[4]) > 5, "stopped at all looks"
+    assert not asyncio.run(conversation(interrupted=True)).proven, "it was stopped at the beginning and at the end only"
+
+
+def test_a_slow_process_answers_and_its_share_of_time_is_proven(store: Any) -> None:
+    process = store.process("s1.kitchen")
+    fault = Slowed(process, 10, target())
+
+    async def conversation() -> None:
+        await fault.begin()
+        effect = await fault.prove()
+        assert effect.proven, effect.evidence
+        assert "90% of the time was asked for" in effect.evidence
+        began_s = time.monotonic()
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+            assert (await http.get(f"{store.url('s1.kitchen')}/health")).status_code == 200, "it lives"
+        assert time.monotonic() - began_s < 5
+        held = await fault.held()
+        assert held.proven, held.evidence
+        assert await fault.undo() == "s1.kitchen runs all the time again"
+
+    asyncio.run(conversation())
+    watch = StateWatch(process.pid)
+    watch.start()
+    time.sleep(0.4)
+    assert watch.end().stopped == 0
+
+
+@pytest.mark.parametrize("never", ["pause", "resume"])
+def test_a_process_that_is_not_slow_or_stands_still_proves_nothing(
+    store: Any, monkeypatch: pytest.MonkeyPatch, never: str
+) -> None:
+    process = store.process("s1.kitchen")
+    with monkeypatch.context() as broken:
+        broken.setattr(type(process), never, lambda _: None)
+        fault = Slowed(process, 10, target())
+        asyncio.run(fault.begin())
+        assert not asyncio.run(fault.prove()).proven
+    asyncio.run(fault.undo())
+    assert process_state(process.pid) != "T"
+
+
+def test_what_does_not_run_can_be_neither_slow_nor_restarted(store: Any) -> None:
+    process = store.process("s1.kitchen")
+    process.kill()
+    with pytest.raises(FaultError, match=r"s1\.kitchen does not run, so it cannot be slow"):
+        asyncio.run(Slowed(process, 10, target()).begin())
+    with pytest.raises(FaultError, match=r"s1\.kitchen does not run, so it cannot be restarted"):
+        asyncio.run(RestartLoop(process, 0.3, target()).begin())
+
+
+def test_a_restart_loop_kills_again_and_again_and_ends(store: Any) -> None:
+    process = store.process("s1.kitchen")
+    first = process.pid
+    fault = RestartLoop(process, 0.3, target())
+
+    async def conversation() -> None:
+        await fault.begin()
+        assert process.pid not in (None, first)
+        effect = await fault.prove()
+        assert effect.proven, effect.evidence
+        await asyncio.sleep(0.5)
+        held = await fault.held()
+        assert held.proven
+        assert held.evidence.startswith("s1.kitchen was killed ")
+        assert int(held.evidence.split()[3]) >= 3
+        done = await fault.undo()
+        assert done == f"s1.kitchen stays up (process {process.pid})"
+
+    asyncio.run(conversation())
+    assert store.status("s1.kitchen") is not None
+
+
+def test_a_restart_loop_that_kills_once_proves_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarts, "PROOF_SLACK_S", 0.1)
+    process = store.process("s1.kitchen")
+    fault = RestartLoop(process, 0.3, target())
+
+    async def conversation() -> None:
+        await fault.begin()
+        with monkeypatch.context() as broken:
+            broken.setattr(type(process), "kill", lambda _: None)
+            effect = await fault.prove()
+            assert not effect.proven, effect.evidence
+            await fault._stop()
+        await fault.undo()
+
+    asyncio.run(conversation())
 
 
 def test_a_pause_of_what_is_dead_proves_nothing_and_its_undoing_says_so(store: Any) -> None:
