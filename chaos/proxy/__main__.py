@@ -5,13 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from chaos.proxy.command import DESCRIPTION, EPILOG, StartError, add_arguments, serve
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        raise StartError(f"{message} (see '{self.prog} --help')")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal comes; the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m chaos.proxy",
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="proxies to create at the start: a JSON array, as for /populate",
     )
-    parser.add_argument("--seed", "-seed", type=int, help="seed of every random decision (default: drawn and logged)")
+    parser.add_argument("--seed", "-seed", type=_seed, help="seed of every random decision (default: drawn and logged)")
     parser.add_argument(
         "--ready-file", type=Path, metavar="FILE", help="write the API's host:port here once it answers"
     )
@@ -137,6 +137,13 @@ def _boolean(text: str) -> bool:
     if text in ("0", "f", "F", "false", "FALSE", "False"):
         return False
     raise argparse.ArgumentTypeError(f"must be true or false, not {text!r}")
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
 
 
 def _port(text: str) -> int:

@@ -64,6 +64,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless the head of a request has grown too long."""
+        if not data.isascii() and self._is_between_requests():
+            data = _with_escaped_path(data)
         if self._head_timer is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
@@ -84,10 +86,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_timer is None:
             self._await_head()
 
-    def on_url(self, url: bytes) -> None:
-        """Take in a part of the URL; bytes beyond ASCII, which curl sends as they are typed, are escaped."""
-        super().on_url(url if url.isascii() else b"".join(_escaped(byte) for byte in url))
-
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._head_is_there()
@@ -96,6 +94,11 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP request, as Go words it, and close."""
         super().send_400_response("400 Bad Request")
+
+    def _is_between_requests(self) -> bool:
+        if self._head_timer is not None:
+            return self._head_bytes == 0
+        return self.cycle is None or not self.cycle.more_body
 
     def _await_head(self) -> None:
         self._head_bytes = 0
@@ -107,5 +110,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
 
-def _escaped(byte: int) -> bytes:
-    return b"%%%02X" % byte if byte > 127 else bytes([byte])
+def _with_escaped_path(data: bytes) -> bytes:
+    """A request whose first line holds no bytes beyond ASCII, which curl sends as they are typed."""
+    line, newline, rest = data.partition(b"\n")
+    return b"".join(b"%%%02X" % byte if byte > 127 else bytes([byte]) for byte in line) + newline + rest

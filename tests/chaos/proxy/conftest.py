@@ -1,12 +1,16 @@
 """A server process and sockets on both sides of a proxy.
 
-The tests that use `api` speak to a process from outside and read nothing of ours; with `RUSHPROOF_TEST_TOXIPROXY_URL` set they
-run against that server instead (Shopify's, say), except where they ask for `embedded_only`.
+The tests that use `api` speak to a process from outside and read nothing of ours. They run twice: against our server, and,
+as slow tests, against the original, which is built once by `go install` and kept in a cache folder. Where there is no `go`,
+or the build fails, those are skipped. With `RUSHPROOF_TEST_TOXIPROXY_URL` set, all run against that server instead. Tests that
+ask for `embedded_only` say something of ours alone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,11 +18,25 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 PATIENCE_S = 10.0
+ORIGINAL = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
+BUILD_TIMEOUT_S = 240
+SERVERS = ("embedded", pytest.param("original", marks=pytest.mark.slow))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_url" not in metafunc.fixturenames:
+        return
+    if os.environ.get("RUSHPROOF_TEST_TOXIPROXY_URL"):
+        servers: tuple[Any, ...] = ("other",)
+    else:
+        servers = SERVERS[:1] if "embedded_only" in metafunc.fixturenames else SERVERS
+    metafunc.parametrize("server_url", servers, indirect=True, scope="session")
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -104,12 +122,71 @@ def start_server(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], 
     return process, ready.read_text().strip()
 
 
+def build_original() -> Path:
+    """The original's server, built by the first who needs it; skips, with the reason, where it cannot be."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("the original cannot be built: there is no go")
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rushproof" / "toxiproxy-v2.12.0"
+    folder.mkdir(parents=True, exist_ok=True)
+    binary = folder / "server"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            environment = os.environ | {"GOBIN": str(folder)}
+            try:
+                subprocess.run(
+                    [go, "install", ORIGINAL],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=BUILD_TIMEOUT_S,
+                    check=True,
+                )
+            except subprocess.TimeoutExpired:
+                pytest.skip(f"the original cannot be built: go install took more than {BUILD_TIMEOUT_S} s")
+            except subprocess.CalledProcessError as error:
+                lines = [line for line in error.stderr.splitlines() if line.strip()]
+                pytest.skip(f"the original cannot be built: {lines[-1] if lines else error}")
+    return binary
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def start_original(log: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A process of the original, and its host:port."""
+    binary = build_original()
+    address = f"127.0.0.1:{free_port()}"
+    host, _colon, port = address.rpartition(":")
+    with log.open("wb") as output:
+        command = [str(binary), "-host", host, "-port", port, *arguments]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return httpx.get(f"http://{address}/version", verify=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(answers, "the original to answer")
+    return process, address
+
+
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    url = os.environ.get("RUSHPROOF_TEST_TOXIPROXY_URL")
-    if url:
-        yield url
-        return
+def original_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process, address = start_original(tmp_path_factory.mktemp("original") / "log")
+    yield f"http://{address}"
+    process.terminate()
+    process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def embedded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process, address = start_server(tmp_path_factory.mktemp("toxiproxy"), "--seed", "1")
     yield f"http://{address}"
     process.terminate()
@@ -117,6 +194,13 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert process.returncode == 0, log
     assert "Traceback" not in log, log
     assert "ERROR" not in log, log
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "other":
+        return os.environ["RUSHPROOF_TEST_TOXIPROXY_URL"]
+    return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
@@ -130,7 +214,7 @@ def api(server_url: str) -> Iterator[Api]:
     with Api(base_url=server_url, timeout=PATIENCE_S, verify=False) as client:
         yield client
         for name in client.get("/proxies").json():
-            client.delete(f"/proxies/{name}")
+            client.delete(f"/proxies/{quote(name, safe='')}")
 
 
 @pytest.fixture
@@ -141,7 +225,7 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def server_process(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+def embedded_process(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
     """Starts further server processes, which end with the test."""
     started: list[subprocess.Popen[str]] = []
 
@@ -149,6 +233,27 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Po
         folder = tmp_path / str(len(started))
         folder.mkdir()
         process, address = start_server(folder, *arguments)
+        started.append(process)
+        return process, address
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def server_process(embedded_process: Callable[..., Any]) -> Callable[..., Any]:
+    return embedded_process
+
+
+@pytest.fixture
+def original_process(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], str]]]:
+    """Starts further processes of the original, which end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+        process, address = start_original(tmp_path / f"original-{len(started)}.log", *arguments)
         started.append(process)
         return process, address
 
