@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.bench.registry import BENCHES, Bench
-from chaos.bench.result import BenchError, BenchResult, Goal
+from chaos.bench.result import BenchError, BenchResult, Figure, Goal
 from chaos.cli.errors import CommandError
 
 EXIT_GOAL_MISSED = 1
@@ -83,23 +83,25 @@ def _measure(bench: Bench, options: argparse.Namespace) -> BenchResult:
 def tell(result: BenchResult, console: Console) -> None:
     """The figures as a table, then the goals and what else is to be said."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    cases = list(result.figures)
-    table.add_column("median (lowest to highest round)")
-    for case in cases:
+    table.add_column("median, and half the spread", no_wrap=True)
+    for case in result.figures:
         table.add_column(case, justify="right", no_wrap=True)
-    names = dict.fromkeys(name for figures in result.figures.values() for name in figures)
-    for name in names:
-        found = [result.figures[case].get(name) for case in cases]
+    for name in dict.fromkeys(name for figures in result.figures.values() for name in figures):
+        found = [figures.get(name) for figures in result.figures.values()]
         unit = next(figure.unit for figure in found if figure is not None)
-        cells = [
-            "" if figure is None else f"{figure.median:.4g} ({figure.low:.4g} to {figure.high:.4g})" for figure in found
-        ]
-        table.add_row(f"{name} [{unit}]".replace("[", r"\["), *cells)
+        table.add_row(Text(f"{name} [{unit}]"), *("" if figure is None else _cell(figure) for figure in found))
     console.print(table)
     for goal in result.goals:
         console.print(Text(f"{goal.name}: {_got(goal)}, aim {goal.wanted}"), soft_wrap=True)
     for note in result.notes:
         console.print(Text(note), soft_wrap=True)
+
+
+def _cell(figure: Figure) -> str:
+    if figure.median == 0:
+        return "0"
+    half_spread = (figure.high - figure.low) / 2 / abs(figure.median)
+    return f"{figure.median:.4g} ±{half_spread:.0%}"
 
 
 def _got(goal: Goal) -> str:
