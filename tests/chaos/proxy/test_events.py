@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from chaos.proxy.address import resolve_listen
@@ -26,6 +29,9 @@ from chaos.proxy.toxics import (
     Timeout,
     Toxic,
 )
+
+if TYPE_CHECKING:
+    from conftest import Upstream
 
 PATIENCE_S = 10.0
 
@@ -277,6 +283,46 @@ def test_the_same_seed_gives_the_same_log_whatever_the_order_of_work() -> None:
     assert 2 < len(hit) < 20
     assert asyncio.run(run_of(1, together=True)) == first
     assert asyncio.run(run_of(2, together=False)) != first
+
+
+def told_by_a_server(api_url: str, upstream: Upstream) -> list[dict[str, Any]]:
+    """What a server process tells of 20 connections, ten of which are open at a time."""
+    with httpx.Client(base_url=api_url, timeout=PATIENCE_S, verify=False) as api:
+        body = {"name": "p", "upstream": upstream.address, "listen": "127.0.0.1:0"}
+        listen = api.post("/proxies", json=body).json()["listen"]
+        for kind, stream in (("latency", "upstream"), ("limit_data", "downstream")):
+            toxic = {"type": kind, "stream": stream, "toxicity": 0.5}
+            assert api.post("/proxies/p/toxics", json=toxic).status_code == 200
+        for _ in range(2):
+            pairs = [upstream.connect(listen) for _ in range(10)]
+            for client, server in pairs:
+                server.sendall(b"x")
+                client.shutdown(socket.SHUT_WR)
+                assert client.recv(10) in (b"x", b"")
+                server.close()
+                client.close()
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            events: list[dict[str, Any]] = api.get("/events").json()
+            if sum(each["event"] == "connection_closed" for each in events) == 20:
+                return events
+            assert time.monotonic() < deadline, "not every connection's end was told"
+            time.sleep(0.01)
+
+
+def test_two_servers_with_the_same_seed_tell_the_same(
+    server_process: Callable[..., tuple[subprocess.Popen[str], str]], upstream: Upstream, tmp_path: Path
+) -> None:
+    told_by = {}
+    for name, seed in (("first", "7"), ("second", "7"), ("other", "8")):
+        process, address = server_process("--seed", seed, "--events", str(tmp_path / name))
+        told_by[name] = told_by_a_server(f"http://{address}", upstream)
+        process.terminate()
+        process.wait(PATIENCE_S)
+        written = [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
+        assert written[: len(told_by[name])] == told_by[name]
+    assert canonical(told_by["first"]) == canonical(told_by["second"])
+    assert canonical(told_by["first"]) != canonical(told_by["other"])
 
 
 def test_the_canonical_form_leaves_out_what_no_seed_decides() -> None:
