@@ -10,19 +10,24 @@ from dataclasses import dataclass
 from chaos.proxy.schedule import Phase, Schedule
 from chaos.proxy.toxics.bandwidth import Bandwidth
 from chaos.proxy.toxics.base import CHUNK_BYTES_MAX, Attributes, Chunk, Closing, Direction, Item, Stage
+from chaos.proxy.toxics.burst_loss import BurstLoss
 from chaos.proxy.toxics.closings import LimitData, ResetPeer, SlowClose, Timeout
+from chaos.proxy.toxics.connecting import HalfOpen, SlowConnect
 from chaos.proxy.toxics.latency import Latency
 from chaos.proxy.toxics.noop import Noop
 from chaos.proxy.toxics.slicer import Slicer
+from chaos.proxy.toxics.trace import Trace
 
 __all__ = [
     "CHUNK_BYTES_MAX",
     "TOXIC_TYPES",
     "Attributes",
     "Bandwidth",
+    "BurstLoss",
     "Chunk",
     "Closing",
     "Direction",
+    "HalfOpen",
     "Item",
     "Latency",
     "LimitData",
@@ -30,20 +35,26 @@ __all__ = [
     "ResetPeer",
     "Slicer",
     "SlowClose",
+    "SlowConnect",
     "Stage",
     "Timeout",
     "Toxic",
+    "Trace",
 ]
 
 TOXIC_TYPES: dict[str, type[Attributes]] = {
     "bandwidth": Bandwidth,
+    "burst_loss": BurstLoss,
+    "half_open": HalfOpen,
     "latency": Latency,
     "limit_data": LimitData,
     "noop": Noop,
     "reset_peer": ResetPeer,
     "slicer": Slicer,
     "slow_close": SlowClose,
+    "slow_connect": SlowConnect,
     "timeout": Timeout,
+    "trace": Trace,
 }
 
 ALWAYS = Phase(on=True, round=1)

@@ -7,23 +7,72 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from chaos.proxy.toxics.base import (
-    CHUNK_BYTES_MAX,
-    HELD_BYTES_MAX,
-    HELD_CHUNKS_MAX,
-    Attributes,
-    Chunk,
-    Item,
-    Stage,
-)
-from chaos.proxy.toxics.fields import INT64_MAX
+from chaos.proxy.toxics.base import CHUNK_BYTES_MAX, HELD_BYTES_MAX, HELD_CHUNKS_MAX, Attributes, Stage
+from chaos.proxy.toxics.fields import INT64_MAX, attribute, inner_state
+from chaos.proxy.toxics.metered import MeteredStage, Piece
+
+
+class RateBudget:
+    """A line that carries `rate_kb_s` KB (of 1000 bytes) a second, piece after piece; idle time earns nothing.
+
+    A piece is at most what `piece_ms` carry, so that a slow line trickles and many who share it take turns.
+    """
+
+    def __init__(self, rate_kb_s: int, piece_ms: int, piece_bytes_min: int, piece_bytes_max: int) -> None:
+        self.rate_kb_s = rate_kb_s
+        self._piece_ms = piece_ms
+        self._piece_bytes_min = piece_bytes_min
+        self._piece_bytes_max = piece_bytes_max
+        self._free_at = 0.0
+
+    def reserve(self, ready_at: float, length_bytes: int) -> Piece | None:
+        """The next piece, behind those that were given out before."""
+        if self.rate_kb_s == 0:
+            return None
+        length_bytes = min(length_bytes, self.piece_bytes_max)
+        self._free_at = max(self._free_at, ready_at) + self.time_s(length_bytes)
+        return Piece(length_bytes, self._free_at)
+
+    @property
+    def piece_bytes_max(self) -> int:
+        """The longest piece at this rate."""
+        return min(max(self._piece_bytes_min, self._piece_ms * self.rate_kb_s), self._piece_bytes_max)
+
+    def time_s(self, length_bytes: int) -> float:
+        """How long the line takes for so many bytes."""
+        return length_bytes / (1000 * self.rate_kb_s)
+
+    def change_rate(self, rate_kb_s: int, now: float) -> None:
+        """Go on at another rate: what is reserved takes so much longer or shorter."""
+        if rate_kb_s != self.rate_kb_s:
+            self._free_at = rescaled(self._free_at, now, self.rate_kb_s, rate_kb_s)
+            self.rate_kb_s = rate_kb_s
+
+    def give_back(self, at: float) -> None:
+        """Be free from `at` on: the last piece was cut shorter."""
+        self._free_at = at
+
+
+def rescaled(at: float, now: float, old_rate: int, rate: int) -> float:
+    """When something that would be through `at` is through at another rate."""
+    return now + max(0.0, at - now) * old_rate / rate if rate else now
 
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth(Attributes):
-    """At most `rate` KB (of 1000 bytes) a second; 0 lets nothing pass."""
+    """At most `rate` KB (of 1000 bytes) a second; 0 lets nothing pass.
+
+    For each connection, as the original has it; with `shared` for all connections of the proxy and direction together.
+    """
 
     rate: int = 0
+    shared: bool = attribute(False, only_if_set=True)
+    budget: RateBudget | None = inner_state()  # noqa: RUF009 - it is a field, not a shared default
+
+    def __post_init__(self) -> None:
+        super(Bandwidth, self).__post_init__()
+        if self.shared and self.budget is None:
+            object.__setattr__(self, "budget", RateBudget(self.rate, 10, 1500, 15_000))
 
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A stage that sends at the rate, for one connection and direction."""
@@ -34,20 +83,17 @@ class Bandwidth(Attributes):
         return dataclasses.replace(self, rate=min(INT64_MAX, round(self.rate / share)))
 
 
-class BandwidthStage(Stage[Bandwidth]):
-    """Sends piece after piece, each taking its length divided by the rate; idle time earns nothing.
+class BandwidthStage(MeteredStage[Bandwidth]):
+    """Sends piece after piece, each taking its length divided by the rate; a piece is at most what 100 ms carry.
 
-    A piece is at most what 100 ms carry, so that a slow link trickles. Timers fire a little late: lateness up to
-    `CARRY_S` is made up for, and enough is held to fill the time between two timers.
+    On a shared line the pieces are smaller, and the connections take turns.
     """
 
     CARRY_S: ClassVar[float] = 0.003
-    HELD_BYTES_MIN: ClassVar[int] = 2 * CHUNK_BYTES_MAX
 
     def __init__(self, attributes: Bandwidth, now: float) -> None:
-        super().__init__(attributes, now)
-        self._held_bytes = 0
-        self._piece_from = now
+        self._line = self._line_of(attributes, now)
+        super().__init__(attributes, now, self._line)
 
     @property
     def full(self) -> bool:
@@ -55,46 +101,43 @@ class BandwidthStage(Stage[Bandwidth]):
         bytes_in_10_ms = min(10 * self.attributes.rate, HELD_BYTES_MAX)
         return self._held_bytes >= max(self.HELD_BYTES_MIN, bytes_in_10_ms) or len(self._held) >= HELD_CHUNKS_MAX
 
-    def put(self, item: Item, now: float) -> None:
-        """Take in an item; on an idle link its sending begins now."""
-        if not self._held and now - self._piece_from > self.CARRY_S:
-            self._piece_from = now
-        super().put(item, now)
-        if isinstance(item, Chunk):
-            self._held_bytes += len(item.data)
-
-    def take(self, now: float) -> Item | None:
-        """The next piece that has been sent by `now`."""
-        due = self.due()
-        if due is None or due > now:
-            return None
-        item = self._held.popleft()
-        if not isinstance(item, Chunk):
-            return item
-        self._piece_from = due
-        bytes_taken = self._piece_bytes(item)
-        self._held_bytes -= bytes_taken
-        self._act("slowed")
-        if bytes_taken == len(item.data):
-            return item
-        self._held.appendleft(Chunk(item.data[bytes_taken:], item.received_at))
-        return Chunk(item.data[:bytes_taken], item.received_at)
-
-    def due(self) -> float | None:
-        """When the piece being sent is through."""
-        if not self._held:
-            return None
-        head = self._held[0]
-        if not isinstance(head, Chunk):
-            return 0.0
-        if self.attributes.rate == 0:
-            return None
-        return self._piece_from + self._piece_bytes(head) / (1000 * self.attributes.rate)
-
     def update(self, attributes: Attributes, now: float) -> None:
-        """Begin the piece being sent anew at the new rate."""
+        """Go on at the new rate; what of the piece being sent is through already stays so."""
+        old_rate = self.attributes.rate
+        was_shared = self.attributes.shared
         super().update(attributes, now)
-        self._piece_from = max(self._piece_from, now)
+        rate = self.attributes.rate
+        if self.attributes.shared != was_shared:
+            self._line = self._budget = self._line_of(self.attributes, now)
+            self._begin_again(now)
+            return
+        self._line.change_rate(rate, now)
+        if self._piece is None or rate == 0:
+            self._begin_again(now)
+        elif rate != old_rate:
+            through_at = rescaled(self._piece.through_at, now, old_rate, rate)
+            self._piece = self._cut(Piece(self._piece.length_bytes, through_at), now)
 
-    def _piece_bytes(self, chunk: Chunk) -> int:
-        return min(len(chunk.data), 100 * self.attributes.rate)
+    @staticmethod
+    def _line_of(attributes: Bandwidth, now: float) -> RateBudget:
+        """The line that all share, or one of its own."""
+        if not attributes.shared:
+            return RateBudget(attributes.rate, 100, 1, CHUNK_BYTES_MAX)
+        assert attributes.budget is not None, "a shared rate has a budget"
+        attributes.budget.change_rate(attributes.rate, now)
+        return attributes.budget
+
+    def _begin_again(self, now: float) -> None:
+        self._ready_at = max(self._ready_at, now)
+        self._reserve()
+
+    def _cut(self, piece: Piece, now: float) -> Piece:
+        """A piece of its own line that has become too long for the new rate, cut to what is sent and one piece more."""
+        line = self._line
+        left_bytes = (piece.through_at - now) * 1000 * line.rate_kb_s
+        excess_bytes = int(left_bytes) - line.piece_bytes_max
+        if self.attributes.shared or excess_bytes <= 0:
+            return piece
+        through_at = piece.through_at - line.time_s(excess_bytes)
+        line.give_back(through_at)
+        return Piece(piece.length_bytes - excess_bytes, through_at)

@@ -100,7 +100,7 @@ def attribute(
 
 
 def inner_state() -> Any:
-    """A dataclass field that is no attribute: state that lives as long as the toxic, whatever is changed about it."""
+    """A dataclass field that is no attribute: it goes with the toxic, whatever is changed about its attributes."""
     return dataclasses.field(default=None, repr=False, compare=False, metadata={"inner": True})
 
 

@@ -1,0 +1,67 @@
+"""The toxics that act on how a connection comes about: slow_connect and half_open.
+
+The proxy asks them before it dials; what they do to the data of a connection is in their stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Self
+
+from chaos.proxy.toxics.base import Attributes, Closing, Item, Stage
+from chaos.proxy.toxics.fields import attribute
+
+
+@dataclass(frozen=True, slots=True)
+class SlowConnect(Attributes):
+    """The server is dialled `delay_ms` after the client was accepted, so that its data waits; open connections go on."""
+
+    delay_ms: int = attribute(0, high=3_600_000)
+
+    def stage(self, draws: Random, now: float) -> Stage[Attributes]:
+        """A stage that hands everything on: a connection that is open was slow already."""
+        return Stage(self, now)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpen(Attributes):
+    """The connection is accepted and then silent. With `dial` the server is dialled and hears the client, without not.
+
+    A connection that was open before falls silent, too. The removal closes the connections that were hit: they lost bytes.
+    """
+
+    dial: bool = False
+
+    def ramped(self, share: float) -> Self:
+        """Itself: a connection is silent or not."""
+        return self
+
+    def stage(self, draws: Random, now: float) -> Stage[Attributes]:
+        """A stage that says nothing."""
+        return HalfOpenStage(self, now)
+
+
+class HalfOpenStage(Stage[HalfOpen]):
+    """Drops what comes, the sender's end of sending included; a connection that is gone altogether is closed."""
+
+    @property
+    def full(self) -> bool:
+        """Never: what is dropped takes no room."""
+        return False
+
+    def put(self, item: Item, now: float) -> None:
+        """Drop a chunk or the end of sending; keep what closes the connection."""
+        if item in (Closing.FULL, Closing.RESET):
+            super().put(item, now)
+        else:
+            self._act("silenced")
+
+    def due(self) -> float | None:
+        """At once, when the connection is over."""
+        return 0.0 if self._held else None
+
+    def flush(self) -> list[Item]:
+        """The close that a removal brings."""
+        self._act("closed")
+        return [Closing.FULL]
