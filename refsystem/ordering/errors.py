@@ -53,6 +53,24 @@ BREAK_GLASS_RUNNING = Problem("break-glass-running", 409, "Glass is being broken
 MEMBERS_DIFFER = Problem("members-differ", 409, "Those said to be off are not the store's members", True)
 MEMBER_HEARD = Problem("member-heard", 409, "One that is said to be off was heard just now", True)
 REGISTER_NOT_READ = Problem("register-not-read", 503, "This device has not read the register yet; ask again", True)
+ACT_INVALID = Problem("act-invalid", 422, "The act is not well formed", True)
+CHECK_UNKNOWN = Problem("check-unknown", 404, "There is no such check", True)
+CHECK_CLOSED = Problem("check-closed", 409, "The check is closed, being paid, or merged into another", True)
+CHECK_NOT_CLOSED = Problem("check-not-closed", 409, "Only a closed check can be reopened", True)
+CHECK_NOT_COVERED = Problem("check-not-covered", 409, "What is paid does not cover the check", True)
+CHECK_HAS_PAYMENTS = Problem("check-has-payments", 409, "Money was taken on the check that would be merged", True)
+LINE_UNKNOWN = Problem("line-unknown", 422, "The check has no such line", True)
+QUANTITY_TOO_LARGE = Problem("quantity-too-large", 409, "There are fewer left on that line", True)
+TOTAL_TOO_LOW = Problem("total-too-low", 409, "The total would be below what is paid, or below zero", True)
+COUPON_USED = Problem("coupon-used", 409, "This coupon was used already", True)
+AMOUNT_OVER_DUE = Problem("amount-over-due", 409, "The amount is more than what is due", True)
+PAYMENT_UNKNOWN = Problem("payment-unknown", 404, "There is no such payment", True)
+PAYMENT_PENDING = Problem("payment-pending", 409, "An earlier payment with this tender has no final outcome yet", True)
+PAYMENT_STATE = Problem("payment-state", 409, "The payment's state does not allow this", True)
+REFUND_TOO_LARGE = Problem(
+    "refund-too-large", 409, "The refund is more than what was captured and not yet refunded", True
+)
+OFFLINE_LIMIT = Problem("offline-limit", 409, "The payment is over what may be taken while the gateway is away", True)
 
 PROBLEMS: dict[str, Problem] = {
     problem.type: problem
@@ -76,6 +94,22 @@ PROBLEMS: dict[str, Problem] = {
         MEMBERS_DIFFER,
         MEMBER_HEARD,
         REGISTER_NOT_READ,
+        ACT_INVALID,
+        CHECK_UNKNOWN,
+        CHECK_CLOSED,
+        CHECK_NOT_CLOSED,
+        CHECK_NOT_COVERED,
+        CHECK_HAS_PAYMENTS,
+        LINE_UNKNOWN,
+        QUANTITY_TOO_LARGE,
+        TOTAL_TOO_LOW,
+        COUPON_USED,
+        AMOUNT_OVER_DUE,
+        PAYMENT_UNKNOWN,
+        PAYMENT_PENDING,
+        PAYMENT_STATE,
+        REFUND_TOO_LARGE,
+        OFFLINE_LIMIT,
     )
 }
 

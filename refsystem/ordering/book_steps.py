@@ -1,0 +1,401 @@
+"""What each act does to the checks: first its derived fields, then its step. Whether an act is allowed is said in its step alone.
+
+`derived` fills in what the rules know when an act is decided. `step` applies a decided act, whoever decided it and whenever: it
+needs the log only, no menu and no clock, so that every device makes the same checks of the same log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from refsystem.ordering import check_acts as acts
+from refsystem.ordering.check import Check, CheckStatus, Discount
+from refsystem.ordering.check_acts import Act, Content, derived_id
+from refsystem.ordering.errors import (
+    ACT_INVALID,
+    AMOUNT_OVER_DUE,
+    CHECK_CLOSED,
+    CHECK_HAS_PAYMENTS,
+    CHECK_NOT_CLOSED,
+    CHECK_NOT_COVERED,
+    COUPON_USED,
+    KEY_REUSED,
+    OFFLINE_LIMIT,
+    PAYMENT_PENDING,
+    PAYMENT_STATE,
+    REFUND_TOO_LARGE,
+    OrderRejected,
+)
+from refsystem.ordering.money import BASIS_POINTS, basis_points_of, split_evenly
+from refsystem.ordering.payment import (
+    NOT_FINAL,
+    PartiesState,
+    Payment,
+    PaymentState,
+    Refund,
+    RefundState,
+    Shares,
+    Step,
+    Tender,
+)
+
+Changes = dict[str, Check]
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineLimits:
+    """How much may be taken on trust while the gateway is away: of one payment, and of all that are stored."""
+
+    payment_minor_max: int = 50_000
+    outstanding_minor_max: int = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRules:
+    """The store's rules for payments. `parties` get `(name, basis points)` of each sum that `split_tenders` capture."""
+
+    offline: OfflineLimits = OfflineLimits()
+    parties: tuple[tuple[str, int], ...] = ()
+    split_tenders: frozenset[Tender] = frozenset({"wallet_code", "card"})
+
+    def __post_init__(self) -> None:
+        if sum(points for _, points in self.parties) > BASIS_POINTS or any(points < 1 for _, points in self.parties):
+            raise ValueError(f"parties: shares are 1 basis point or more, and at most {BASIS_POINTS} together")
+
+
+class Lookup(Protocol):
+    """What a step may ask of the book."""
+
+    rules: PaymentRules
+
+    @property
+    def stored_minor(self) -> int:
+        """What is taken on trust and not captured yet, of all checks."""
+
+    def check(self, check_id: str) -> Check:
+        """One check; raises `OrderRejected` when there is none."""
+
+    def check_of_payment(self, attempt_id: str) -> Check:
+        """The check of a payment; raises `OrderRejected` when there is none."""
+
+    def check_of_refund(self, refund_id: str) -> tuple[Check, Payment]:
+        """The check and the payment of a refund; raises `OrderRejected` when there is none."""
+
+    def knows_id(self, identity: str) -> bool:
+        """Whether a check, payment or refund has this id."""
+
+    def coupon_used(self, code: str) -> bool:
+        """Whether a check has this coupon."""
+
+
+def derived(book: Lookup, act: Act) -> Content:
+    """The content of `act` with its derived fields; raises `OrderRejected` when they cannot be found."""
+    derive = DERIVATIONS.get(type(act.content))
+    content: Content = derive(book, act, act.content) if derive else act.content
+    return content
+
+
+def step(book: Lookup, act: Act, at_ms: int, seq: int) -> Changes:
+    """The checks that `act`, logged at `seq`, changes; raises `OrderRejected` when the rules do not allow it."""
+    changes: Changes = STEPS[type(act.content)](book, act.content, at_ms, seq)
+    return changes
+
+
+# --- derived fields ------------------------------------------------------------------------------------------------
+
+
+def _derive_split(book: Lookup, act: Act, content: acts.Split) -> acts.Split:
+    if bool(content.lines) == bool(content.ways):
+        raise OrderRejected(ACT_INVALID, "send either lines or ways, not both and not neither")
+    if content.lines:
+        return replace(content, new_check_ids=(derived_id(act.act_id, "part/1"),))
+    if content.ways == 1:
+        raise OrderRejected(ACT_INVALID, "ways must be a whole number from 2")
+    due_minor = book.check(content.check_id).due_minor
+    if due_minor < content.ways:
+        raise OrderRejected(AMOUNT_OVER_DUE, f"{due_minor} are due: too little for {content.ways} shares")
+    return replace(
+        content,
+        new_check_ids=tuple(derived_id(act.act_id, f"part/{number}") for number in range(1, content.ways)),
+        shares_minor=split_evenly(due_minor, content.ways)[1:],
+    )
+
+
+def _derive_less(book: Lookup, act: Act, content: acts.Void | acts.Comp) -> acts.Void | acts.Comp:
+    """The amount that leaves the check, and what its discounts must give way so that the total does not fall below zero."""
+    check = book.check(content.check_id)
+    _, taken = check.taken(content.order_id, content.line, content.quantity)
+    over_minor = taken.amount_minor - check.total_minor
+    cut_minor = min(max(0, over_minor), check.discount_minor)
+    return replace(content, amount_minor=taken.amount_minor, discount_cut_minor=cut_minor)
+
+
+def _derive_discount(book: Lookup, act: Act, content: acts.GiveDiscount) -> acts.GiveDiscount:
+    if bool(content.amount_minor) == bool(content.basis_points):
+        raise OrderRejected(ACT_INVALID, "send either amount_minor or basis_points, not both and not neither")
+    check = book.check(content.check_id)
+    wanted_minor = content.amount_minor or basis_points_of(max(0, check.total_minor), content.basis_points)
+    value_minor = min(wanted_minor, check.due_minor)
+    if value_minor == 0:
+        raise OrderRejected(AMOUNT_OVER_DUE, f"nothing is due on check {content.check_id}: a discount has no effect")
+    return replace(content, value_minor=value_minor)
+
+
+def _derive_pay(book: Lookup, act: Act, content: acts.Pay) -> acts.Pay:
+    if content.tender == "cash":
+        if content.given_minor < content.amount_minor:
+            raise OrderRejected(ACT_INVALID, f"given_minor must be {content.amount_minor} or more: what the diner gave")
+        change_minor = content.given_minor - content.amount_minor
+        return replace(content, attempt_id=act.act_id, change_minor=change_minor)
+    if content.given_minor or not content.instrument:
+        raise OrderRejected(ACT_INVALID, f"a {content.tender} payment takes an instrument and no given_minor")
+    return replace(content, attempt_id=act.act_id, parties=_parties(book.rules, content))
+
+
+def _parties(rules: PaymentRules, content: acts.Pay) -> Shares:
+    """What each party gets, rounded down; the rest is the store's."""
+    if content.tender not in rules.split_tenders:
+        return ()
+    shares = ((party, content.amount_minor * points // BASIS_POINTS) for party, points in rules.parties)
+    return tuple((party, share_minor) for party, share_minor in shares if share_minor > 0)
+
+
+def _derive_refund(book: Lookup, act: Act, content: acts.GiveRefund) -> acts.GiveRefund:
+    payment = book.check_of_payment(content.attempt_id).payment(content.attempt_id)
+    return replace(content, refund_id=act.act_id, returned=payment.to_return(content.amount_minor))
+
+
+def _derive_outcome(book: Lookup, act: Act, content: acts.PaymentOutcome) -> acts.PaymentOutcome:
+    """Only the caps are looked at here: they are the store's rules now, not a law of the log."""
+    if content.outcome is Step.STORE:
+        _within_caps(book, content.attempt_id)
+    return content
+
+
+def _derive_accept(book: Lookup, act: Act, content: acts.AcceptPayment) -> acts.AcceptPayment:
+    _within_caps(book, content.attempt_id)
+    return content
+
+
+def _within_caps(book: Lookup, attempt_id: str) -> None:
+    amount_minor = book.check_of_payment(attempt_id).payment(attempt_id).amount_minor
+    limits = book.rules.offline
+    if amount_minor > limits.payment_minor_max:
+        raise OrderRejected(OFFLINE_LIMIT, f"{amount_minor} is over the {limits.payment_minor_max} of one payment")
+    if book.stored_minor + amount_minor > limits.outstanding_minor_max:
+        raise OrderRejected(
+            OFFLINE_LIMIT,
+            f"with {amount_minor} more, {book.stored_minor + amount_minor} would be outstanding: "
+            f"over {limits.outstanding_minor_max}",
+        )
+
+
+DERIVATIONS: dict[type[Content], Callable[..., Any]] = {
+    acts.Split: _derive_split,
+    acts.Void: _derive_less,
+    acts.Comp: _derive_less,
+    acts.GiveDiscount: _derive_discount,
+    acts.Pay: _derive_pay,
+    acts.GiveRefund: _derive_refund,
+    acts.PaymentOutcome: _derive_outcome,
+    acts.AcceptPayment: _derive_accept,
+}
+
+
+# --- steps ---------------------------------------------------------------------------------------------------------
+
+
+def _transfer(book: Lookup, content: acts.Transfer, at_ms: int, seq: int) -> Changes:
+    check = book.check(content.check_id)
+    if check.status not in (CheckStatus.OPEN, CheckStatus.CLOSING):
+        raise OrderRejected(CHECK_CLOSED, f"check {check.check_id} is {check.status}")
+    return {check.check_id: replace(check, table=content.table)}
+
+
+def _merge(book: Lookup, content: acts.Merge, at_ms: int, seq: int) -> Changes:
+    check, other = book.check(content.check_id).must_be_open(), book.check(content.other_check_id).must_be_open()
+    if check.check_id == other.check_id:
+        raise OrderRejected(ACT_INVALID, "other_check_id must be another check than check_id")
+    if other.has_money:
+        raise OrderRejected(CHECK_HAS_PAYMENTS, f"check {other.check_id} has payments: merge the other way round")
+    merged = replace(
+        check.with_lines(other.lines),
+        shares_minor=check.shares_minor + other.shares_minor,
+        discounts=check.discounts + other.discounts,
+    )
+    emptied = replace(other, lines=(), shares_minor=0, discounts=(), merged_into=check.check_id)
+    return {
+        check.check_id: merged.sound().settled(),
+        other.check_id: emptied.moved_to(CheckStatus.MERGED),
+    }
+
+
+def _split(book: Lookup, content: acts.Split, at_ms: int, seq: int) -> Changes:
+    check = book.check(content.check_id).must_be_open()
+    for new_check_id in content.new_check_ids:
+        if book.knows_id(new_check_id):
+            raise OrderRejected(KEY_REUSED, f"check {new_check_id} is there already")
+    if content.lines:
+        left, moved = check.without(content.lines)
+        (new_check_id,) = content.new_check_ids
+        parts = {new_check_id: Check(new_check_id, check.table, seq, split_from=check.check_id).with_lines(moved)}
+    else:
+        left = replace(check, shares_minor=check.shares_minor - sum(content.shares_minor))
+        parts = {
+            new_check_id: Check(new_check_id, check.table, seq, shares_minor=share_minor, split_from=check.check_id)
+            for new_check_id, share_minor in zip(content.new_check_ids, content.shares_minor, strict=True)
+        }
+    return {check.check_id: left.sound().settled(), **parts}
+
+
+def _void(book: Lookup, content: acts.Void, at_ms: int, seq: int) -> Changes:
+    return _less(book, content, voided=content.quantity, comped=0)
+
+
+def _comp(book: Lookup, content: acts.Comp, at_ms: int, seq: int) -> Changes:
+    return _less(book, content, voided=0, comped=content.quantity)
+
+
+def _less(book: Lookup, content: acts.Void | acts.Comp, voided: int, comped: int) -> Changes:
+    check = book.check(content.check_id).must_be_open()
+    left, _ = check.taken(content.order_id, content.line, content.quantity)
+    left = replace(left, voided=left.voided + voided, comped=left.comped + comped)
+    changed = check.with_line(left).with_discount_cut(content.discount_cut_minor)
+    return {check.check_id: changed.sound().settled()}
+
+
+def _discount(book: Lookup, content: acts.GiveDiscount, at_ms: int, seq: int) -> Changes:
+    check = book.check(content.check_id).must_be_open()
+    if content.code and book.coupon_used(content.code):
+        raise OrderRejected(COUPON_USED, f"code {content.code!r} was used on a check already")
+    discount = Discount(content.code, content.value_minor, content.reason)
+    return {check.check_id: replace(check, discounts=(*check.discounts, discount)).sound().settled()}
+
+
+def _pay(book: Lookup, content: acts.Pay, at_ms: int, seq: int) -> Changes:
+    check = book.check(content.check_id)
+    waiting = [each for each in check.payments if each.tender == content.tender and each.state in NOT_FINAL]
+    if waiting:
+        raise OrderRejected(PAYMENT_PENDING, f"{content.tender} payment {waiting[0].attempt_id} is {waiting[0].state}")
+    check.must_be_open()
+    if content.amount_minor > check.due_minor:
+        raise OrderRejected(AMOUNT_OVER_DUE, f"amount_minor is {content.amount_minor}, but {check.due_minor} are due")
+    if book.knows_id(content.attempt_id):
+        raise OrderRejected(KEY_REUSED, f"{content.attempt_id} is the id of something else already")
+    payment = Payment(
+        attempt_id=content.attempt_id,
+        tender=content.tender,
+        amount_minor=content.amount_minor,
+        at_ms=at_ms,
+        changed_seq=seq,
+        state=PaymentState.CAPTURED if content.tender == "cash" else PaymentState.PENDING,
+        instrument=content.instrument,
+        given_minor=content.given_minor,
+        parties=content.parties,
+        parties_state="due" if content.parties else "none",
+    )
+    return {check.check_id: check.with_payment(payment).settled()}
+
+
+def _outcome(book: Lookup, content: acts.PaymentOutcome, at_ms: int, seq: int) -> Changes:
+    return _move_payment(book, content.attempt_id, content.outcome, seq, content.reference)
+
+
+def _cancel(book: Lookup, content: acts.CancelPayment, at_ms: int, seq: int) -> Changes:
+    return _move_payment(book, content.attempt_id, Step.CANCEL, seq)
+
+
+def _accept(book: Lookup, content: acts.AcceptPayment, at_ms: int, seq: int) -> Changes:
+    return _move_payment(book, content.attempt_id, Step.ACCEPT, seq)
+
+
+def _move_payment(book: Lookup, attempt_id: str, move: Step, seq: int, reference: str = "") -> Changes:
+    check = book.check_of_payment(attempt_id)
+    payment = check.payment(attempt_id)
+    if not payment.takes(move):
+        raise OrderRejected(
+            PAYMENT_STATE, f"{payment.tender} payment {attempt_id} is {payment.state}: it cannot be {move}"
+        )
+    if move is Step.CANCEL and check.status is CheckStatus.CLOSED:
+        raise OrderRejected(CHECK_CLOSED, f"check {check.check_id} is closed: reopen it first")
+    return {check.check_id: check.with_payment(payment.stepped(move, seq, reference)).settled()}
+
+
+def _refund(book: Lookup, content: acts.GiveRefund, at_ms: int, seq: int) -> Changes:
+    check = book.check_of_payment(content.attempt_id)
+    payment = check.payment(content.attempt_id)
+    if payment.state not in (PaymentState.CAPTURED, PaymentState.UNWANTED):
+        raise OrderRejected(PAYMENT_STATE, f"payment {payment.attempt_id} is {payment.state}: nothing to give back")
+    if payment.state is PaymentState.CAPTURED:
+        if check.status is CheckStatus.CLOSED:
+            raise OrderRejected(CHECK_CLOSED, f"check {check.check_id} is closed: reopen it first")
+        check.must_be_open()
+    if content.amount_minor > payment.refundable_minor:
+        raise OrderRejected(
+            REFUND_TOO_LARGE,
+            f"amount_minor is {content.amount_minor}, but {payment.refundable_minor} can be given back",
+        )
+    if book.knows_id(content.refund_id):
+        raise OrderRejected(KEY_REUSED, f"{content.refund_id} is the id of something else already")
+    state = RefundState.DONE if payment.tender == "cash" else RefundState.PENDING
+    refund = Refund(content.refund_id, content.amount_minor, state, content.returned)
+    changed = replace(payment, refunds=(*payment.refunds, refund), changed_seq=seq)
+    return {check.check_id: check.with_payment(changed).settled()}
+
+
+def _refund_outcome(book: Lookup, content: acts.RefundOutcome, at_ms: int, seq: int) -> Changes:
+    check, payment = book.check_of_refund(content.refund_id)
+    refunds = {refund.refund_id: refund for refund in payment.refunds}
+    refund = refunds[content.refund_id]
+    if refund.state is not RefundState.PENDING:
+        raise OrderRejected(PAYMENT_STATE, f"refund {refund.refund_id} is {refund.state} already")
+    refunds[content.refund_id] = refund.stepped(content.outcome, content.parties_returned)
+    changed = replace(payment, refunds=tuple(refunds.values()), changed_seq=seq)
+    return {check.check_id: check.with_payment(changed).settled()}
+
+
+def _parties_outcome(book: Lookup, content: acts.PartiesOutcome, at_ms: int, seq: int) -> Changes:
+    check = book.check_of_payment(content.attempt_id)
+    payment = check.payment(content.attempt_id)
+    if payment.parties_state != "due" or payment.state is not PaymentState.CAPTURED:
+        raise OrderRejected(PAYMENT_STATE, f"payment {payment.attempt_id} has no sum to be split")
+    state: PartiesState = "done" if content.outcome == "done" else "none"
+    return {check.check_id: check.with_payment(replace(payment, parties_state=state, changed_seq=seq))}
+
+
+def _close(book: Lookup, content: acts.Close, at_ms: int, seq: int) -> Changes:
+    check = book.check(content.check_id).must_be_open()
+    if check.covered_minor != check.total_minor or not check.is_settled:
+        why = f"{check.covered_minor} of {check.total_minor} are paid"
+        raise OrderRejected(
+            CHECK_NOT_COVERED, why if check.is_settled else why + ", and a payment or refund is under way"
+        )
+    return {check.check_id: replace(check, reopened=False).moved_to(CheckStatus.CLOSED)}
+
+
+def _reopen(book: Lookup, content: acts.Reopen, at_ms: int, seq: int) -> Changes:
+    check = book.check(content.check_id)
+    if check.status is not CheckStatus.CLOSED:
+        raise OrderRejected(CHECK_NOT_CLOSED, f"check {check.check_id} is {check.status}")
+    return {check.check_id: replace(check, reopened=True).moved_to(CheckStatus.OPEN)}
+
+
+STEPS: dict[type[Content], Callable[..., Changes]] = {
+    acts.Transfer: _transfer,
+    acts.Merge: _merge,
+    acts.Split: _split,
+    acts.Void: _void,
+    acts.Comp: _comp,
+    acts.GiveDiscount: _discount,
+    acts.Pay: _pay,
+    acts.CancelPayment: _cancel,
+    acts.AcceptPayment: _accept,
+    acts.GiveRefund: _refund,
+    acts.Close: _close,
+    acts.Reopen: _reopen,
+    acts.PaymentOutcome: _outcome,
+    acts.RefundOutcome: _refund_outcome,
+    acts.PartiesOutcome: _parties_outcome,
+}
