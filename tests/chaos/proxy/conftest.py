@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,9 +22,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from chaos.bench.proxy_servers import install_shopify
+
 PATIENCE_S = 10.0
-ORIGINAL = "github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0"
-BUILD_TIMEOUT_S = 240
 SERVERS = ("embedded", pytest.param("original", marks=pytest.mark.slow))
 
 
@@ -122,32 +121,13 @@ def start_server(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], 
     return process, ready.read_text().strip()
 
 
-def build_original() -> Path:
-    """The original's server, built by the first who needs it; skips, with the reason, where it cannot be."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("the original cannot be built: there is no go")
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rushproof" / "toxiproxy-v2.12.0"
-    folder.mkdir(parents=True, exist_ok=True)
-    binary = folder / "server"
+def build_original(folder: Path) -> Path:
+    """The original's server, built by the first worker that needs it; skips, with the reason, where it cannot be had."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not binary.exists():
-            environment = os.environ | {"GOBIN": str(folder)}
-            try:
-                subprocess.run(
-                    [go, "install", ORIGINAL],
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=BUILD_TIMEOUT_S,
-                    check=True,
-                )
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"the original cannot be built: go install took more than {BUILD_TIMEOUT_S} s")
-            except subprocess.CalledProcessError as error:
-                lines = [line for line in error.stderr.splitlines() if line.strip()]
-                pytest.skip(f"the original cannot be built: {lines[-1] if lines else error}")
+        binary, why_not = install_shopify()
+    if binary is None:
+        pytest.skip(why_not)
     return binary
 
 
@@ -157,9 +137,8 @@ def free_port() -> int:
         return port
 
 
-def start_original(log: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
+def start_original(binary: Path, log: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
     """A process of the original, and its host:port."""
-    binary = build_original()
     address = f"127.0.0.1:{free_port()}"
     host, _colon, port = address.rpartition(":")
     with log.open("wb") as output:
@@ -178,8 +157,13 @@ def start_original(log: Path, *arguments: str) -> tuple[subprocess.Popen[bytes],
 
 
 @pytest.fixture(scope="session")
-def original_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    process, address = start_original(tmp_path_factory.mktemp("original") / "log")
+def original_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_original(tmp_path_factory.getbasetemp().parent)
+
+
+@pytest.fixture(scope="session")
+def original_url(original_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    process, address = start_original(original_binary, tmp_path_factory.mktemp("original") / "log")
     yield f"http://{address}"
     process.terminate()
     process.communicate(timeout=PATIENCE_S)
@@ -248,12 +232,14 @@ def server_process(embedded_process: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def original_process(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], str]]]:
+def original_process(
+    original_binary: Path, tmp_path: Path
+) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], str]]]:
     """Starts further processes of the original, which end with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> tuple[subprocess.Popen[bytes], str]:
-        process, address = start_original(tmp_path / f"original-{len(started)}.log", *arguments)
+        process, address = start_original(original_binary, tmp_path / f"original-{len(started)}.log", *arguments)
         started.append(process)
         return process, address
 
