@@ -71,7 +71,7 @@ def given_shopify(binary: Path) -> Path:
 def install_shopify() -> tuple[Path | None, str]:
     """Shopify's server from the cache folder, built there by Go the first time; or None and why it cannot be had."""
     cache = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rushproof" / f"toxiproxy-{SHOPIFY_VERSION}"
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rushproof" / f"toxiproxy-v{SHOPIFY_VERSION}"
     )
     binary = cache / "server"
     if binary.exists():

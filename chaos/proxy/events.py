@@ -2,7 +2,7 @@
 
 The names of the events are the members of `EventName`. Everything that a seed decides can be compared between two runs with
 `canonical`: the order in which independent connections happened to act, the times, and counts that depend on how TCP cut a
-stream are left out of it.
+stream are left out of it. `python -m chaos.proxy.events FILE` prints a log's canonical form, so that `diff` compares two runs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import enum
 import itertools
 import json
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -174,3 +175,24 @@ def canonical(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _place(event: Mapping[str, Any]) -> tuple[str, int, str, str]:
     return event["proxy"], event["connection"] or 0, event["stream"] or "", event["toxic"] or ""
+
+
+def main(arguments: list[str]) -> int:
+    """Print the canonical form of a log's file, an event a line; the exit code."""
+    if len(arguments) != 1:
+        print("python -m chaos.proxy.events: takes one file of events, as `--events FILE` writes it", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        with open(arguments[0], encoding="utf-8") as file:
+            entries = canonical([json.loads(line) for line in file])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is not a log of events, one JSON object a line"
+        print(f"python -m chaos.proxy.events: {arguments[0]}: {said}", file=sys.stderr)  # noqa: T201
+        return 2
+    for entry in entries:
+        print(json.dumps(entry, ensure_ascii=False))  # noqa: T201 - this is its answer
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

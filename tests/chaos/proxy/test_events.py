@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chaos.proxy.address import resolve_listen
-from chaos.proxy.events import Event, EventLog, EventName, canonical
+from chaos.proxy.events import Event, EventLog, EventName, canonical, main
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.toxics import (
     Attributes,
@@ -323,6 +323,37 @@ def test_two_servers_with_the_same_seed_tell_the_same(
         assert written[: len(told_by[name])] == told_by[name]
     assert canonical(told_by["first"]) == canonical(told_by["second"])
     assert canonical(told_by["first"]) != canonical(told_by["other"])
+
+
+def test_the_canonical_form_of_a_file_can_be_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path=path)
+    for connection in (2, 1):
+        log.record(EventName.CONNECTION_ACCEPTED, proxy="p", connection=connection)
+    log.close()
+    assert main([str(path)]) == 0
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == canonical(each.fields() for each in log.page())
+    assert [each["connection"] for each in printed] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "No such file or directory"),
+        ("no json", "it is not a log of events, one JSON object a line"),
+        ("[1]", "it is not a log of events, one JSON object a line"),
+        ('{"a": 1}', "it is not a log of events, one JSON object a line"),
+    ],
+)
+def test_a_file_that_is_no_log_is_told(
+    content: str | None, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "events.jsonl"
+    if content is not None:
+        path.write_text(content)
+    assert main([str(path)]) == 2
+    assert capsys.readouterr() == ("", f"python -m chaos.proxy.events: {path}: {text}\n")
 
 
 def test_the_canonical_form_leaves_out_what_no_seed_decides() -> None:
