@@ -54,9 +54,7 @@ class _Limited:
 
     async def undo(self) -> str:
         """Raise the limit to what it was, let go of our connections, start the process if it has ended."""
-        for held in self._held:
-            held.writer.transport.abort()
-        self._held.clear()
+        await self._let_go()
         if self._pid is None:
             return "nothing to undo"
         if self._process.pid == self._pid:
@@ -67,6 +65,19 @@ class _Limited:
             self._process.start()
         await self._process.wait_ready(BACK_TIMEOUT_S)
         return f"{self._process.name} had ended with exit code {code} and runs as process {self._process.pid}"
+
+    async def _let_go(self) -> None:
+        held, self._held = self._held, []
+        for connection in held:
+            connection.writer.transport.abort()
+        for connection in held:
+            with contextlib.suppress(OSError):
+                await connection.writer.wait_closed()
+
+    async def _connect(self) -> _Held:
+        connection = _Held(*await asyncio.open_connection(HOST, self._process.port))
+        self._held.append(connection)
+        return connection
 
     def _lower(self, limit: int) -> None:
         assert self._pid is not None
@@ -119,8 +130,7 @@ class DescriptorsExhausted(_Limited):
         """What a new connection is answered; it is held when there is an answer."""
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                connection = _Held(*await asyncio.open_connection(HOST, self._process.port))
-                self._held.append(connection)
+                connection = await self._connect()
                 connection.writer.write(ASK)
                 return await connection.reader.read(PIECE_BYTES)
         except (OSError, TimeoutError):
@@ -141,14 +151,17 @@ class MemoryExhausted(_Limited):
         self._spare_bytes = round(spare_mb * 1e6)
 
     async def begin(self) -> None:
-        """Lower the limit; raises `FaultError` if the process does not run."""
+        """Lower the limit; raises `FaultError` if the process does not run, or has no room for a request as it is."""
         pid = self._running_pid()
+        if not await self._hold_ballast():
+            raise FaultError(f"{self._process.name} does not hold a request of {BALLAST_BYTES / 1e6:.0f} MB as it is")
+        await self._let_go()
         self._lower(psutil.Process(pid).memory_info().vms + self._spare_bytes)
 
     async def prove(self) -> Effect:
         """The kernel shows the limit, and requests that never end are made until the process has no room for one.
 
-        It must hold the body of each, as much as a body may have; at one of them it hangs up, or ends.
+        It must hold the body of each, as much as a body may have, and did so before; now it hangs up on one, or ends.
         """
         if not self._is_lowered():
             return Effect(False, f"{self._process.name} has another limit than {self._limit}")
@@ -173,7 +186,7 @@ class MemoryExhausted(_Limited):
         size = b"%x\r\n" % PIECE_BYTES
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                connection = _Held(*await asyncio.open_connection(HOST, self._process.port))
+                connection = await self._connect()
                 connection.writer.write(BEGIN_BODY)
                 for _ in range(BALLAST_BYTES // PIECE_BYTES):
                     connection.writer.write(size + bytes(PIECE_BYTES) + b"\r\n")
@@ -182,7 +195,6 @@ class MemoryExhausted(_Limited):
             return True  # it reads slowly; what it has read is held
         except OSError:
             return False
-        self._held.append(connection)
         with contextlib.suppress(TimeoutError, OSError):
             return bool(await asyncio.wait_for(connection.reader.read(1), 0.1))  # an end without an answer: b""
         return True
