@@ -19,6 +19,7 @@ from chaos.proxy.connection import Connection
 from chaos.proxy.draws import draws_for
 from chaos.proxy.events import EventLog, EventName, Recorder
 from chaos.proxy.link import Traffic
+from chaos.proxy.opening import Changes, Opening, SilentClient, verdict
 from chaos.proxy.schedule import Phase
 from chaos.proxy.schedule_timer import ScheduleTimer
 from chaos.proxy.toxics import ALWAYS, Direction, Toxic
@@ -55,6 +56,7 @@ class Proxy:
         self._resume_accepting: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
+        self._changes = Changes()
 
     @property
     def enabled(self) -> bool:
@@ -132,6 +134,7 @@ class Proxy:
         toxic = self._scheduled(toxic)
         self._record(EventName.TOXIC_ADDED, toxic=toxic.name, type=toxic.type)
         self.toxics[toxic.direction].append(toxic)
+        self._changes.tell()
         for connection in list(self._connections):
             connection.link(toxic.direction).add([toxic])
 
@@ -146,6 +149,7 @@ class Proxy:
     def remove_toxic(self, toxic: Toxic) -> None:
         """Take a toxic away, on live connections too; what it holds is flushed."""
         self.toxics[toxic.direction].remove(toxic)
+        self._changes.tell()
         self._record(EventName.TOXIC_DELETED, toxic=toxic.name)
         timer = self._schedules.pop(toxic.name, None)
         if timer is not None:
@@ -162,6 +166,7 @@ class Proxy:
         chain = self.toxics[toxic.direction]
         index = next(index for index, other in enumerate(chain) if other.name == toxic.name)
         chain[index] = toxic
+        self._changes.tell()
 
     def _scheduled(self, toxic: Toxic) -> Toxic:
         """The toxic in the phase of its schedule, which begins now unless it is running already."""
@@ -236,6 +241,11 @@ class Proxy:
         record: Recorder = partial(self._record, connection=number)
         connection = Connection(number, self._connections.discard, record)
         try:
+            opening = Opening(lambda: verdict(self.toxic_list(), partial(self._draws, number)), self._changes, record)
+            if not await opening.wait():
+                _transport, silent = await loop.connect_accepted_socket(SilentClient, sock)
+                record(EventName.CONNECTION_CLOSED, how=await opening.stay_silent(silent))
+                return
             host, port = dial_target(self.upstream)
             async with asyncio.timeout(DIAL_TIMEOUT_S):
                 await loop.create_connection(lambda: connection.server, host, port)
