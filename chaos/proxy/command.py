@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import resource
 import secrets
 import signal
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from os import replace
 from pathlib import Path
@@ -41,6 +43,8 @@ and then, for instance:
   curl localhost:8474/proxies/db/toxics -d '{"type":"latency","attributes":{"latency":200,"jitter":50}}'
 """
 EPILOG = "Exit code: 0 ended by a signal, 2 wrong usage, a config that cannot be carried out, or an address in use."
+
+LOG_LEVELS = {"chaos.proxy": logging.INFO, "uvicorn": logging.WARNING, "asyncio": logging.WARNING}
 
 logger = logging.getLogger("chaos.proxy")
 
@@ -86,7 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until a signal comes; the exit code. StartError if that cannot be."""
-    _log_to_stderr()
+    with _log_on_stderr():
+        return _serve_logged(options)
+
+
+def _serve_logged(options: argparse.Namespace) -> int:
     _allow_many_files()
     seed = secrets.randbits(63) if options.seed is None else options.seed
     try:
@@ -169,10 +177,23 @@ def _write_whole(path: Path, text: str) -> None:
         raise StartError(f"ready file {path}: {(error.strerror or str(error)).lower()}") from error
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", force=True
-    )
+@contextlib.contextmanager
+def _log_on_stderr() -> Iterator[None]:
+    """Have standard error show what the server tells, and the warnings of what it stands on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    before = {each: (each.level, each.propagate) for each in map(logging.getLogger, LOG_LEVELS)}
+    for each in before:
+        each.addHandler(handler)
+        each.setLevel(LOG_LEVELS[each.name])
+        each.propagate = False
+    try:
+        yield
+    finally:
+        for each, (level, propagate) in before.items():
+            each.removeHandler(handler)
+            each.setLevel(level)
+            each.propagate = propagate
 
 
 def _allow_many_files() -> None:
