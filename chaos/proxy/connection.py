@@ -12,13 +12,34 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
-from typing import cast
+from typing import Protocol, cast
 
+from chaos.proxy.answering import Answering
 from chaos.proxy.events import EventName, Recorder
 from chaos.proxy.link import Link, Traffic
-from chaos.proxy.toxics import Closing, Direction, Toxic
+from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
 
 CLOSE_TIMEOUT_S = 30.0
+
+
+class Feeds(Protocol):
+    """What a leg hands its bytes to: the link, or what stands before it."""
+
+    def receive(self, data: bytes) -> None:
+        """What the socket has sent."""
+
+    def end(self, closing: Closing) -> None:
+        """How the socket's sending ended."""
+
+
+class FedBy(Protocol):
+    """What a leg gets its bytes from: the link, or what stands behind it."""
+
+    def sink_is_full(self, full: bool) -> None:
+        """The socket takes no more for now, or takes more again."""
+
+    def stop(self) -> None:
+        """The socket is gone."""
 
 
 class Leg(asyncio.Protocol):
@@ -27,8 +48,8 @@ class Leg(asyncio.Protocol):
     def __init__(self, connection: Connection) -> None:
         self.transport: asyncio.Transport | None = None
         self.lost = False
-        self.feeds: Link | None = None
-        self.fed_by: Link | None = None
+        self.feeds: Feeds | None = None
+        self.fed_by: FedBy | None = None
         self._connection = connection
         self._early: list[bytes] = []
         self._early_end = False
@@ -37,7 +58,7 @@ class Leg(asyncio.Protocol):
         """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from asyncio's
 
-    def start(self, feeds: Link) -> None:
+    def start(self, feeds: Feeds) -> None:
         """Both sockets are there: hand on what came before, and all that comes."""
         assert self.transport is not None, "a leg starts connected"
         self.feeds = feeds
@@ -105,6 +126,8 @@ class Connection:
         self.server = Leg(self)
         self._on_closed = on_closed
         self._links: dict[Direction, Link] = {}
+        self._draws: Callable[..., Random] | None = None
+        self._answering: Answering | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
 
     def start(
@@ -134,13 +157,46 @@ class Connection:
             )
             self._links[direction] = sink.fed_by = link
             link.add(toxics[direction])
+        self._draws = partial(draws, self.number)
+        for direction in Direction:
+            for toxic in toxics[direction]:
+                self._answer(toxic, from_start=True)
         self.client.start(self._links[Direction.UPSTREAM])
-        self.server.start(self._links[Direction.DOWNSTREAM])
+        self.server.start(self._answering or self._links[Direction.DOWNSTREAM])
         return True
 
-    def link(self, direction: Direction) -> Link:
-        """The link of one direction; the connection must have been started."""
-        return self._links[direction]
+    def add(self, toxic: Toxic) -> None:
+        """Put a toxic at the end of its direction's chain; the connection must have been started."""
+        self._links[toxic.direction].add([toxic])
+        self._answer(toxic, from_start=False)
+
+    def update(self, toxic: Toxic) -> None:
+        """Go on under the toxic's new attributes, toxicity or phase."""
+        self._links[toxic.direction].update(toxic)
+        self._answer(toxic, from_start=False)
+
+    def ramp(self, toxic: Toxic) -> None:
+        """Go on at another height of the toxic's ramp."""
+        self._links[toxic.direction].ramp(toxic)
+        self._answer(toxic, from_start=False)
+
+    def remove(self, toxic: Toxic) -> None:
+        """Take a toxic out of its direction's chain; what it holds goes on its way."""
+        if self._answering is not None:
+            self._answering.remove(toxic.name)
+        self._links[toxic.direction].remove(toxic.name)
+
+    def _answer(self, toxic: Toxic, *, from_start: bool) -> None:
+        """Have requests answered as the toxic says, if it is one that answers."""
+        if not isinstance(toxic.attributes, HttpStatus) or self.server.transport is None:
+            return
+        if self._answering is None:
+            assert self._draws is not None, "the connection was started"
+            self._answering = Answering(self.server.transport, self._links, self._draws, from_start=from_start)
+            self.server.fed_by = self._answering
+            if self.server.feeds is not None:
+                self.server.feeds = self._answering
+        self._answering.apply(toxic)
 
     def abort(self, how: str) -> None:
         """Close both sockets at once; `how` is for the event log."""
@@ -177,6 +233,8 @@ class Connection:
             self._close("ended")
         else:
             sink = self.server if link.direction is Direction.UPSTREAM else self.client
+            if sink is self.server and self._answering is not None:
+                self._answering.end_of_requests()
             if sink.transport is not None and not sink.transport.is_closing():
                 sink.transport.write_eof()
 

@@ -104,6 +104,17 @@ class Link:
         self._sink_full = full
         self._pump()
 
+    def detour(self, *, source: asyncio.Transport | None = None, sink: asyncio.Transport | None = None) -> None:
+        """From now on read from, or write to, something that stands before the socket."""
+        self._source = source or self._source
+        self._sink = sink or self._sink
+
+    def acted(self, name: str, what: str) -> None:
+        """Count what a toxic did outside of its stage."""
+        stage = self._stage_of.get(name)
+        if stage is not None:
+            stage.act(what)
+
     def stop(self) -> None:
         """Drop what is in flight and do nothing any more."""
         if self._over:

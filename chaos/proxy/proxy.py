@@ -136,7 +136,7 @@ class Proxy:
         self.toxics[toxic.direction].append(toxic)
         self._changes.tell()
         for connection in list(self._connections):
-            connection.link(toxic.direction).add([toxic])
+            connection.add(toxic)
 
     def update_toxic(self, toxic: Toxic) -> None:
         """Replace the toxic of the same name, on live connections too; name, type and stream must be the same."""
@@ -144,7 +144,7 @@ class Proxy:
         self._record(EventName.TOXIC_CHANGED, toxic=toxic.name)
         self._replace(toxic)
         for connection in list(self._connections):
-            connection.link(toxic.direction).update(toxic)
+            connection.update(toxic)
 
     def remove_toxic(self, toxic: Toxic) -> None:
         """Take a toxic away, on live connections too; what it holds is flushed."""
@@ -155,7 +155,7 @@ class Proxy:
         if timer is not None:
             timer.cancel()
         for connection in list(self._connections):
-            connection.link(toxic.direction).remove(toxic.name)
+            connection.remove(toxic)
 
     def remove_all_toxics(self) -> None:
         """Take every toxic away."""
@@ -197,8 +197,7 @@ class Proxy:
         if climbs and old.attributes_now == toxic.attributes_now:
             return
         for connection in list(self._connections):
-            link = connection.link(toxic.direction)
-            link.ramp(toxic) if climbs else link.update(toxic)
+            connection.ramp(toxic) if climbs else connection.update(toxic)
 
     # -- connections
 

@@ -13,6 +13,7 @@ from chaos.proxy.toxics.base import CHUNK_BYTES_MAX, Attributes, Chunk, Closing,
 from chaos.proxy.toxics.burst_loss import BurstLoss
 from chaos.proxy.toxics.closings import LimitData, ResetPeer, SlowClose, Timeout
 from chaos.proxy.toxics.connecting import HalfOpen, SlowConnect
+from chaos.proxy.toxics.http_status import HttpStatus
 from chaos.proxy.toxics.latency import Latency
 from chaos.proxy.toxics.noop import Noop
 from chaos.proxy.toxics.slicer import Slicer
@@ -28,6 +29,7 @@ __all__ = [
     "Closing",
     "Direction",
     "HalfOpen",
+    "HttpStatus",
     "Item",
     "Latency",
     "LimitData",
@@ -46,6 +48,7 @@ TOXIC_TYPES: dict[str, type[Attributes]] = {
     "bandwidth": Bandwidth,
     "burst_loss": BurstLoss,
     "half_open": HalfOpen,
+    "http_status": HttpStatus,
     "latency": Latency,
     "limit_data": LimitData,
     "noop": Noop,

@@ -139,7 +139,7 @@ class Stage(Generic[A]):
         self._held.clear()
         return items
 
-    def _act(self, what: str) -> None:
+    def act(self, what: str) -> None:
         """Count one thing that the toxic did."""
         count = self.acts.get(what, 0)
         self.acts[what] = count + 1

@@ -232,7 +232,7 @@ class BurstLossStage(Stage[BurstLoss]):
         if not isinstance(self._held[0], Chunk):
             return self._held.popleft()
         self.flush()
-        self._act("given_up")
+        self.act("given_up")
         return Closing.FULL
 
     def _head_due(self) -> float | None:
@@ -262,5 +262,5 @@ class BurstLossStage(Stage[BurstLoss]):
         turns = self._draws.random() < (self._chain.turns_good if self._is_bad else self._chain.turns_bad)
         self._is_bad ^= turns
         if lost:
-            self._act("lost")
+            self.act("lost")
         return lost

@@ -37,7 +37,7 @@ class SlowCloseStage(Stage[SlowClose]):
             return None
         item = self._held.popleft()
         if isinstance(item, Closing) and self.attributes.delay:
-            self._act("close_delayed")
+            self.act("close_delayed")
         return item
 
     def due(self) -> float | None:
@@ -79,7 +79,7 @@ class TimeoutStage(Stage[Timeout]):
         if isinstance(item, Closing):
             super().put(item, now)
         else:
-            self._act("dropped")
+            self.act("dropped")
 
     def take(self, now: float) -> Item | None:
         """A closing: the sender's own, or the one that the time-out brings."""
@@ -89,7 +89,7 @@ class TimeoutStage(Stage[Timeout]):
         if self._held:
             return self._held.popleft()
         self._closed = True
-        self._act("closed")
+        self.act("closed")
         return Closing.FULL
 
     def due(self) -> float | None:
@@ -107,7 +107,7 @@ class TimeoutStage(Stage[Timeout]):
 
     def flush(self) -> list[Item]:
         """The close that a removal brings."""
-        self._act("closed")
+        self.act("closed")
         return [Closing.FULL]
 
 
@@ -141,7 +141,7 @@ class ResetPeerStage(Stage[ResetPeer]):
         if due is None or due > now:
             return None
         self._held.clear()
-        self._act("reset")
+        self.act("reset")
         return Closing.RESET
 
     def due(self) -> float | None:
@@ -180,12 +180,12 @@ class LimitDataStage(Stage[LimitData]):
             return item
         left_bytes = max(0, self.attributes.bytes - self._passed_bytes)
         if left_bytes == 0:
-            self._act("closed")
+            self.act("closed")
             return Closing.FULL
         if left_bytes <= len(item.data):
             self._held.clear()
             self._held.append(Closing.FULL)
-            self._act("closed")
+            self.act("closed")
             item = Chunk(item.data[:left_bytes], item.received_at)
         self._passed_bytes += len(item.data)
         return item

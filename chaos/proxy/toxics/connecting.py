@@ -55,7 +55,7 @@ class HalfOpenStage(Stage[HalfOpen]):
         if item in (Closing.FULL, Closing.RESET):
             super().put(item, now)
         else:
-            self._act("silenced")
+            self.act("silenced")
 
     def due(self) -> float | None:
         """At once, when the connection is over."""
@@ -63,5 +63,5 @@ class HalfOpenStage(Stage[HalfOpen]):
 
     def flush(self) -> list[Item]:
         """The close that a removal brings."""
-        self._act("closed")
+        self.act("closed")
         return [Closing.FULL]

@@ -56,7 +56,7 @@ class LatencyStage(Stage[Latency]):
         self._jitters.popleft()
         self._held_bytes -= len(item.data)
         if due > item.received_at:
-            self._act("delayed")
+            self.act("delayed")
         return Chunk(item.data, due)
 
     def due(self) -> float | None:

@@ -73,7 +73,7 @@ class MeteredStage(Stage[M]):
             left_bytes = len(item.data) - taken_bytes
             piece = self._budget.reserve(self._ready_at, left_bytes) if left_bytes else None
         self._held_bytes -= taken_bytes
-        self._act("slowed")
+        self.act("slowed")
         if taken_bytes == len(item.data):
             self._reserve()
             return item

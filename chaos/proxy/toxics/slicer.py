@@ -52,7 +52,7 @@ class SlicerStage(Stage[Slicer]):
         self._next_at += self.attributes.delay / 1_000_000
         piece_bytes = self._piece_bytes(len(item.data))
         if piece_bytes < len(item.data):
-            self._act("cut")
+            self.act("cut")
             self._held.appendleft(Chunk(item.data[piece_bytes:], item.received_at))
         return Chunk(item.data[:piece_bytes], item.received_at)
 

@@ -1,0 +1,139 @@
+"""The server's end of a connection whose requests may be answered in place of the server (`http_status`).
+
+It stands between the links and the server's socket: what goes to the server comes through `write`, what the server sends through
+`receive`. So an answer passes all toxics of its direction, as the server's own would. A client that does not read what it is
+answered is not read any further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from chaos.proxy.http_answers import Answer, HttpAnswers, Output
+from chaos.proxy.link import Link
+from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
+
+
+@dataclass(slots=True)
+class Rule:
+    """One toxic that hits this connection; `draws` decide about each request that it matches."""
+
+    toxic: Toxic
+    attributes: HttpStatus
+    draws: Random
+
+
+class Answering(asyncio.Transport):
+    """Towards the links it is the server's transport; towards the server's leg it is the link that it feeds and is fed by."""
+
+    def __init__(
+        self,
+        server: asyncio.Transport,
+        links: dict[Direction, Link],
+        draws: Callable[..., Random],
+        *,
+        from_start: bool,
+    ) -> None:
+        super().__init__()
+        self._server = server
+        self._upstream = links[Direction.UPSTREAM]
+        self._downstream = links[Direction.DOWNSTREAM]
+        self._draws = draws
+        self._answers = HttpAnswers(self._decide, from_start=from_start)
+        self._rules: dict[str, Rule] = {}
+        self._server_full = False
+        self._client_behind = False
+        self._upstream.detour(sink=self)
+        self._downstream.detour(source=self)
+
+    # -- what the operator changes
+
+    def apply(self, toxic: Toxic) -> None:
+        """Answer as the toxic says, if it acts now and its roll says that it hits this connection."""
+        attributes = toxic.attributes_now
+        assert isinstance(attributes, HttpStatus), "no other toxic answers"
+        if not toxic.phase.on or not self._draws(toxic.direction, toxic.name).random() < toxic.toxicity:
+            self.remove(toxic.name)
+        elif toxic.name in self._rules:
+            self._rules[toxic.name].attributes = attributes
+        else:
+            draws = self._draws(toxic.direction, toxic.name, toxic.phase.round)
+            draws.random()  # the roll
+            self._rules[toxic.name] = Rule(toxic, attributes, draws)
+
+    def remove(self, name: str) -> None:
+        """Answer no further request for this toxic; what is promised already is told in its turn."""
+        self._rules.pop(name, None)
+
+    def _decide(self, method: str, path: str) -> Answer | None:
+        for rule in self._rules.values():
+            if rule.attributes.matches(method, path) and rule.draws.random() < rule.attributes.share:
+                link = self._upstream if rule.toxic.direction is Direction.UPSTREAM else self._downstream
+                link.acted(rule.toxic.name, "answered")
+                return rule.attributes.answer
+        return None
+
+    # -- the server's transport, towards the links
+
+    def write(self, data: Any) -> None:
+        """What the client's link lets out."""
+        self._pass_on(self._answers.from_client(bytes(data)))
+
+    def end_of_requests(self) -> None:
+        """The client sends no more; call it before the server is told so."""
+        self._pass_on(self._answers.client_ends())
+
+    def pause_reading(self) -> None:
+        """The client's link to come is full: read neither the server nor the client any further."""
+        self._client_behind = True
+        self._server.pause_reading()
+        self._tell_room()
+
+    def resume_reading(self) -> None:
+        """There is room again."""
+        self._client_behind = False
+        if not self._server.is_closing():
+            self._server.resume_reading()
+        asyncio.get_running_loop().call_soon(self._tell_room)  # the link that calls may be in the middle of an answer
+
+    def is_closing(self) -> bool:
+        """As the server's transport."""
+        return self._server.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As the server's transport."""
+        return self._server.get_extra_info(name, default)
+
+    # -- the links, towards the server's leg
+
+    def receive(self, data: bytes) -> None:
+        """What the server has sent."""
+        self._pass_on(self._answers.from_server(bytes(data)))
+
+    def end(self, closing: Closing) -> None:
+        """The server sends no more."""
+        self._downstream.end(closing)
+
+    def sink_is_full(self, full: bool) -> None:
+        """The server's socket takes no more for now, or takes more again."""
+        self._server_full = full
+        self._tell_room()
+
+    def stop(self) -> None:
+        """The server's socket is gone."""
+        self._upstream.stop()
+
+    def _tell_room(self) -> None:
+        self._upstream.sink_is_full(self._server_full or self._client_behind)
+
+    def _pass_on(self, output: Output) -> None:
+        if output.to_server and not self._server.is_closing():
+            self._server.write(output.to_server)
+        if output.to_client:
+            self._downstream.receive(output.to_client)
+        if output.closes:
+            self._downstream.end(Closing.FULL)
