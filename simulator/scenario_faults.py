@@ -105,7 +105,12 @@ class HttpErrors(_Planned):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] | None = Field(
         None, description="Requests of this method fail; left out: of any."
     )
-    status: int = Field(503, ge=400, le=599, description="The status that they are answered with.")
+    status: int = Field(
+        503,
+        ge=500,
+        le=599,
+        description="The status that they are answered with: 5xx, for a 4xx would say it is their fault.",
+    )
     share: float = Field(1.0, gt=0, le=1, description="The share of them that fails.")
     for_s: float | None = Field(
         None, gt=0, description="How long it lasts, in real seconds; left out: until the end of the load."
