@@ -85,7 +85,7 @@ def bulk(pairs: list[Pair], load: Load) -> dict[str, float]:
         "megabytes_per_s": sum(arrived.values()) / spent_s / 1e6,
         "upstream_megabytes_per_s": arrived[False] / spent_s / 1e6,
         "downstream_megabytes_per_s": arrived[True] / spent_s / 1e6,
-        **clock.server_busy(),
+        **clock.server_work("megabytes_per_core_s", sum(arrived.values()) / 1e6),
     }
 
 
@@ -136,7 +136,7 @@ def busy(pairs: list[Pair], load: Load) -> dict[str, float]:
                 _take_whole(sock)
                 sock.sendall(message)
                 exchanges += number in clients
-    return {"exchanges_per_s": exchanges / clock.spent_s, **clock.server_busy()}
+    return {"exchanges_per_s": exchanges / clock.spent_s, **clock.server_work("exchanges_per_core_s", exchanges)}
 
 
 class _Clock:
@@ -166,11 +166,12 @@ class _Clock:
         self.spent_s = time.perf_counter() - self._began
         return self.spent_s >= self._seconds
 
-    def server_busy(self) -> dict[str, float]:
-        """Which share of a core the server took in the time that counts."""
+    def server_work(self, name: str, done: float) -> dict[str, float]:
+        """Which share of a core the server took in the time that counts, and what it has `done` for a second of a core."""
         if self._pid is None:
             return {}
-        return {"server_core_share": (self._ticks() - self._server_ticks) / TICKS_PER_S / self.spent_s}
+        took_s = max(1, self._ticks() - self._server_ticks) / TICKS_PER_S
+        return {name: done / took_s, "server_core_share": took_s / self.spent_s}
 
     def _ticks(self) -> int:
         if self._pid is None:

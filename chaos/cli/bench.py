@@ -88,8 +88,7 @@ def tell(result: BenchResult, console: Console) -> None:
         table.add_column(case, justify="right", no_wrap=True)
     for name in dict.fromkeys(name for figures in result.figures.values() for name in figures):
         found = [figures.get(name) for figures in result.figures.values()]
-        unit = next(figure.unit for figure in found if figure is not None)
-        table.add_row(Text(f"{name} [{unit}]"), *("" if figure is None else _cell(figure) for figure in found))
+        table.add_row(Text(name), *("" if figure is None else _cell(figure) for figure in found))
     console.print(table)
     for goal in result.goals:
         console.print(Text(f"{goal.name}: {_got(goal)}, aim {goal.wanted}"), soft_wrap=True)
