@@ -1,0 +1,390 @@
+"""The toxics that the original does not have, over real sockets through a server process."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Api, Upstream
+
+pytestmark = pytest.mark.usefixtures("embedded_only")
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+GET = b"GET /good HTTP/1.1\r\nHost: x\r\n\r\n"
+BAD = b"GET /bad HTTP/1.1\r\nHost: x\r\n\r\n"
+RECORDINGS = Path(os.environ.get("RUSHPROOF_TEST_RECORDINGS", "/nonexistent"))
+
+
+def receive(sock: socket.socket, length: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < length and (part := sock.recv(65536)):
+        parts += part
+    return bytes(parts)
+
+
+def ends(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def silent(sock: socket.socket, for_s: float = 0.2) -> bool:
+    sock.settimeout(for_s)
+    try:
+        return sock.recv(1) is None
+    except TimeoutError:
+        return True
+    finally:
+        sock.settimeout(10)
+
+
+def is_dialled(upstream: Upstream, within_s: float) -> bool:
+    upstream.listener.settimeout(within_s)
+    try:
+        sock, _peer = upstream.listener.accept()
+    except TimeoutError:
+        return False
+    finally:
+        upstream.listener.settimeout(10)
+    upstream.sockets.append(sock)
+    return True
+
+
+def send_aside(sock: socket.socket, data: bytes) -> threading.Thread:
+    thread = threading.Thread(target=sock.sendall, args=(data,))
+    thread.start()
+    return thread
+
+
+def answer(listen: str, upstream: Upstream, *requests: bytes) -> tuple[socket.socket, socket.socket, bytes]:
+    """A connection on which the server answers what reaches it; and what the client was told."""
+    client, server = upstream.connect(listen)
+    told = b""
+    for request in requests:
+        client.sendall(request)
+        if request == GET:
+            assert receive(server, len(GET)) == GET
+            server.sendall(OK)
+            told += receive(client, len(OK))
+    return client, server, told
+
+
+# -- attributes over the API
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "says"),
+    [
+        (
+            "burst_loss",
+            {"loss_percent": "5"},
+            "cannot unmarshal string into Go struct field loss_percent of type float64",
+        ),
+        ("burst_loss", {"rto_ms": 1.5}, "of type int64"),
+        ("burst_loss", {"loss_percent": 5, "p": 0.1}, "give either loss_percent"),
+        ("bandwidth", {"shared": 1}, "cannot unmarshal number into Go struct field shared of type bool"),
+        ("half_open", {"dial": "no"}, "of type bool"),
+        ("http_status", {"path": 5}, "of type string"),
+        ("http_status", {"status": 700}, "status must lie between 200 and 599"),
+        ("trace", {}, "a trace needs path"),
+        ("trace", {"slots": [1, "2"]}, "cannot unmarshal array into Go struct field slots of type []int64"),
+        ("trace", {"slots": [2, 1]}, "its times must rise"),
+        ("trace", {"path": "/no/such/file"}, "/no/such/file cannot be read: No such file or directory"),
+        ("slow_connect", {"delay_ms": -1}, "delay_ms must lie between 0 and 3600000"),
+    ],
+)
+def test_attributes_that_do_not_fit_are_refused_in_one_sentence(
+    api: Api, upstream: Upstream, kind: str, attributes: dict[str, Any], says: str
+) -> None:
+    api.proxy(upstream.address)
+    refused = api.post("/proxies/p/toxics", json={"type": kind, "attributes": attributes})
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("bad request body: ")
+    assert says in refused.json()["error"]
+    assert api.get("/proxies/p/toxics").json() == []
+
+
+def test_attributes_are_shown_as_they_were_given_and_merged(api: Api, upstream: Upstream) -> None:
+    api.proxy(upstream.address)
+    api.toxic("burst_loss", loss_percent=2.5, burst_packets=3)
+    api.change("burst_loss_downstream", rto_ms=300)
+    shown = api.get("/proxies/p/toxics/burst_loss_downstream").json()["attributes"]
+    assert shown == {"loss_percent": 2.5, "burst_packets": 3, "rto_ms": 300, "rtt_ms": 0}
+    api.change("burst_loss_downstream", **{"P": 0.1, "1-H": 0.5})
+    shown = api.get("/proxies/p/toxics/burst_loss_downstream").json()["attributes"]
+    assert shown == {"p": 0.1, "1-h": 0.5, "rto_ms": 300, "rtt_ms": 0}
+    api.toxic("trace", stream="upstream", slots=[1, 2, 5])
+    assert api.get("/proxies/p/toxics/trace_upstream").json()["attributes"] == {"slots": [1, 2, 5]}
+    api.toxic("bandwidth", rate=5)
+    assert api.get("/proxies/p/toxics/bandwidth_downstream").json()["attributes"] == {"rate": 5}
+    api.change("bandwidth_downstream", shared=True)
+    assert api.get("/proxies/p/toxics/bandwidth_downstream").json()["attributes"] == {"rate": 5, "shared": True}
+
+
+# -- burst_loss and trace
+
+
+def test_losses_stall_a_message_and_lose_none(api: Api, upstream: Upstream) -> None:
+    client, server = upstream.connect(api.proxy(upstream.address))
+    api.toxic("burst_loss", p=1, r=1, rto_ms=60)  # every second packet of the chain is lost
+    waits_ms = []
+    for _ in range(12):
+        began_s = time.monotonic()
+        server.sendall(b"x")
+        assert receive(client, 1) == b"x"
+        waits_ms.append((time.monotonic() - began_s) * 1000)
+    assert sum(wait >= 59 for wait in waits_ms) >= 11
+    api.remove("burst_loss_downstream")
+    data = os.urandom(300_000)
+    api.toxic("burst_loss", loss_percent=20, burst_packets=1.5, rto_ms=2)
+    sender = send_aside(server, data)
+    assert receive(client, len(data)) == data
+    sender.join()
+    server.shutdown(socket.SHUT_WR)
+    assert ends(client)
+    client.sendall(b"still there")
+    assert receive(server, 11) == b"still there"
+
+
+def test_a_recording_is_replayed(api: Api, upstream: Upstream, tmp_path: Path) -> None:
+    path = tmp_path / "slots.gz"
+    path.write_bytes(gzip.compress(b"".join(b"%d\n" % ms for ms in range(10, 201, 10))))
+    client, server = upstream.connect(api.proxy(upstream.address))
+    api.toxic("trace", path=str(path), start_ms=0)
+    began_s = time.monotonic()
+    data = os.urandom(60_000)  # 40 slots of 10 ms
+    sender = send_aside(server, data)
+    assert receive(client, len(data)) == data
+    sender.join()
+    assert 0.38 <= time.monotonic() - began_s < 0.8
+    api.change("trace_downstream", slots=[60_000])
+    server.sendall(b"stuck")
+    assert silent(client)
+    api.remove("trace_downstream")
+    assert receive(client, 5) == b"stuck"
+
+
+@pytest.mark.skipif(
+    not RECORDINGS.is_dir(),
+    reason="RUSHPROOF_TEST_RECORDINGS names no folder with recordings (NAME.up.gz, NAME.down.gz)",
+)
+def test_published_recordings_can_be_replayed(api: Api, upstream: Upstream) -> None:
+    found = sorted([*RECORDINGS.glob("*.up*"), *RECORDINGS.glob("*.down*")])
+    assert found, f"no recordings in {RECORDINGS}"
+    api.proxy(upstream.address)
+    for number, path in enumerate(found):
+        body = {"type": "trace", "name": f"t{number}", "attributes": {"path": str(path)}}
+        assert api.post("/proxies/p/toxics", json=body).status_code == 200, path
+
+
+# -- shared bandwidth
+
+
+def test_a_shared_rate_is_one_budget_of_all_connections_and_of_new_ones(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    pairs = [upstream.connect(listen) for _ in range(2)]
+    api.toxic("bandwidth", rate=200, shared=True)
+    pairs += [upstream.connect(listen) for _ in range(2)]
+    began_s = time.monotonic()
+    senders = [send_aside(server, bytes(25_000)) for _client, server in pairs]
+    assert [len(receive(client, 25_000)) for client, _server in pairs] == [25_000] * 4
+    took_s = time.monotonic() - began_s
+    for sender in senders:
+        sender.join()
+    assert 0.49 <= took_s < 1.0
+    api.change("bandwidth_downstream", shared=False)
+    began_s = time.monotonic()
+    senders = [send_aside(server, bytes(25_000)) for _client, server in pairs]
+    assert [len(receive(client, 25_000)) for client, _server in pairs] == [25_000] * 4
+    for sender in senders:
+        sender.join()
+    assert time.monotonic() - began_s < 0.45
+
+
+# -- slow_connect and half_open
+
+
+def test_a_slow_connect_dials_late_and_loses_nothing(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    open_client, open_server = upstream.connect(listen)
+    api.toxic("slow_connect", delay_ms=300)
+    open_client.sendall(b"goes on")
+    assert receive(open_server, 7) == b"goes on"
+    began_s = time.monotonic()
+    client = upstream.client(listen)
+    client.sendall(b"hello")
+    server, _peer = upstream.listener.accept()
+    upstream.sockets.append(server)
+    assert time.monotonic() - began_s >= 0.295
+    assert receive(server, 5) == b"hello"
+    client.shutdown(socket.SHUT_WR)
+    assert receive(server, 1) == b""
+    server.sendall(b"answer")
+    assert receive(client, 6) == b"answer"
+
+
+def test_a_shorter_delay_or_the_removal_lets_a_connection_go_at_once(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("slow_connect", delay_ms=60_000)
+    upstream.client(listen)
+    assert not is_dialled(upstream, 0.1)
+    api.change("slow_connect_downstream", delay_ms=150)
+    assert is_dialled(upstream, 5)
+    api.change("slow_connect_downstream", delay_ms=60_000)
+    upstream.client(listen)
+    assert not is_dialled(upstream, 0.1)
+    api.remove("slow_connect_downstream")
+    assert is_dialled(upstream, 5)
+
+
+def test_a_half_open_connection_is_accepted_and_never_dialled(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("half_open")
+    client, other = upstream.client(listen), upstream.client(listen)
+    client.sendall(b"anybody there?")
+    assert not is_dialled(upstream, 0.15)
+    assert silent(client, 0.05)
+    other.close()
+    api.remove("half_open_downstream")
+    assert ends(client)
+    assert upstream.connect(listen)
+
+
+def test_a_half_open_server_hears_and_never_answers(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    before, server_before = upstream.connect(listen)
+    api.toxic("half_open", dial=True)
+    client, server = upstream.connect(listen)
+    for mine, theirs in ((before, server_before), (client, server)):
+        mine.sendall(b"question")
+        assert receive(theirs, 8) == b"question"
+        theirs.sendall(b"answer")
+        theirs.shutdown(socket.SHUT_WR)
+        assert silent(mine)
+    client.close()
+    assert ends(server)
+    api.remove("half_open_downstream")
+    assert ends(before)
+
+
+def test_a_disabled_proxy_ends_those_who_wait_in_silence(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("half_open", stream="upstream")
+    client = upstream.client(listen)
+    client.sendall(b"x")
+    assert silent(client, 0.1)
+    api.enable(False)
+    assert ends(client)
+
+
+def test_toxicity_decides_which_connections_are_slow_to_open(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    body = {"type": "slow_connect", "toxicity": 0.5, "attributes": {"delay_ms": 60_000}}
+    assert api.post("/proxies/p/toxics", json=body).status_code == 200
+    for _ in range(12):
+        upstream.client(listen)
+    dialled = sum(itertools.takewhile(bool, (is_dialled(upstream, 0.3) for _ in range(12))))
+    assert 1 <= dialled <= 11
+
+
+# -- http_status
+
+
+def test_requests_are_answered_by_path_and_the_connection_goes_on(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("http_status", path="/bad", status=503, retry_after_s=2, body="no")
+    client, server, told = answer(listen, upstream, GET, BAD, GET)
+    expected = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    expected += b"Content-Length: 2\r\nRetry-After: 2\r\n\r\nno"
+    assert told + receive(client, len(OK + expected + OK) - len(told)) == OK + expected + OK
+    api.remove("http_status_downstream")
+    client.sendall(BAD)
+    assert receive(server, len(BAD)) == BAD
+
+
+def test_it_acts_on_open_connections_and_in_the_order_of_pipelined_requests(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    client, server, _told = answer(listen, upstream, GET)
+    api.toxic("http_status", stream="upstream", path="/bad", status=500)
+    client.sendall(GET + BAD + GET)
+    assert receive(server, 2 * len(GET)) == 2 * GET
+    assert silent(client, 0.1)
+    server.sendall(OK)
+    server.sendall(OK)
+    refused = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+    assert receive(client, len(OK + refused + OK)) == OK + refused + OK
+    client.shutdown(socket.SHUT_WR)
+    assert receive(server, 1) == b""
+    server.sendall(b"late")
+    assert receive(client, 4) == b"late"
+
+
+def test_an_answer_passes_the_toxics_of_both_directions(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    for stream in ("upstream", "downstream"):
+        api.toxic("latency", stream=stream, latency=60)
+    api.toxic("http_status", path="/bad")
+    client, _server = upstream.connect(listen)
+    began_s = time.monotonic()
+    client.sendall(BAD)
+    assert receive(client, 12) != b""
+    assert time.monotonic() - began_s >= 0.118
+
+
+def test_what_is_not_http_passes(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("http_status", path="/")
+    client, server = upstream.connect(listen)
+    data = b"\x16\x03" + os.urandom(200_000)
+    sender = send_aside(client, data)
+    assert receive(server, len(data)) == data
+    sender.join()
+
+
+def test_a_share_of_the_requests_is_answered_and_the_seed_decides_which(api: Api, upstream: Upstream) -> None:
+    def told(name: str) -> list[bool]:
+        listen = api.proxy(upstream.address, name)
+        api.toxic("http_status", proxy=name, path="/", share=0.5)
+        client, server = upstream.connect(listen)
+        found = []
+        for _ in range(60):
+            client.sendall(GET)
+            client.settimeout(5)
+            server.settimeout(0.02)
+            try:
+                passed = receive(server, len(GET)) == GET
+            except TimeoutError:
+                passed = False
+            if passed:
+                server.sendall(OK)
+            found.append(receive(client, len(OK) if passed else 54) != b"" and passed)
+        api.delete(f"/proxies/{name}")
+        return found
+
+    first = told("one")
+    assert 15 < sum(first) < 45
+    assert told("one") == first
+
+
+def test_a_client_that_does_not_read_its_answers_is_not_read_for_ever(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("http_status", path="/", body="x" * 50_000)
+    client, _server = upstream.connect(listen)
+    client.settimeout(1.0)
+    sent = 0
+    while sent < 50_000_000:
+        try:
+            sent += client.send(GET * 1000)
+        except TimeoutError:
+            break
+    assert sent < 20_000_000
