@@ -20,6 +20,7 @@ from chaos.cli import (
     fuzz,
     gate,
     guarantees,
+    inject,
     power_cuts,
     proxy,
     report,
@@ -34,6 +35,7 @@ Load a restaurant's ordering system, break it, audit every order, judge.
   rushproof drill                 the lunch rush on the reference stack, about two minutes
   rushproof drill calm            another shipped scenario, or a YAML file of your own
   rushproof soak --for 2h         random faults on the real stack, seed after seed
+  rushproof inject SCENARIO       its faults on a running system of your own
   rushproof fuzz                  the protocol under a thousand drawn fault schedules, in virtual time
   rushproof power-cuts            ten thousand power cuts under the real store code
   rushproof guarantees            what stands behind each promise
@@ -60,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     for module in (
         drill,
         soak,
+        inject,
         fuzz,
         power_cuts,
         guarantees,

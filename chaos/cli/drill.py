@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import resource
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
+from chaos.cli.interruptible import run_interruptible
 from chaos.cli.output import print_verdict
 from chaos.drill_evidence import EvidenceError, add_drill, read_drills
 from chaos.experiment import Drill, DrillPlan
@@ -46,7 +46,6 @@ from simulator.traces import TraceError, fit_rate_factor, orders_wanted, read_tr
 OPEN_FILES_LEAST = 1024
 SEED_LIMIT = 2**63
 RETRIES_MAX = 20
-SIGNAL_GRACE_S = 0.1
 
 DESCRIPTION = """\
 Start a real store (two edge devices, an arbiter, a kitchen display, the cloud, PostgreSQL), drive the scenario's diners
@@ -154,7 +153,7 @@ def _run_once(plan: DrillPlan, options: argparse.Namespace, attempt: int) -> tup
     broken = f", broken: {plan.variant.name}" if plan.variant is not None else ""
     with LiveView(f"drill {plan.scenario.name}, seed {plan.seed}{broken}; {folder}") as view:
         try:
-            interrupted = _interruptible(Drill(plan, folder, view).run())
+            interrupted = run_interruptible(Drill(plan, folder, view).run())
         except (StackError, ToxiproxyError, PostgresError) as error:
             raise CommandError(f"{error} (what was kept lies in {folder})") from error
         if interrupted:
@@ -165,36 +164,6 @@ def _run_once(plan: DrillPlan, options: argparse.Namespace, attempt: int) -> tup
             write_outputs(folder, verdict)
             write_report(folder, verdict)
     return (None if interrupted or noted else verdict), folder
-
-
-def _interruptible(work: Coroutine[Any, Any, None]) -> bool:
-    """Run `work`; True if SIGINT or SIGTERM ended it. It is cancelled once and then cleans up undisturbed."""
-
-    async def supervised() -> bool:
-        task = asyncio.ensure_future(work)
-        interrupted = False
-
-        def interrupt() -> None:
-            nonlocal interrupted
-            if not interrupted:
-                interrupted = True
-                task.cancel()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
-        try:
-            await task
-        except asyncio.CancelledError:
-            return True
-        except Exception:
-            await asyncio.sleep(SIGNAL_GRACE_S)  # a signal that caused the failure may be told a moment later
-            if interrupted:
-                return True
-            raise
-        return interrupted
-
-    return asyncio.run(supervised())
 
 
 @contextlib.contextmanager
