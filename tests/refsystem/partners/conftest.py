@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import socket
 import threading
 import time
 import uuid
@@ -174,3 +175,69 @@ def merchant() -> Iterator[Merchant]:
     address = Merchant()
     yield address
     address.close()
+
+
+class PrinterProcess:
+    """A printer that can be killed and started again on its ports and data."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self._reservations = [reserve_port(), reserve_port()]
+        self.port, http_port = (reservation.getsockname()[1] for reservation in self._reservations)
+        settings = {
+            "RUSHPROOF_PRINTER_PORT": str(self.port),
+            "RUSHPROOF_PRINTER_HTTP_PORT": str(http_port),
+            "RUSHPROOF_PRINTER_DATA": str(folder / "data"),
+            "RUSHPROOF_PRINTER_LINES_PER_SECOND": "2000",
+            **environment,
+        }
+        self.process = PythonProcess(
+            "printer", "refsystem.partners.receipt_printer", settings, http_port, folder / "printer.log"
+        )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=10, trust_env=False)
+
+    def start(self) -> None:
+        self.process.start()
+        asyncio.run(self.process.wait_ready())
+
+    def restart(self) -> None:
+        self.process.kill()
+        self.start()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.client.close()
+        for reservation in self._reservations:
+            reservation.close()
+
+    def connect(self, timeout_s: float = 5.0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s)
+
+    def change(self, **condition: Any) -> dict[str, Any]:
+        answer = self.client.patch("/v1/operator/condition", json=condition)
+        assert answer.status_code == 200, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def misbehave(self, *rules: dict[str, Any], seed: int = 1) -> None:
+        answer = self.client.put("/v1/operator/misbehaviour", json={"seed": seed, "rules": list(rules)})
+        assert answer.status_code == 200, answer.text
+
+    def slips(self) -> list[dict[str, Any]]:
+        slips: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.client.get("/v1/audit/paper", params={"after": after, "limit": 2}).json()
+            slips += page["slips"]
+            after = page["next_after"]
+        return slips
+
+
+@pytest.fixture(scope="module")
+def printer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrinterProcess]:
+    """One printer for a module's tests; each puts right what it broke."""
+    process = PrinterProcess(tmp_path_factory.mktemp("printer"))
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()

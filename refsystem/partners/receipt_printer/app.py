@@ -1,0 +1,161 @@
+"""The printer's own HTTP routes, which no real printer has: what a person would do to it, and the paper for an audit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from refsystem.ordering.errors import Problem
+from refsystem.partners.receipt_printer.driver import PrinterDriver
+from refsystem.partners.receipt_printer.misbehaviour import WELL_BEHAVED, Plan
+from refsystem.partners.receipt_printer.settings import PrinterSettings
+from refsystem.problems import REQUEST_INVALID, BodyLimit, install_problem_handlers, problem_docs
+from refsystem.telemetry import Telemetry
+
+CONDITION_INVALID = Problem("condition-invalid", 422, "The request is not well formed", True)
+PAGE_MAX = 5000
+NUMBER_MAX = 2**62
+ROLL_LINES_MAX = 10**9
+
+
+class ConditionChange(BaseModel):
+    """What a person does to the printer; what is left out stays as it is."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    paper_lines: Annotated[int, Field(ge=0, le=ROLL_LINES_MAX)] | None = Field(
+        default=None, description="lines left on the roll"
+    )
+    jammed: bool | None = Field(default=None, description="the cutter is jammed; false: somebody has cleared it")
+    cover_open: bool | None = None
+    hanging: bool | None = Field(default=None, description="it is on, and neither reads nor prints nor answers")
+    refusing: bool | None = Field(default=None, description="it takes no new connection")
+    power: bool | None = Field(default=None, description="false: switched off, and what it had not printed is lost")
+
+
+class ConditionReply(BaseModel):
+    """The printer as it is, and the four bytes that it answers DLE EOT 1 to 4 with."""
+
+    power: bool
+    refusing: bool
+    paper_lines: int
+    jammed: bool
+    cover_open: bool
+    hanging: bool
+    status: list[int]
+    waiting_bytes: int
+    drawer_opened: int
+    unknown_commands: int
+
+
+class MisbehaviourReply(BaseModel):
+    """What goes wrong now, and how often each kind has struck since the process started."""
+
+    plan: Plan
+    struck: dict[str, int]
+
+
+def create_app(settings: PrinterSettings) -> FastAPI:
+    """The printer; it listens on its own port when this application starts."""
+    telemetry = Telemetry("printer")
+    driver: PrinterDriver | None = None
+
+    def printer() -> PrinterDriver:
+        assert driver is not None, "the printer was not started"
+        return driver
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        nonlocal driver
+        driver = PrinterDriver(settings, telemetry)
+        await driver.start()
+        try:
+            yield
+        finally:
+            await driver.stop()
+
+    app = FastAPI(title="Rushproof receipt printer", lifespan=lifespan, docs_url=None, redoc_url=None)
+    install_problem_handlers(app, CONDITION_INVALID)
+    router = APIRouter(tags=["operator"])
+
+    @router.get("/v1/operator/condition")
+    async def condition() -> ConditionReply:
+        """The printer as it is."""
+        return _told(printer())
+
+    @router.patch("/v1/operator/condition", responses=problem_docs(CONDITION_INVALID))
+    async def change_condition(change: ConditionChange) -> ConditionReply:
+        """Put paper in, take it out, jam the cutter or clear it, open the cover, pull the plug."""
+        await _change(printer(), change)
+        return _told(printer())
+
+    @router.get("/v1/operator/misbehaviour")
+    async def misbehaviour() -> MisbehaviourReply:
+        """What goes wrong now."""
+        return _misbehaviour(printer())
+
+    @router.put("/v1/operator/misbehaviour", responses=problem_docs(CONDITION_INVALID))
+    async def put_misbehaviour(plan: Plan) -> MisbehaviourReply:
+        """Let this go wrong from now on, and nothing else. What is wrong already stays so."""
+        printer().misbehaviour.set_plan(plan)
+        return _misbehaviour(printer())
+
+    @router.delete("/v1/operator/misbehaviour")
+    async def behave() -> MisbehaviourReply:
+        """Let nothing go wrong from now on. What is wrong already stays so."""
+        printer().misbehaviour.set_plan(WELL_BEHAVED)
+        return _misbehaviour(printer())
+
+    @router.get("/v1/audit/paper", tags=["audit"], responses=problem_docs(REQUEST_INVALID))
+    async def paper(
+        after: Annotated[int, Query(ge=0, le=NUMBER_MAX)] = 0, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1000
+    ) -> dict[str, Any]:
+        """Every slip that came out, the one that is not cut yet too (`cut_at_us` null), by what can be read on it."""
+        rows = printer().slips(after, limit)
+        return {"slips": rows, "next_after": rows[-1]["slip"] if len(rows) == limit else None}
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives, the printer switched on or off."""
+        return {"status": "alive"}
+
+    app.include_router(router)
+    app.add_middleware(BodyLimit)
+    telemetry.install(app)
+    return app
+
+
+async def _change(driver: PrinterDriver, change: ConditionChange) -> None:
+    fields = ("paper_lines", "jammed", "cover_open", "hanging")
+    changes = {name: value for name in fields if (value := getattr(change, name)) is not None}
+    if changes:
+        driver.set_condition(replace(driver.machine.condition, **changes))
+    if change.refusing is not None:
+        await driver.set_refusing(change.refusing)
+    if change.power is not None:
+        await (driver.switch_on() if change.power else driver.switch_off())
+
+
+def _told(driver: PrinterDriver) -> ConditionReply:
+    machine, now = driver.machine, driver.machine.condition
+    return ConditionReply(
+        power=driver.on,
+        refusing=driver.refusing,
+        paper_lines=now.paper_lines,
+        jammed=now.jammed,
+        cover_open=now.cover_open,
+        hanging=now.hanging,
+        status=[machine.status(number) for number in (1, 2, 3, 4)],
+        waiting_bytes=machine.waiting_bytes,
+        drawer_opened=machine.drawer_opened,
+        unknown_commands=machine.unknown_commands,
+    )
+
+
+def _misbehaviour(driver: PrinterDriver) -> MisbehaviourReply:
+    return MisbehaviourReply(plan=driver.misbehaviour.plan, struck=dict(driver.misbehaviour.struck))
