@@ -30,7 +30,6 @@ def campaign_counts(campaign: Campaign) -> Json:
         "seeds": campaign.seeds,
         "passed": campaign.passed,
         "failed": campaign.failed,
-        "stuck": campaign.stuck,
         "checked_twice": campaign.checked_twice,
         "orders": campaign.orders,
         "acknowledged": {level: campaign.acknowledged[level] for level in ("R2", "R1", "RC")},

@@ -47,7 +47,6 @@ class Campaign:
     goals_wanted: tuple[str, ...]
     seeds: int = 0
     failed: int = 0
-    stuck: int = 0
     checked_twice: int = 0
     events: int = 0
     virtual_us: int = 0
@@ -68,7 +67,6 @@ class Campaign:
     def add(self, result: SeedResult) -> None:
         """Count one seed; seeds must come in their order."""
         self.seeds += 1
-        self.stuck += result.end == "stuck"
         self.events += result.events
         self.virtual_us += result.virtual_us
         self.orders += result.orders
@@ -88,7 +86,7 @@ class Campaign:
 
     @property
     def passed(self) -> int:
-        """Seeds that did not fail, stuck ones among them."""
+        """Seeds that did not fail."""
         return self.seeds - self.failed
 
     @property
@@ -125,7 +123,7 @@ class Campaign:
         return f"{counted(self.seeds, 'seed')} and no failure; every one of {len(self.goals_wanted)} goals was reached"
 
 
-def hold(
+def run_campaign(
     plan: CampaignPlan,
     simulation: Simulation,
     workers: Workers,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from chaos.campaign.campaign import Campaign, CampaignPlan, hold
+from chaos.campaign.campaign import Campaign, CampaignPlan, run_campaign
 from chaos.campaign.judging import Failure
 from chaos.campaign.simulation import Simulation
 from chaos.campaign.workers import Workers
@@ -51,7 +51,7 @@ def catch_all(
     """A campaign for each variant, up to its first failure; ends early when interrupted."""
     for name, variant in variants.items():
         plan = CampaignPlan(first_seed, seeds, name, check_twice_share=0.0, until_caught=True)
-        campaign = hold(plan, simulation, workers, watch)
+        campaign = run_campaign(plan, simulation, workers, watch)
         if campaign.interrupted:
             return
         first = campaign.failures[0] if campaign.failures else None

@@ -55,7 +55,7 @@ class Judgement:
 
 
 def judge(run: ClusterRun) -> Judgement:
-    """The judgement on one run. A run that is stuck, as only break glass would help, is judged by what clients were told."""
+    """The judgement on one run. One that broke an invariant is judged by what clients were told, too."""
     audited = audit(run_files(run))
     failure = _broken(run) or _always(audited)
     if run.end == "converged":

@@ -63,4 +63,4 @@ def standing(campaign: Campaign) -> str:
     line = f"{campaign.seeds}/{plan.seeds} seeds, {rate_per_s:.1f} seeds/s, {campaign.failed} failed"
     if plan.variant is not None:
         return f"{plan.variant}: {line}"
-    return f"{line}, {campaign.stuck} stuck, {wanted - len(campaign.unreached)} of {wanted} goals reached"
+    return f"{line}, {wanted - len(campaign.unreached)} of {wanted} goals reached"

@@ -26,7 +26,7 @@ def campaign_lines(campaign: Campaign) -> Iterator[str]:
     yield (
         f"{campaign.seeds} schedules, {campaign.orders} orders, "
         f"{sum(campaign.acknowledged.values())} acknowledged ({levels}), {campaign.given_up} given up; "
-        f"{campaign.disks_lost} disks lost, {campaign.stuck} schedules stuck"
+        f"{campaign.disks_lost} disks lost"
     )
     yield (
         f"{campaign.virtual_us // US_PER_S} s of virtual time, {campaign.events} events in {campaign.elapsed_s:.1f} s "

@@ -15,7 +15,8 @@ TURNS = ("fault:", "arbiter:", "boots", "stops", "loses its disk", "everything h
 
 def readable_trace(run: ClusterRun) -> tuple[str, ...]:
     """The lines in the order of their times. A line without a time belongs to the one before it."""
-    told = sorted((line for attempt in run.attempts for line in _client_lines(attempt)), key=lambda line: line[0])
+    sent = zip(run.attempts, run.places, strict=True)
+    told = sorted((line for attempt, place in sent for line in _client_lines(attempt, place)), key=lambda line: line[0])
     return tuple(text for _, text in _merged(list(_timed(run.trace)), told)) if run.trace else ()
 
 
@@ -53,9 +54,9 @@ def _merged(noted: list[tuple[float, str]], told: list[tuple[float, str]]) -> It
     yield from remaining
 
 
-def _client_lines(attempt: Attempt) -> Iterator[tuple[float, str]]:
+def _client_lines(attempt: Attempt, place: str) -> Iterator[tuple[float, str]]:
     who = f"client: {attempt.kind} {attempt.order_id} attempt {attempt.attempt}"
-    yield _line(attempt.invoked_at_us, f"{who} is sent at {attempt.channel}")
+    yield _line(attempt.invoked_at_us, f"{who} is sent to {place}")
     if attempt.completed_at_us is not None:
         yield _line(attempt.completed_at_us, f"{who} is told {_answer(attempt)}")
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.campaign.accounts import campaign_counts, campaign_json, catches_counts, replay_json
-from chaos.campaign.campaign import CHECK_TWICE_SHARE, Campaign, CampaignPlan, CampaignVerdict, hold
+from chaos.campaign.campaign import CHECK_TWICE_SHARE, Campaign, CampaignPlan, CampaignVerdict, run_campaign
 from chaos.campaign.catches import Catch, catch_all
 from chaos.campaign.commands import replay_command
 from chaos.campaign.investigation import Exhibit, ScheduleFile, ScheduleFileError, investigate, load, save
@@ -134,7 +134,7 @@ def _run_campaign(options: argparse.Namespace, interruption: Interruption) -> in
     last = plan.first_seed + plan.seeds - 1
     title = f"rushproof: fuzz seeds {plan.first_seed} to {last}{broken}"
     with Progress(title) as progress, Workers(SIMULATION, _workers(options), interruption) as workers:
-        campaign = hold(plan, SIMULATION, workers, progress.watch)
+        campaign = run_campaign(plan, SIMULATION, workers, progress.watch)
     exhibit, saved = None, None
     if campaign.failures:
         exhibit, saved = _exhibit(campaign.failures[0], options, interruption)
@@ -200,8 +200,7 @@ def _replay_cause(replayed: Replayed) -> str:
     which = f"seed {result.seed}" + ("" if replayed.variant is None else f" with {replayed.variant}")
     if result.failure is not None:
         return f"{which} breaks {failure_line(result.failure)}"
-    ended = "ended stuck, as only break glass would help" if result.end == "stuck" else f"ended {result.end}"
-    return f"{which} breaks nothing; it {ended}, twice alike"
+    return f"{which} breaks nothing; it ended {result.end}, twice alike"
 
 
 def _run_all_variants(options: argparse.Namespace, interruption: Interruption) -> int:

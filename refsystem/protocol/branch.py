@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error, fork_explains
+from refsystem.protocol.timing import DEFAULT_TIMING
 from refsystem.protocol.uplink import Held, StaleSender
 
-ENTRIES_MAX = 200
+ENTRIES_MAX = DEFAULT_TIMING.entries_per_branch_answer_max
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ class Device:
         self.returns = Returns(self.replica.log)
         self.admission = parts.admission(self.replica, downlink, self.returns, settings.menu, settings.policy)
         self.feeds: dict[FeedName, FeedSender] = {
-            "kitchen": parts.kitchen_feed(settings.store),
-            "uplink": parts.uplink_feed(settings.store),
+            "kitchen": parts.kitchen_feed(settings.store, settings.timing.entries_per_batch_max),
+            "uplink": parts.uplink_feed(settings.store, settings.timing.entries_per_batch_max),
         }
         self._confirm_prefix = f"{state.node_id}/{incarnation}/confirm/"
         self._confirm_request: tuple[str, int] | None = None

@@ -23,6 +23,8 @@ class Timing:
     waiting_max: int = 2_000
     uncommitted_max: int = 5_000
     known_places_max: int = 40
+    entries_per_batch_max: int = 200
+    entries_per_branch_answer_max: int = 200
 
 
 DEFAULT_TIMING = Timing()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from refsystem.protocol.log import GENESIS, Cursor, Entry, ForkPlace, Log, chain_error, fork_explains
+from refsystem.protocol.timing import DEFAULT_TIMING
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class FeedSender:
     """
 
     store: str
-    batch_max: int = 200
+    batch_max: int = DEFAULT_TIMING.entries_per_batch_max
     cursor: Cursor | None = None
     mismatch: str | None = field(default=None)
     resumed_for: Cursor | None = None

@@ -12,13 +12,17 @@ OnStep = Callable[[Register, Register, str], None]
 
 
 class VirtualArbiter:
-    """Answers devices while it is up. `on_step` sees every change, and the person behind it, if any."""
+    """Answers devices while it is up.
 
-    def __init__(self, clock: Clock, primary: str, on_step: OnStep) -> None:
+    `on_step` sees every change, and the person behind it, if any; `on_vain` who asks while it is down.
+    """
+
+    def __init__(self, clock: Clock, primary: str, on_step: OnStep, on_vain: Callable[[str], None]) -> None:
         self.register = Register(1, primary, (primary,), "set-up")
         self.history = {1: self.register}
         self._clock = clock
         self._on_step = on_step
+        self._on_vain = on_vain
         self._downs = 0
 
     @property
@@ -38,6 +42,7 @@ class VirtualArbiter:
     def receive(self, request: RegisterRead | RegisterSwap, answer: Callable[[RegisterState], None]) -> None:
         """Take a request; `answer` carries the answer back."""
         if not self.up:
+            self._on_vain(request.node_id)
             return
         if isinstance(request, RegisterSwap):
             old = self.register

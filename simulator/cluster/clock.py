@@ -74,6 +74,6 @@ class Clock:
         action(*args)
 
 
-def between(generator: random.Random, low_us: int, high_us: int) -> int:
+def drawn_us(generator: random.Random, low_us: int, high_us: int) -> int:
     """A whole number of microseconds, small ones being likelier than large ones."""
     return low_us + int((high_us - low_us) * generator.random() ** 2)

@@ -12,7 +12,7 @@ from typing import Any
 from refsystem.cloud.merge import Changes, HeldOrder, merge, named_in, unmerge
 from refsystem.ordering.errors import KEY_REUSED, NOT_CONFIRMED, Problem
 from refsystem.ordering.order import Order
-from refsystem.protocol.branch import ENTRIES_MAX, BranchAnswer, BranchQuestion, judge_branch
+from refsystem.protocol.branch import BranchAnswer, BranchQuestion, judge_branch
 from refsystem.protocol.device import FeedAnswer
 from refsystem.protocol.log import Entry, Log
 from refsystem.protocol.uplink import (
@@ -29,6 +29,7 @@ from refsystem.protocol.uplink import (
 )
 from simulator.cluster.clock import Clock
 from simulator.cluster.database import Commit, EntryRow, OrderRow, VirtualDatabase
+from simulator.cluster.schedule import TIMING
 from simulator.cluster.watching import Watch
 
 DOWNLINK_MAX = 4
@@ -136,7 +137,7 @@ class VirtualCloud:
             if isinstance(shared, StaleSender):
                 return _nothing, shared
             entries = [each.entry for each in self.database.entries[question.store].values()]
-            behind = tuple(entry for entry in entries if entry.seq > shared.seq)[:ENTRIES_MAX]
+            behind = tuple(entry for entry in entries if entry.seq > shared.seq)[: TIMING.entries_per_branch_answer_max]
             end_epoch = entries[-1].epoch if entries else 0
             forks = Log(entries).forks
             said = BranchAnswer(question.sender_epoch, shared, behind, row.cursor, end_epoch, forks)
@@ -163,6 +164,7 @@ class VirtualCloud:
         row = self.database.stores[batch.store]
         self._raise_highest(batch.store, batch.sender_epoch)
         if isinstance(judgement, Forked):
+            self._clock.goals["a fork half followed by the cloud"] += judgement.cursor.seq < batch.forks[-1].seq
             self._fork(batch.store, judgement.shared.seq)
         if isinstance(judgement, Accepted | Forked) and judgement.entries:
             row.cursor = judgement.cursor
@@ -200,7 +202,6 @@ class VirtualCloud:
         forked = [held for seq, held in entries.items() if seq > shared_seq]
         for held in forked:
             del entries[held.entry.seq]
-        self.database.forked[store] += forked
         entries_forked = [held.entry for held in forked]
         row = self.database.stores[store]
         undone = unmerge(store, shared_seq, entries_forked, self._orders_named(store, entries_forked), row.last_number)

@@ -10,7 +10,7 @@ from typing import Any
 from refsystem.cloud.merge import HeldOrder
 from refsystem.ordering.order import Order
 from refsystem.protocol.log import GENESIS, Cursor, Entry
-from simulator.cluster.clock import MS, Clock, between
+from simulator.cluster.clock import MS, Clock, drawn_us
 
 WORK_US = (100, 3 * MS)
 LIMIT_US = 120 * MS
@@ -64,7 +64,6 @@ class VirtualDatabase:
         self.stores = {store: StoreRow() for store in stores}
         self.orders: dict[str, OrderRow] = {}
         self.entries: dict[str, dict[int, EntryRow]] = {store: {} for store in stores}
-        self.forked: dict[str, list[EntryRow]] = {store: [] for store in stores}
         self.alarms: dict[str, list[tuple[str, str]]] = {store: [] for store in stores}
         self.slow_us = 0
         self._clock = clock
@@ -131,4 +130,4 @@ class VirtualDatabase:
         answer(question())
 
     def _delay(self) -> int:
-        return between(self._generator, WORK_US[0], WORK_US[1] + self.slow_us)
+        return drawn_us(self._generator, WORK_US[0], WORK_US[1] + self.slow_us)

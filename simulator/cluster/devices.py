@@ -10,20 +10,20 @@ from typing import Any
 
 from refsystem.ordering.order import Order
 from refsystem.protocol.break_glass import BreakGlass
-from refsystem.protocol.device import Device, DeviceSettings, FeedName, Parts
+from refsystem.protocol.device import Device, DeviceSettings, Parts
 from refsystem.protocol.messages import Ready, RegisterRead, RegisterState, RegisterSwap, Reply
 from refsystem.protocol.roles import Role
 from simulator.cluster.arbiter import VirtualArbiter
-from simulator.cluster.clock import MS, Clock, between
+from simulator.cluster.clock import MS, Clock, drawn_us
 from simulator.cluster.cloud import VirtualCloud
+from simulator.cluster.describing import describe
+from simulator.cluster.device_loops import DeviceLoops
 from simulator.cluster.disks import Disk, OnSetAside
 from simulator.cluster.kitchen import VirtualKitchen
 from simulator.cluster.links import Link
 from simulator.cluster.watching import Watch
 
 TIMES_PER_HEARTBEAT_MAX = 12
-IDLE_US = 20 * MS
-FEED_TIMEOUT_US = 80 * MS
 QUICK_FLUSH_US = (200, 2 * MS)
 OnReply = Callable[[int, Reply], None]
 
@@ -42,10 +42,12 @@ class VirtualDevice:
     ) -> None:
         self.slot = slot
         self.name = f"{settings.store} {slot}"
-        self.device: Device | None = None
+        self.machine: Device | None = None
         self.life = 0
         self.paused = False
         self.gone = False
+        self.isolated = False
+        self.shunned = False
         self.flush_us = QUICK_FLUSH_US
         self.clock_offset_us = 0
         self.stepped_at_us = -1
@@ -57,6 +59,7 @@ class VirtualDevice:
         self._watch = watch
         self._syncs = syncs
         self._generator = clock.generator(f"device {self.name}")
+        self._loops = DeviceLoops(clock, self, settings.store, self._generator)
         self._disks = 0
         self.disk = self._new_disk()
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
@@ -72,7 +75,7 @@ class VirtualDevice:
     @property
     def role(self) -> Role | None:
         """The role of the running process."""
-        return self.device.replica.role if self.device is not None else None
+        return self.machine.replica.role if self.machine is not None else None
 
     @property
     def own_now_us(self) -> int:
@@ -85,7 +88,7 @@ class VirtualDevice:
 
     def has_just_caught_up(self) -> bool:
         """Whether it has flushed all that is committed and is no member yet: its answer may still be on its way."""
-        primary = self.peer.device
+        primary = self.peer.machine
         committed = 0 if primary is None else primary.replica.commit_seq
         return self.role is Role.JOINING and 0 < committed <= len(self.disk.entries)
 
@@ -93,30 +96,27 @@ class VirtualDevice:
 
     def boot(self) -> None:
         """Start the process on what the disk holds."""
-        if self.device is not None or self.gone:
+        if self.machine is not None or self.gone:
             return
         self.life += 1
         state = self.disk.state()
         self._clock.note(self.disk.node_id, "boots with", len(state.entries), "entries, epoch", state.epoch)
-        self.device = Device(self._settings, state, f"life{self.life}", self.own_now_us, self._parts)
+        self.machine = Device(self._settings, state, f"life{self.life}", self.own_now_us, self._parts)
         self._timer_due_us = None
         self._watch.booted(self)
-        for name in ("kitchen", "uplink"):
-            self._clock.after(between(self._generator, 0, IDLE_US), self._feed_step, self.life, name)
-        self._clock.after(between(self._generator, 0, IDLE_US), self._downlink_step, self.life)
-        self._clock.after(between(self._generator, 0, IDLE_US), self._branch_step, self.life)
+        self._loops.begin(self.life)
         self._tick(self.life, None)
 
     def crash(self) -> None:
         """The process ends; what is not flushed is gone. A flush under way may have reached the disk."""
-        if self.device is None:
+        if self.machine is None:
             return
         self._clock.note(self.disk.node_id, "stops")
         if self._flushing and self._generator.random() < 0.5:
             self._apply_flush()
         if not self._syncs:
             self.disk.lose_unsynced()
-        self.device, self.paused = None, False
+        self.machine, self.paused = None, False
         self._queue, self._flushing = [], []
         self._inbox.clear()
         self._waiting.clear()
@@ -126,6 +126,8 @@ class VirtualDevice:
     def lose_disk(self) -> None:
         """The disk is gone: the next boot is another node."""
         self.crash()
+        self.rejoin()
+        self.shunned = False
         self._clock.note(self.disk.node_id, "loses its disk")
         self.disk = self._new_disk()
 
@@ -139,9 +141,26 @@ class VirtualDevice:
         self.gone = False
         self.boot()
 
+    def isolate(self) -> None:
+        """Everything around it is cut off, diners too; it runs, and knows of nothing."""
+        self._clock.note(self.disk.node_id, "is isolated")
+        self.isolated = self.shunned = True
+        for link in self.links.values():
+            link.isolated = True
+        self.peer.links["to peer"].isolated = True
+
+    def rejoin(self) -> None:
+        """It is connected again. People go to it again when it has learned that another was named in its place."""
+        if not self.isolated:
+            return
+        self._clock.note(self.disk.node_id, "is connected again")
+        self.isolated = False
+        for link in (*self.links.values(), self.peer.links["to peer"]):
+            link.isolated = False
+
     def pause(self) -> None:
         """Stop as SIGSTOP does; input queues up."""
-        self.paused = self.device is not None
+        self.paused = self.machine is not None
 
     def resume(self) -> None:
         """Go on: all that waits is read before timers fire (P20)."""
@@ -149,10 +168,10 @@ class VirtualDevice:
             return
         self.paused = False
         self.paused_until_us = self._clock.now_us
-        while self._inbox and not self.paused and self.device is not None:
+        while self._inbox and not self.paused and self.machine is not None:
             action, args = self._inbox.popleft()
             action(*args)
-        if self.device is not None:
+        if self.machine is not None:
             self._timer_due_us = None
             self._tick(self.life, None)
 
@@ -160,13 +179,14 @@ class VirtualDevice:
         """Move the process's clock."""
         self.clock_offset_us += by_us
         self.stepped_at_us = self._clock.now_us
-        if self.device is not None:
+        if self.machine is not None:
             self._timer_due_us = None
             self.input(self.life, self._tick, self.life, None)
 
     def heal(self) -> None:
         """Everything works again, and the process runs."""
         self.flush_us = QUICK_FLUSH_US
+        self.rejoin()
         for link in self.links.values():
             link.heal()
         self.resume()
@@ -174,7 +194,7 @@ class VirtualDevice:
 
     def input(self, life: int | None, action: Callable[..., None], *args: Any) -> None:
         """Something reaches the process: at once, after its pause, or never if that life (None: any) is over."""
-        if self.device is None or (life is not None and life != self.life):
+        if self.machine is None or (life is not None and life != self.life):
             return
         if self.paused:
             self._inbox.append((action, args))
@@ -185,31 +205,35 @@ class VirtualDevice:
 
     def submit(self, order: Order, on_reply: OnReply) -> None:
         """A diner's order arrives; `on_reply(life, reply)` unless the process ends first."""
+        if self.shunned:
+            return
         request_id = self._expect("submit", order.order_id, order.body_hash, on_reply)
-        assert self.device is not None
-        self.device.submit(request_id, order, self.own_now_us)
-        self._pump()
+        assert self.machine is not None
+        self.machine.submit(request_id, order, self.own_now_us)
+        self.pump()
 
     def read(self, order_id: str, on_reply: OnReply) -> None:
         """A question for an order arrives."""
+        if self.shunned:
+            return
         request_id = self._expect("read", order_id, "", on_reply)
-        assert self.device is not None
-        self.device.read(request_id, order_id, self.own_now_us)
-        self._pump()
+        assert self.machine is not None
+        self.machine.read(request_id, order_id, self.own_now_us)
+        self.pump()
 
     def break_glass(self, word: BreakGlass) -> None:
         """A person names this device. Raises `BreakGlassRefused`."""
-        assert self.device is not None
-        self.device.break_glass(word, self.own_now_us)
-        self._pump()
+        assert self.machine is not None
+        self.machine.break_glass(word, self.own_now_us)
+        self.pump()
 
     def receive(self, message: Any) -> None:
         """A message of the peer or the arbiter arrives."""
-        assert self.device is not None
+        assert self.machine is not None
         if isinstance(message, RegisterState):
             self.swap_in_flight = False
-        self.device.receive(message, self.own_now_us)
-        self._pump()
+        self.machine.receive(message, self.own_now_us)
+        self.pump()
 
     def _expect(self, kind: str, order_id: str, body_hash: str, on_reply: OnReply) -> int:
         self._requests += 1
@@ -219,8 +243,9 @@ class VirtualDevice:
 
     # --- driver --------------------------------------------------------------------------------------------------------
 
-    def _pump(self) -> None:
-        device = self.device
+    def pump(self) -> None:
+        """Do what the machine says is to be done."""
+        device = self.machine
         assert device is not None
         ready = device.take_ready(self.own_now_us)
         replica = device.replica
@@ -238,8 +263,14 @@ class VirtualDevice:
             self._start_flush()
         self._watch.stepped(self, ready)
         for reply in ready.replies:
-            self._watch.replied(self, reply)
-            self._waiting.pop(reply.request_id)(self.life, reply)
+            on_reply = self._waiting.pop(reply.request_id)
+            if self.shunned:
+                self._watch.not_heard(self, reply)
+            else:
+                self._watch.replied(self, reply)
+                on_reply(self.life, reply)
+        if self.shunned and not self.isolated and replica.epoch >= self.arbiter.register.forked_epoch:
+            self.shunned = False
         self._set_timer()
 
     def _send(self, messages: tuple[Any, ...]) -> None:
@@ -249,16 +280,17 @@ class VirtualDevice:
             if isinstance(message, RegisterRead | RegisterSwap):
                 self._watch.pace(self, self._questions, "asks the arbiter")
                 self.swap_in_flight = self.swap_in_flight or isinstance(message, RegisterSwap)
-                self.links["to arbiter"].send(self.arbiter.receive, message, self._answer_of_arbiter(self.life))
+                self.links["to arbiter"].send(
+                    self.arbiter.receive, message, self._answer_of_arbiter(self.life, message)
+                )
             else:
                 self.links["to peer"].send(self.peer.input, None, self.peer.receive, message)
 
-    def _answer_of_arbiter(self, life: int) -> Callable[[Any], None]:
-        def answer(state: Any) -> None:
-            link = self.links["from arbiter"]
-            if link.is_cut and state.register.primary == self.disk.node_id:
+    def _answer_of_arbiter(self, life: int, request: RegisterRead | RegisterSwap) -> Callable[[Any], None]:
+        def answer(state: RegisterState) -> None:
+            sent = self.links["from arbiter"].send(self.input, life, self.receive, state)
+            if not sent and isinstance(request, RegisterSwap) and state.register == request.register:
                 self._clock.goals["an answer to a claim lost"] += 1
-            link.send(self.input, life, self.receive, state)
 
         return answer
 
@@ -266,7 +298,7 @@ class VirtualDevice:
         if self._flushing or not self._queue:
             return
         self._flushing, self._queue, self._flush_reached = self._queue, [], False
-        self._clock.after(between(self._generator, *self.flush_us), self._flush_done, self.life)
+        self._clock.after(drawn_us(self._generator, *self.flush_us), self._flush_done, self.life)
 
     def _flush_done(self, life: int) -> None:
         if life != self.life:
@@ -282,134 +314,35 @@ class VirtualDevice:
                 self.disk.apply(ready.persist)
 
     def _flushed(self, group: list[Ready]) -> None:
-        assert self.device is not None
+        assert self.machine is not None
         self._flushing = []
         for ready in group:
-            self.device.persisted(ready.token, self.own_now_us)
+            self.machine.persisted(ready.token, self.own_now_us)
             self._send(ready.send_after_persist)
         self._start_flush()
-        self._pump()
+        self.pump()
 
     def _set_timer(self) -> None:
-        assert self.device is not None
-        due_us = self.device.deadline_us()
+        assert self.machine is not None
+        due_us = self.machine.deadline_us()
         if self._timer_due_us is None or due_us < self._timer_due_us:
             self._timer_due_us = due_us
             self._clock.after(due_us - self.own_now_us, self._on_timer, self.life, due_us)
 
     def _on_timer(self, life: int, due_us: int) -> None:
-        if self.device is None or life != self.life or self.paused or due_us != self._timer_due_us:
+        if self.machine is None or life != self.life or self.paused or due_us != self._timer_due_us:
             return
         self._tick(life, due_us)
 
     def _tick(self, life: int, due_us: int | None) -> None:
-        if self.device is None or life != self.life or self.paused or due_us != self._timer_due_us:
+        if self.machine is None or life != self.life or self.paused or due_us != self._timer_due_us:
             return
         self._timer_due_us = None
         self._watch.pace(self, self._ticks, "ticks")
-        self.device.tick(self.own_now_us)
-        self._pump()
-
-    # --- feeds ---------------------------------------------------------------------------------------------------------
-
-    def _feed_step(self, life: int, name: FeedName) -> None:
-        self.input(life, self._feed_now, life, name)
-
-    def _feed_now(self, life: int, name: FeedName) -> None:
-        assert self.device is not None
-        batch = self.device.feed_batch(name)
-        if batch is None:
-            self._clock.after(IDLE_US, self._feed_step, life, name)
-            return
-        exchange = _Exchange()
-
-        def answered(answer: Any) -> None:
-            self.links[f"from {name}"].send(self.input, life, taken, answer)
-
-        def taken(answer: Any) -> None:
-            if not exchange.close():
-                return
-            assert self.device is not None
-            self.device.feed_answered(name, answer)
-            self._pump()
-            more = self.device.feed_batch(name)
-            self._clock.after(0 if more and more.entries else IDLE_US, self._feed_step, life, name)
-
-        def given_up() -> None:
-            if exchange.close():
-                self._clock.after(IDLE_US, self._feed_step, life, name)
-
-        receive = self.kitchen.receive if name == "kitchen" else self.cloud.uplink
-        self.links[f"to {name}"].send(receive, batch, answered)
-        self._clock.after(FEED_TIMEOUT_US, self.input, life, given_up)
-
-    def _downlink_step(self, life: int) -> None:
-        self.input(life, self._downlink_now, life)
-
-    def _downlink_now(self, life: int) -> None:
-        assert self.device is not None
-
-        question = self.device.downlink_question()
-
-        def answered(said: Any) -> None:
-            self.links["from uplink"].send(self.input, life, taken, said)
-
-        def taken(said: Any) -> None:
-            assert self.device is not None
-            assert question is not None
-            orders, last_number = said
-            self.device.downlink_answered(question, orders, last_number)
-            self._pump()
-
-        if question is not None:
-            self.links["to uplink"].send(self.cloud.downlink, self._settings.store, question.after, answered)
-        self._clock.after(IDLE_US, self._downlink_step, life)
-
-    def _branch_step(self, life: int) -> None:
-        self.input(life, self._branch_now, life)
-
-    def _branch_now(self, life: int) -> None:
-        """While glass is broken: ask the cloud where the logs part (P19)."""
-        assert self.device is not None
-        question = self.device.branch_question()
-
-        def answered(answer: Any) -> None:
-            self.links["from uplink"].send(self.input, life, taken, answer)
-
-        def taken(answer: Any) -> None:
-            assert self.device is not None
-            self.device.branch_answered(answer, self.own_now_us)
-            self._pump()
-
-        if question is not None:
-            self.links["to uplink"].send(self.cloud.branch, question, answered)
-        self._clock.after(IDLE_US, self._branch_step, life)
+        self.machine.tick(self.own_now_us)
+        self.pump()
 
     def _new_disk(self) -> Disk:
         self._disks += 1
         on_set_aside: OnSetAside = self._watch.set_aside
         return Disk(f"{self._settings.store}-{self.slot}{self._disks}", on_set_aside)
-
-
-class _Exchange:
-    """One request on a feed: its answer or its time-out ends it, whichever is first."""
-
-    def __init__(self) -> None:
-        self._open = True
-
-    def close(self) -> bool:
-        """End it; whether it was open."""
-        was_open, self._open = self._open, False
-        return was_open
-
-
-def describe(message: Any) -> str:
-    """A message on one line, entries as seqs."""
-    fields = {name: getattr(message, name) for name in message.__dataclass_fields__}
-    if "entries" in fields:
-        fields["entries"] = [entry.seq for entry in fields["entries"]]
-    if "prev_hash" in fields:
-        fields["prev_hash"] = fields["prev_hash"][:6]
-    if "known" in fields:
-        fields["known"] = [(place.seq, place.hash[:6]) for place in fields["known"]]
-    return " ".join(f"{name}={value}" for name, value in fields.items())

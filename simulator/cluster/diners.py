@@ -12,7 +12,7 @@ from uuid import UUID
 from refsystem.ordering.errors import Problem
 from refsystem.ordering.order import Order
 from refsystem.protocol.messages import Reply
-from simulator.cluster.clock import MS, Clock, between
+from simulator.cluster.clock import MS, Clock, drawn_us
 from simulator.cluster.schedule import TIMING, PlannedOrder
 from simulator.history import Attempt, Kind
 
@@ -35,10 +35,12 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[Attempt] = []
+        self.places: list[str] = []
 
-    def invoke(self, attempt: Attempt) -> int:
-        """Note an attempt before it is sent; returns its number."""
+    def invoke(self, attempt: Attempt, place: str) -> int:
+        """Note an attempt before it is sent to `place`; returns its number."""
         self.rows.append(attempt)
+        self.places.append(place)
         return len(self.rows) - 1
 
     def complete(self, number: int, **told: Any) -> None:
@@ -77,7 +79,7 @@ class Diner:
         self._attempt("cloud" if planned.door == "cloud" else self._any_device(), self.order)
         if planned.door == "both":
             self._clock.goals["one key at two doors"] += 1
-            self._clock.after(between(self._generator, 0, 50 * MS), self._attempt, "cloud", self.order)
+            self._clock.after(drawn_us(self._generator, 0, 50 * MS), self._attempt, "cloud", self.order)
         if planned.retap_us is not None:
             self._clock.after(planned.retap_us, self._attempt, self._any_device(), self.order)
         if planned.other_us is not None:
@@ -86,7 +88,7 @@ class Diner:
 
     def _attempt(self, place: Place, order: Order) -> None:
         number = self._invoke("order", place, order)
-        self._clock.after(between(self._generator, *PATIENCE_US), self._out_of_patience, number, place, order)
+        self._clock.after(drawn_us(self._generator, *PATIENCE_US), self._out_of_patience, number, place, order)
         if place == "cloud":
             self._to_place(
                 self._store.cloud.place, self._store.name, order, lambda said: self._cloud_said(number, order, said)
@@ -126,18 +128,21 @@ class Diner:
                 body_hash=order.body_hash,
                 total_minor=order.total_minor,
                 items=order.items,
-            )
+            ),
+            "the cloud" if place == "cloud" else f"{self._store.name} device {place}",
         )
 
     def _to_place(self, deliver: Any, *args: Any) -> None:
         if self._generator.random() >= REQUEST_LOST_SHARE:
-            self._clock.after(between(self._generator, *DELAY_US), deliver, *args)
+            self._clock.after(drawn_us(self._generator, *DELAY_US), deliver, *args)
 
     def _reply_of(self, number: int, place: Place, order: Order | None) -> Any:
         def replied(life: int, reply: Reply) -> None:
             node_id = self._store.device(place).disk.node_id
             if self._generator.random() >= REPLY_LOST_SHARE:
-                self._clock.after(between(self._generator, *DELAY_US), self._told, number, place, order, reply, node_id)
+                self._clock.after(
+                    drawn_us(self._generator, *DELAY_US), self._told, number, place, order, reply, node_id
+                )
 
         return replied
 
@@ -184,10 +189,10 @@ class Diner:
             self.done = True
             if self._generator.random() < REPEAT_SHARE:
                 self._clock.after(
-                    between(self._generator, *REPEAT_AFTER_US), self._attempt, self._again_at(place), order
+                    drawn_us(self._generator, *REPEAT_AFTER_US), self._attempt, self._again_at(place), order
                 )
         elif not self.done:
-            self._clock.after(between(self._generator, *BACKOFF_US), self._attempt, self._again_at(place), order)
+            self._clock.after(drawn_us(self._generator, *BACKOFF_US), self._attempt, self._again_at(place), order)
 
     def _out_of_patience(self, number: int, place: Place, order: Order) -> None:
         if self._history.rows[number].completed_at_us is not None:

@@ -22,9 +22,9 @@ def read_store(store: VirtualStore) -> dict[str, dict[str, Any]]:
 
 
 def _read_device(device: VirtualDevice) -> dict[str, Any]:
-    if device.device is None:
+    if device.machine is None:
         return {"error": "the device does not run"}
-    replica = device.device.replica
+    replica = device.machine.replica
     commit_seq = replica.commit_seq
     return {
         "status": {
@@ -36,7 +36,7 @@ def _read_device(device: VirtualDevice) -> dict[str, Any]:
             "commit_hash": replica.log.cursor(commit_seq).hash,
             "last_seq": replica.log.last.seq,
             "downlink_cursor": replica.log.downlink_cursor,
-            "waiting": device.device.admission.count,
+            "waiting": device.machine.admission.count,
         },
         "entries": _entries(replica.log.slice(1, commit_seq, commit_seq)),
         "set_aside": _entries(device.disk.set_aside),

@@ -20,7 +20,7 @@ from refsystem.protocol.uplink import (
     StaleSender,
     judge_batch,
 )
-from simulator.cluster.clock import MS, Clock, between
+from simulator.cluster.clock import MS, Clock, drawn_us
 from simulator.cluster.watching import Watch
 
 STATION = "kitchen"
@@ -72,6 +72,11 @@ class VirtualKitchen:
         self._inbox: list[tuple[Batch, Answer]] = []
 
     @property
+    def up(self) -> bool:
+        """Whether its process runs."""
+        return self._downs == 0
+
+    @property
     def all_bumps_back(self) -> bool:
         """Whether every bump that somebody asked for came back through the log."""
         return not any(ticket.waits_for_its_bump for ticket in self.tickets.values())
@@ -100,7 +105,7 @@ class VirtualKitchen:
         if self._frozen:
             self._inbox.append((batch, answer))
             return
-        self._clock.after(between(self._generator, *WORK_US), self._take, self._life, batch, answer)
+        self._clock.after(drawn_us(self._generator, *WORK_US), self._take, self._life, batch, answer)
 
     def _take(self, life: int, batch: Batch, answer: Answer) -> None:
         if life != self._life:
@@ -122,12 +127,13 @@ class VirtualKitchen:
                 answer(FeedAnswer(cursor, self._bumps()))
             case Accepted(entries, cursor) | Forked(_, entries, cursor):
                 if isinstance(judgement, Forked):
+                    self._clock.goals["a fork half followed by the kitchen"] += cursor.seq < batch.forks[-1].seq
                     self._leave_branch(judgement.shared.seq)
                 self.cursor = cursor
                 if self._cursor_in_transaction:
                     self._keep(life, entries, answer)
                 else:
-                    self._clock.after(between(self._generator, *WORK_US), self._keep, life, entries, answer)
+                    self._clock.after(drawn_us(self._generator, *WORK_US), self._keep, life, entries, answer)
 
     def _keep(self, life: int, entries: tuple[Entry, ...], answer: Answer) -> None:
         if life != self._life:
@@ -149,7 +155,7 @@ class VirtualKitchen:
             self._watch.ticket(key, entry)
             self.tickets[key] = Ticket(entry, content["note"], self._clock.now_us)
             if self._generator.random() < BUMPED_SHARE:
-                self._clock.after(between(self._generator, *COOKING_US), self._cooked, key)
+                self._clock.after(drawn_us(self._generator, *COOKING_US), self._cooked, key)
         elif content["kind"] == "bump":
             ticket = self.tickets.get((content["order_id"], content["version"], content["station"]))
             if ticket is not None and ticket.bumped_at_us is None:

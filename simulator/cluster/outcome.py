@@ -10,7 +10,7 @@ from typing import Any, Literal
 from simulator.cluster.schedule import Schedule
 from simulator.history import Attempt
 
-End = Literal["converged", "stuck", "violated"]
+End = Literal["converged", "violated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Broken:
 class ClusterRun:
     """One schedule as it went.
 
-    `end` is "converged", "stuck" (only break glass would help, and nobody broke it) or "violated" (see `broken`). `reads` holds
-    the final reads by store and place (`edge_a`, `edge_b`, `cloud`, `kitchen`) in the shape that the audit reads; empty unless
-    converged. `faults` are rows in the shape of `faults.jsonl`. `trace_hash` covers every event in its order; `trace` is filled
-    only when tracing.
+    `end` is "converged" or "violated" (see `broken`). `reads` holds the final reads by store and place (`edge_a`, `edge_b`,
+    `cloud`, `kitchen`) in the shape that the audit reads; empty unless converged. `faults` are rows in the shape of
+    `faults.jsonl`. `places` tells for each of `attempts` where it was sent. `trace_hash` covers every event in its order; `trace`
+    is filled only when tracing.
     """
 
     schedule: Schedule
@@ -44,3 +44,4 @@ class ClusterRun:
     faults: tuple[Mapping[str, Any], ...]
     reads: Mapping[str, Mapping[str, Mapping[str, Any]]]
     trace: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refsystem.protocol.roles import Role
-from simulator.cluster.clock import MS, Clock, between
+from simulator.cluster.clock import MS, Clock, drawn_us
 from simulator.cluster.cloud import VirtualCloud
 from simulator.cluster.diners import Diner, History
 from simulator.cluster.disks import DiskDamaged
@@ -16,7 +16,7 @@ from simulator.cluster.variants import ClusterVariant, find_variant
 from simulator.cluster.watching import Violation, Watch
 
 HEAL_US = 6_000 * MS
-IDLE_US = 300 * MS
+SETTLED_FOR_US = 300 * MS
 BOOT_US = (0, 50 * MS)
 
 
@@ -53,6 +53,7 @@ def run_schedule(schedule: Schedule, variant: str | None = None, *, tracing: boo
         tuple(cluster.faults.records),
         reads,
         tuple(clock.lines),
+        tuple(cluster.history.places),
     )
 
 
@@ -64,7 +65,7 @@ class Cluster:
         self._clock = clock
         self._schedule = schedule
         names = tuple(f"s{number + 1}" for number in range(schedule.stores))
-        watches = {name: Watch(clock, name, TIMING) for name in names}
+        watches = {name: Watch(clock, TIMING) for name in names}
         self._cloud = VirtualCloud(
             clock,
             watches,
@@ -80,21 +81,26 @@ class Cluster:
 
     def run(self) -> End:
         """The whole schedule; raises `Violation`."""
+        self.begin()
+        self._clock.run_until(self._schedule.window_us)
+        return self._heal()
+
+    def begin(self) -> None:
+        """Boot everything, and put orders and strikes on the timeline."""
         clock = self._clock
         generator = clock.generator("boots")
         for store in self.stores:
             for device in store.devices:
-                clock.after(between(generator, *BOOT_US), device.boot)
+                clock.after(drawn_us(generator, *BOOT_US), device.boot)
             store.staff.begin()
         for diner in self._diners:
             diner.begin()
         self.faults.plan(self._schedule.strikes)
-        clock.run_until(self._schedule.window_us)
-        return self._heal()
 
     def _heal(self) -> End:
         clock = self._clock
         clock.note("everything heals")
+        self.faults.end()
         self._cloud.heal()
         for store in self.stores:
             store.heal()
@@ -105,8 +111,8 @@ class Cluster:
             raise Violation("converges", f"not {HEAL_US // MS} ms after healing: {self._not_done()}")
         for store in self.stores:
             primary = next(device for device in store.devices if device.role is Role.PRIMARY)
-            assert primary.device is not None
-            store.watch.check_end(primary.device.replica.log.holds)
+            assert primary.machine is not None
+            store.watch.check_end(primary.machine.replica.log.holds)
             store.watch.check_alarms(self._cloud.database.alarms[store.name])
         return "converged"
 
@@ -116,7 +122,7 @@ class Cluster:
         if not clock.run_until(until_us, lambda: self._not_done() is None):
             return False
         before = self._last_seqs()
-        clock.run_until(clock.now_us + IDLE_US)
+        clock.run_until(clock.now_us + SETTLED_FOR_US)
         return self._not_done() is None and self._last_seqs() == before
 
     def _not_done(self) -> str | None:
@@ -127,8 +133,8 @@ class Cluster:
 
     def _last_seqs(self) -> list[int]:
         return [
-            device.device.replica.log.last.seq
+            device.machine.replica.log.last.seq
             for store in self.stores
             for device in store.devices
-            if device.device is not None
+            if device.machine is not None
         ]

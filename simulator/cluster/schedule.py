@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from refsystem.protocol.admission import Policy
 from refsystem.protocol.timing import Timing
-from simulator.cluster.clock import MS, between
+from simulator.cluster.clock import MS, drawn_us
 from simulator.cluster.schedule_checks import (
     AMOUNT_MAX,
     AT_US_MAX,
@@ -45,6 +45,8 @@ TIMING = Timing(
     waiting_max=20,
     uncommitted_max=40,
     known_places_max=12,
+    entries_per_batch_max=3,
+    entries_per_branch_answer_max=4,
 )
 """Short limits, so that every one of them is reached."""
 
@@ -220,8 +222,8 @@ def _draw_order(generator: random.Random, number: int, stores: int) -> PlannedOr
         generator.randrange(stores),
         door,
         1 + generator.randrange(3),
-        between(generator, 0, 60 * MS) if retap < 0.15 else None,
-        between(generator, 0, 50 * MS) if other < 0.04 and door == "edge" else None,
+        drawn_us(generator, 0, 60 * MS) if retap < 0.15 else None,
+        drawn_us(generator, 0, 50 * MS) if other < 0.04 and door == "edge" else None,
         generator.randrange(WINDOW_US) if asks < 0.4 else None,
     )
 
@@ -234,6 +236,6 @@ def _draw_strike(generator: random.Random, number: int, kinds: list[str], stores
         kind,
         generator.randrange(stores),
         generator.choice("ab"),
-        between(generator, 10 * MS, 700 * MS),
+        drawn_us(generator, 10 * MS, 700 * MS),
         generator.randrange(1_000_000),
     )

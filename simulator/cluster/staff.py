@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from simulator.cluster.devices import VirtualDevice
     from simulator.cluster.stores import VirtualStore
 
-LOOKS_EVERY_US = 110 * MS
+STAFF_LOOKS_EVERY_US = 110 * MS
 LOOKS_FOR_THE_CLOUD = 3
+WITHOUT_CLOUD_AT_ONCE_SHARE = 0.3
 
 
 class Staff:
@@ -23,26 +24,27 @@ class Staff:
     def __init__(self, clock: Clock, store: VirtualStore) -> None:
         self._clock = clock
         self._store = store
+        self._generator = clock.generator(f"staff {store.name}")
         self._off: dict[str, int] = {}
         self._looks_at_the_cloud = 0
 
     def begin(self) -> None:
         """Look now and then, from now on."""
-        self._clock.after(LOOKS_EVERY_US, self._look)
+        self._clock.after(STAFF_LOOKS_EVERY_US, self._look)
 
     @property
-    def switched_off(self) -> tuple[str, ...]:
-        """Devices that are off and about to be replaced."""
+    def taken(self) -> tuple[str, ...]:
+        """Devices that are switched off or isolated, and about to be replaced."""
         return tuple(self._off)
 
     def told_off(self, node_id: str, returns_after_us: int) -> None:
-        """This device was switched off; it comes back that long after another one was named."""
+        """This device was switched off or isolated; it comes back that long after another one was named."""
         self._off[node_id] = returns_after_us
 
     def _look(self) -> None:
-        self._clock.after(LOOKS_EVERY_US, self._look)
+        self._clock.after(STAFF_LOOKS_EVERY_US, self._look)
         self._switch_on_who_was_replaced()
-        running = [each for each in self._store.devices if each.device is not None and not each.paused]
+        running = [each for each in self._store.devices if each.machine is not None and not each.paused]
         for device in running:
             self._look_at_the_cloud(device)
         if all(map(self._is_off, self._store.register.members)):
@@ -50,8 +52,8 @@ class Staff:
 
     def _look_at_the_cloud(self, device: VirtualDevice) -> None:
         """A device that waits for the cloud is told to go on without it after some looks."""
-        assert device.device is not None
-        glass = device.device.glass
+        assert device.machine is not None
+        glass = device.machine.glass
         if glass.stage != "reconciling" or glass.intention is None or glass.intention.word.without_cloud:
             return
         self._looks_at_the_cloud += 1
@@ -64,25 +66,28 @@ class Staff:
         members = self._store.register.members
         others = [each for each in self._store.devices if each.disk.node_id not in members]
         survivor = max(others, key=lambda each: len(each.disk.entries), default=None)
-        if survivor not in running or survivor.device is None or survivor.device.glass.stage != "none":
+        if survivor not in running or survivor.machine is None or survivor.machine.glass.stage != "none":
             return
         self._looks_at_the_cloud = 0
         self._clock.note("staff:", *members, "is off,", survivor.disk.node_id, "goes on")
+        at_once = self._generator.random() < WITHOUT_CLOUD_AT_ONCE_SHARE
+        if at_once:
+            self._clock.goals["a word without the cloud at once"] += 1
         try:
-            survivor.break_glass(BreakGlass(members, "staff", "the other device is gone"))
+            survivor.break_glass(BreakGlass(members, "staff", "the other device is gone", without_cloud=at_once))
         except BreakGlassRefused as refusal:
             self._clock.goals[f"break glass refused: {refusal.problem.slug}"] += 1
 
     def _is_off(self, node_id: str) -> bool:
         holder = self._store.holder(node_id)
-        return holder is None or (node_id in self._off and holder.gone)
+        return holder is None or (node_id in self._off and (holder.gone or holder.isolated))
 
     def _switch_on_who_was_replaced(self) -> None:
         for node_id, after_us in list(self._off.items()):
             holder = self._store.holder(node_id)
-            if holder is None or not holder.gone:
+            if holder is None or not (holder.gone or holder.isolated):
                 del self._off[node_id]
             elif node_id not in self._store.register.members:
                 del self._off[node_id]
                 self._clock.goals["a device comes back after it was replaced"] += 1
-                self._clock.after(after_us, holder.switch_on)
+                self._clock.after(after_us, holder.switch_on if holder.gone else holder.rejoin)

@@ -15,6 +15,7 @@ from simulator.cluster.cloud import VirtualCloud
 from simulator.cluster.devices import VirtualDevice
 from simulator.cluster.kitchen import VirtualKitchen
 from simulator.cluster.links import Link
+from simulator.cluster.rows import Rows
 from simulator.cluster.schedule import TIMING, Schedule
 from simulator.cluster.staff import Staff
 from simulator.cluster.variants import ClusterVariant
@@ -40,9 +41,11 @@ class VirtualStore:
         self.a, self.b = (
             VirtualDevice(clock, slot, settings, variant.parts, watch, syncs=variant.syncs) for slot in ("a", "b")
         )
-        self.arbiter = VirtualArbiter(clock, self.a.disk.node_id, self._register_moved)
+        self.rows = Rows(clock, self)
+        self.arbiter = VirtualArbiter(clock, self.a.disk.node_id, self._register_moved, self.rows.asked_in_vain)
         watch.devices = [self.a, self.b]
         watch.register, watch.registers = self.arbiter.register, self.arbiter.history
+        watch.rows, watch.held_by_cloud = self.rows, self._held_by_cloud
         self.staff = Staff(clock, self)
         self._connect(clock)
 
@@ -74,14 +77,14 @@ class VirtualStore:
     def not_converged(self) -> str | None:
         """Why not everything stands at the primary's cursor with two members; None if it does."""
         primary = next((device for device in self.devices if device.role is Role.PRIMARY), None)
-        if primary is None or primary.device is None:
+        if primary is None or primary.machine is None:
             return "there is no primary"
-        other, replica = primary.peer, primary.device.replica
+        other, replica = primary.peer, primary.machine.replica
         if set(replica.members) != {device.disk.node_id for device in self.devices}:
             return f"the members are {replica.members}"
         if self.register != replica.register:
             return "the primary's register is not the arbiter's"
-        if other.role is not Role.STANDBY or other.device is None:
+        if other.role is not Role.STANDBY or other.machine is None:
             return f"the other device is {other.role}"
         if self.watch.waiting:
             return f"{len(self.watch.waiting)} requests wait"
@@ -90,7 +93,7 @@ class VirtualStore:
         end, row = replica.log.last, self.cloud.database.stores[self.name]
         places = {
             "the primary's commit": replica.log.cursor(replica.commit_seq) if replica.commit_seq else GENESIS,
-            "the standby's commit": other.device.replica.log.cursor(other.device.replica.commit_seq),
+            "the standby's commit": other.machine.replica.log.cursor(other.machine.replica.commit_seq),
             "the cloud": row.cursor,
             "the kitchen": self.kitchen.cursor,
         }
@@ -103,8 +106,14 @@ class VirtualStore:
 
     def _register_moved(self, old: Register, new: Register, person: str) -> None:
         self.watch.register_moved(old, new, person)
+        self.rows.register_moved(old, new)
         if person:
             self.on_glass_broken(self, old)
+
+    def _held_by_cloud(self, order_id: str) -> bool:
+        """Whether the cloud holds this order as one that was taken in the store."""
+        row = self.cloud.database.orders.get(order_id)
+        return row is not None and row.origin == "edge" and row.held.store == self.name
 
     def _connect(self, clock: Clock) -> None:
         far = {"arbiter": TO_CLOUD_US if self.arbiter_in_cloud else IN_STORE_US, "uplink": TO_CLOUD_US}

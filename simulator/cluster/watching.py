@@ -7,11 +7,11 @@ raises `Violation` with the name of the invariant that broke.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from refsystem.ordering.errors import KEY_REUSED, ORDER_UNKNOWN
+from refsystem.ordering.errors import KEY_REUSED, NOT_CONFIRMED, ORDER_UNKNOWN
 from refsystem.protocol.log import Cursor, Entry
 from refsystem.protocol.messages import Ready, Register, Reply, SetAside
 from refsystem.protocol.replica import Replica
@@ -22,9 +22,12 @@ from simulator.cluster.clock import Clock
 if TYPE_CHECKING:
     from simulator.cluster.devices import VirtualDevice
     from simulator.cluster.disks import Disk
+    from simulator.cluster.rows import Rows
 
 
 ALARMS_OF_REUSED_KEYS = ("key-held-with-other-content", "bump-without-order")
+
+UNAVAILABLE = 503
 
 
 class Violation(Exception):
@@ -54,24 +57,24 @@ class Asked:
     order_id: str
     body_hash: str
     at_us: int
-    own_at_us: int
     known: bool
 
 
 class Watch:
     """One store's promises."""
 
-    def __init__(self, clock: Clock, store: str, timing: Timing) -> None:
+    def __init__(self, clock: Clock, timing: Timing) -> None:
         self.devices: list[VirtualDevice] = []
         self.register: Register
         self.registers: dict[int, Register]
+        self.rows: Rows
+        self.held_by_cloud: Callable[[str], bool]
         self.dead: list[str] = []
         self.off: list[str] = []
         self.told: list[Told] = []
         self.waiting: dict[tuple[str, int], Asked] = {}
         self.committed: dict[int, Entry] = {}
         self._clock = clock
-        self._store = store
         self._timing = timing
         self._answer_within_us = timing.request_timeout_us + 2 * timing.heartbeat_us
         self._forked: set[str] = set()
@@ -92,22 +95,27 @@ class Watch:
         """A process starts: whom the last one owed an answer is answered by nobody."""
         self.waiting = {key: asked for key, asked in self.waiting.items() if key[0] != device.slot}
         if device.name in self._roles and self._roles[device.name][1] is Role.PRIMARY:
-            other = device.peer.device
+            other = device.peer.machine
             if other is not None and len(device.disk.entries) < len(other.replica.log):
                 self._clock.goals["a primary restarted shorter than its standby"] += 1
 
     def stepped(self, device: VirtualDevice, ready: Ready) -> None:
         """After every step of a device."""
-        assert device.device is not None
-        replica = device.device.replica
+        assert device.machine is not None
+        replica = device.machine.replica
         life = (device.slot, device.life)
-        if replica.role is Role.PRIMARY and self.register.forked_epoch > self._branch_epoch:
-            self._begin_branch(replica)
         given_up = any(isinstance(op, SetAside) and op.given_up_to for op in ready.persist)
         if replica.commit_seq < self._commits.get(life, 0) and not given_up:
             raise Violation("commit never goes back", f"that of {replica.node_id} goes back to {replica.commit_seq}")
         self._commits[life] = replica.commit_seq
-        if device.device.glass.stage == "none":
+        if device.isolated and ready.apply:
+            self._clock.goals["an isolated device commits what nobody is told"] += 1
+        if replica.epoch < self.register.forked_epoch:
+            self._stepped_in_a_left_branch(replica, ready)
+            return
+        if replica.role is Role.PRIMARY and self.register.forked_epoch > self._branch_epoch:
+            self._begin_branch(replica)
+        if device.machine.glass.stage == "none":
             for entry in ready.apply:
                 self._entry_committed(replica.node_id, entry)
         if replica.role is Role.PRIMARY:
@@ -151,11 +159,11 @@ class Watch:
         """A request reaches a device."""
         known = order_id in self._told_orders
         now_us = self._clock.now_us
-        self.waiting[(device.slot, request_id)] = Asked(kind, order_id, body_hash, now_us, device.own_now_us, known)
+        self.waiting[(device.slot, request_id)] = Asked(kind, order_id, body_hash, now_us, known)
 
     def replied(self, device: VirtualDevice, reply: Reply) -> None:
         """Every answer to a request."""
-        assert device.device is not None
+        assert device.machine is not None
         asked = self.waiting.pop((device.slot, reply.request_id), None)
         if asked is None:
             raise Violation("answered once", f"request {reply.request_id} at {device.name} is answered twice")
@@ -165,17 +173,27 @@ class Watch:
             raise Violation("bounded", f"{asked.kind} {asked.order_id} is answered {late_us} us after its limit")
         if reply.problem is ORDER_UNKNOWN and asked.known:
             raise Violation("404 only when not there", f"{asked.order_id} was acknowledged before it was asked for")
+        if reply.problem is ORDER_UNKNOWN and self.held_by_cloud(asked.order_id):
+            raise Violation("404 only when not there", f"{asked.order_id} was taken here, and the cloud holds it")
         if reply.problem is KEY_REUSED and self._bodies.get(asked.order_id, set()) <= {asked.body_hash}:
             raise Violation("422 only for another body", f"no other content is committed under {asked.order_id}")
         if reply.problem is not None:
             self._clock.goals[f"answer {reply.problem.slug}"] += 1
+            if reply.problem.status == UNAVAILABLE:
+                self.rows.refused()
+            if reply.problem is NOT_CONFIRMED and device.machine.returns.outstanding:
+                self._clock.goals["an order that may come back is not denied"] += 1
             return
         assert reply.entry is not None
         self._acknowledged(device, asked, reply, reply.entry)
 
+    def not_heard(self, device: VirtualDevice, reply: Reply) -> None:
+        """An answer that nobody hears, for everything around the device is cut off."""
+        self.waiting.pop((device.slot, reply.request_id), None)
+
     def _acknowledged(self, device: VirtualDevice, asked: Asked, reply: Reply, entry: Entry) -> None:
-        assert device.device is not None
-        replica = device.device.replica
+        assert device.machine is not None
+        replica = device.machine.replica
         content = entry.content()
         if content["order_id"] != asked.order_id or (asked.body_hash and content["body_hash"] != asked.body_hash):
             raise Violation("the right order", f"{asked.order_id} is answered with another order")
@@ -198,6 +216,7 @@ class Watch:
         self._told_orders.add(asked.order_id)
         self._told_places.setdefault(entry.cursor, []).append(told)
         self._clock.goals[f"told {reply.level}"] += 1
+        self.rows.told(str(reply.level))
 
     # --- receivers -----------------------------------------------------------------------------------------------------
 
@@ -302,6 +321,14 @@ class Watch:
             self._entry_committed(replica.node_id, entry)
         self._told_orders = {told.order_id for told in self.told if self.committed_at(told.place)}
 
+    def _stepped_in_a_left_branch(self, replica: Replica, ready: Ready) -> None:
+        """A device that another was named in the place of has not learned it: what it commits nobody is told of."""
+        for entry in ready.apply:
+            if self._branch_epoch == self.register.forked_epoch and not self.committed_at(entry.cursor):
+                self._forked.add(entry.hash)
+            elif self._branch_epoch < self.register.forked_epoch:
+                self._entry_committed(replica.node_id, entry)
+
     def _entry_committed(self, node_id: str, entry: Entry) -> None:
         held = self.committed.setdefault(entry.seq, entry)
         if held.hash != entry.hash:
@@ -320,8 +347,8 @@ class Watch:
 
     def _check_claim(self, device: VirtualDevice) -> None:
         """P21: a primary acts only by what the register was made by its own claim of this life."""
-        assert device.device is not None
-        replica = device.device.replica
+        assert device.machine is not None
+        replica = device.machine.replica
         register = self.registers.get(replica.epoch)
         claim = f"{replica.node_id}/life{device.life}/"
         if register is None or register.primary != replica.node_id or not register.claim.startswith(claim):
@@ -367,8 +394,8 @@ class Watch:
 
     def _note_role(self, device: VirtualDevice) -> None:
         """Count the turns that a campaign must have seen."""
-        assert device.device is not None
-        replica = device.device.replica
+        assert device.machine is not None
+        replica = device.machine.replica
         now = (device.life, replica.role, replica.epoch)
         before = self._roles.get(device.name)
         self._roles[device.name] = now

@@ -11,7 +11,7 @@ from typing import Any
 
 from chaos.campaign.results import SeedResult, result_of, run_seed
 from chaos.campaign.simulation import Simulation
-from simulator.cluster.outcome import Broken, ClusterRun
+from simulator.cluster.outcome import Broken, ClusterRun, End
 from simulator.cluster.schedule import PlannedOrder, Schedule, Strike
 
 GOALS = ("a promotion", "a rare turn")
@@ -38,11 +38,6 @@ def broken(schedule: Schedule, variant: str | None = None, *, tracing: bool = Fa
     if schedule.seed % 10 != 9 or not needed:
         return outcome(schedule, variant, tracing)
     return outcome(schedule, variant, tracing, Broken("commit never goes back", f"seed {schedule.seed}", 4_321))
-
-
-def stuck(schedule: Schedule, variant: str | None = None, *, tracing: bool = False) -> ClusterRun:
-    """Every fourth seed ends stuck."""
-    return outcome(schedule, variant, tracing, end="stuck" if schedule.seed % 4 == 0 else "converged")
 
 
 def wandering(schedule: Schedule, variant: str | None = None, *, tracing: bool = False) -> ClusterRun:
@@ -77,7 +72,6 @@ def outcome(
     tracing: bool,
     what_broke: Broken | None = None,
     *,
-    end: str = "converged",
     more: str = "",
 ) -> ClusterRun:
     """A run without orders, so that the audit finds nothing; all places stand at the beginning of an empty log."""
@@ -85,12 +79,12 @@ def outcome(
     goals = Counter({"a promotion": 2})
     if schedule.seed % RARE_EVERY == 0:
         goals["a rare turn"] += 1
-    end = "violated" if what_broke is not None else end
+    end: End = "violated" if what_broke is not None else "converged"
     lines = tuple(f"{strike.at_us / 1000:10.3f} ms  fault: {strike.describe()}" for strike in schedule.strikes)
     return ClusterRun(
         schedule=schedule,
         variant=variant,
-        end=end,  # type: ignore[arg-type]
+        end=end,
         broken=what_broke,
         goals=goals,
         trace_hash=hashlib.blake2b(events.encode(), digest_size=16).hexdigest(),

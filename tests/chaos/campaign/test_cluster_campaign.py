@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from chaos.campaign.campaign import Campaign, CampaignPlan, hold
+from chaos.campaign.campaign import Campaign, CampaignPlan, run_campaign
 from chaos.campaign.simulation import VIRTUAL_CLUSTER
 from chaos.campaign.workers import Workers
 from chaos.interruption import Interruption
@@ -29,7 +29,7 @@ QUICK_VARIANTS = ("two-doors", "acknowledge-before-standby", "kitchen-before-com
 
 def campaign(plan: CampaignPlan, workers: int) -> Campaign:
     with Interruption() as interruption, Workers(VIRTUAL_CLUSTER, workers, interruption) as processes:
-        return hold(plan, VIRTUAL_CLUSTER, processes)
+        return run_campaign(plan, VIRTUAL_CLUSTER, processes)
 
 
 def fuzz(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -202,12 +202,12 @@ def test_what_the_cluster_saw_break_is_told_before_what_the_audit_finds(good: Cl
     assert (failure.name, failure.detail, failure.at_us) == (broken.invariant, broken.detail, 4_321)
 
 
-def test_a_stuck_run_is_judged_by_what_clients_were_told(good: ClusterRun) -> None:
-    stuck = replace(good, end="stuck", reads={})
-    assert judge(stuck).failure is None
-    order = an_order(stuck)
+def test_a_run_without_final_reads_is_judged_by_what_clients_were_told(good: ClusterRun) -> None:
+    ended = replace(good, end="violated", reads={})
+    assert judge(ended).failure is None
+    order = an_order(ended)
     other = replace(order, op=10_000, order_id="another", node_id="s1-b1")
-    assert failure_name(replace(stuck, attempts=(*stuck.attempts, other))) == "split"
+    assert failure_name(replace(ended, attempts=(*ended.attempts, other))) == "split"
 
 
 def test_a_run_without_orders_still_has_to_settle() -> None:

@@ -29,6 +29,11 @@ def test_clients_stand_where_they_belong_in_time() -> None:
     assert [line for line in trace if "client:" not in line] == list(run.trace)
     assert stamps(trace) == sorted(stamps(trace))
     assert any("is told R2 by s1-" in line for line in clients)
+    assert {line.rpartition("is sent to ")[2] for line in clients if "is sent to " in line} == {
+        "s1 device a",
+        "s1 device b",
+        "the cloud",
+    }
 
 
 def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
