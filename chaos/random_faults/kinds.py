@@ -65,6 +65,8 @@ DEVICES = ("primary", "primary", "standby", "edge_a", "edge_b")
 
 DINER_PROFILES = ("store_wifi_crowded", "store_wifi_far_corner", "3g_fast", "4g_fallback")
 WAN_PROFILES = ("dsl", "3g_fast", "4g_fallback", "slow_4g", "fast_4g")
+WRITING_DEVICE = frozenset({Place.DEVICES, Place.DINERS})
+"""Trouble of a disk shows when something is written: on the primary, as long as orders reach it."""
 STORE_PLACES = frozenset({Place.DEVICES, Place.PEERS, Place.ARBITER, Place.KITCHEN})
 
 
@@ -108,17 +110,27 @@ def _devices() -> Sequence[Kind]:
         Kind("device paused", place, _on("process_paused", DEVICES)),
         Kind("device restarted", place, _on("process_restarted", DEVICES), lasts=False),
         Kind("device without power", place, _on("power_cut", DEVICES)),
-        Kind("disk lost", place, _on("disk_lost", DEVICES), destroys=True),
         Kind("store without power", STORE_PLACES, _on("power_cut", ("store",))),
+        Kind("disk lost", place, _on("disk_lost", DEVICES), destroys=True),
+        Kind("disk dead", WRITING_DEVICE, _on("disk_dead", ("primary",)), least_s=2.0, destroys=True),
+        *_disk("device", "primary", WRITING_DEVICE),
+        *_gray("device", DEVICES, Place.DEVICES),
     )
 
 
 def _others() -> Sequence[Kind]:
+    cloud = frozenset({Place.CLOUD})
     return (
         *_process("arbiter", Place.ARBITER),
+        *_gray("arbiter", ("arbiter",), Place.ARBITER),
         *_process("cloud", Place.CLOUD),
+        *_gray("cloud", ("cloud",), Place.CLOUD),
         *_process("kitchen", Place.KITCHEN),
+        *_gray("kitchen", ("kitchen",), Place.KITCHEN),
+        *_disk("kitchen", "kitchen", frozenset({Place.KITCHEN, Place.DINERS})),
         *_process("postgres", Place.CLOUD, database=True),
+        Kind("postgres slow", cloud, _slowed(("postgres",)), least_s=2.0, database=True),
+        Kind("postgres without connections", cloud, _on("connections_exhausted", ("postgres",)), database=True),
     )
 
 
@@ -127,6 +139,60 @@ def _process(name: str, place: Place, *, database: bool = False) -> Sequence[Kin
     return (
         Kind(f"{name} killed", places, _on("process_killed", (name,)), database=database),
         Kind(f"{name} paused", places, _on("process_paused", (name,)), database=database),
+    )
+
+
+def _gray(what: str, processes: Sequence[str], place: Place) -> Sequence[Kind]:
+    """What a process may suffer without being gone."""
+    places = frozenset({place})
+    return (
+        Kind(f"{what} slow", places, _slowed(processes), least_s=2.0),
+        Kind(f"{what} restarted over and over", places, _looped(processes), least_s=3.0),
+        Kind(f"{what} with a clock that jumps", places, _clock_jumped(processes)),
+        Kind(f"{what} with a clock that drifts", places, _clock_drifted(processes)),
+        Kind(f"{what} without descriptors", places, _on("descriptors_exhausted", processes), least_s=2.0),
+    )
+
+
+def _disk(what: str, process: str, places: frozenset[Place]) -> Sequence[Kind]:
+    return (
+        Kind(f"{what} disk full", places, _on("disk_full", (process,)), least_s=2.0),
+        Kind(f"{what} disk slow", places, _disk_slowed(process), least_s=2.0),
+        Kind(f"{what} disk erring", places, _disk_erring(process), least_s=2.0),
+    )
+
+
+def _slowed(processes: Sequence[str]) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: (
+        _drawn("process_slow", processes, draws) | {"slow_factor": float(draws.whole("slow factor", 3, 10))}
+    )
+
+
+def _looped(processes: Sequence[str]) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: _drawn("restart_loop", processes, draws) | {"every_s": draws.seconds("every", 1.0, 1.5)}
+
+
+def _clock_jumped(processes: Sequence[str]) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: (
+        _drawn("clock_offset", processes, draws)
+        | {"offset_s": draws.choice("offset", (-86_400.0, -3_600.0, -5.0, 5.0, 3_600.0, 86_400.0))}
+    )
+
+
+def _clock_drifted(processes: Sequence[str]) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: (
+        _drawn("clock_drift", processes, draws)
+        | {"drift_ppm": draws.choice("drift", (-1_000_000.0, -500_000.0, 500_000.0, 3_000_000.0))}
+    )
+
+
+def _disk_slowed(process: str) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: _drawn("disk_slow", (process,), draws) | {"delay_ms": float(draws.whole("delay", 20, 300))}
+
+
+def _disk_erring(process: str) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda draws: (
+        _drawn("disk_erring", (process,), draws) | {"operation": draws.choice("operation", ("write", "sync"))}
     )
 
 
@@ -155,7 +221,11 @@ def _cut(name: str, place: Place, link: str, most_s: float = 5.0) -> Kind:
 
 
 def _on(fault: str, processes: Sequence[str]) -> Callable[[Draws], Mapping[str, Any]]:
-    return lambda draws: {"fault": fault, "process": draws.choice("process", processes)}
+    return lambda draws: _drawn(fault, processes, draws)
+
+
+def _drawn(fault: str, processes: Sequence[str], draws: Draws) -> dict[str, Any]:
+    return {"fault": fault, "process": draws.choice("process", processes)}
 
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _kinds()}
