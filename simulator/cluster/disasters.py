@@ -72,7 +72,7 @@ class Disasters:
 
     def _lose_disk(self, disaster: Disaster, device: VirtualDevice, for_us: int) -> None:
         store, node_id = disaster.store, device.disk.node_id
-        if len(store.watch.dead) >= DISKS_LOST_MAX or (
+        if len(store.watch.told.dead) >= DISKS_LOST_MAX or (
             not device.disk.entries and node_id not in store.register.members
         ):
             return
@@ -83,7 +83,7 @@ class Disasters:
             store.rows.happened(Row.DISK_GONE_WITH_REQUEST)
         store.rows.stops(device)
         self._clock.goals["a disk lost"] += 1
-        store.watch.dead.append(node_id)
+        store.watch.told.dead.append(node_id)
         disaster.happened(device, True)
         device.lose_disk()
         self._clock.after(for_us, device.boot)
@@ -111,7 +111,7 @@ class Disasters:
         self._clock.after(drawn_us(generator, 0, 60 * MS), only.peer.boot)
         if generator.random() < 0.5:
             self._strikes.cut_wan(store, CLOUD_AWAY_US)
-        destroyed = disaster.strike.amount % 3 == 0 and len(store.watch.dead) < DISKS_LOST_MAX
+        destroyed = disaster.strike.amount % 3 == 0 and len(store.watch.told.dead) < DISKS_LOST_MAX
         if destroyed:
             self._lose_disk(disaster, only, drawn_us(generator, 300 * MS, 1_500 * MS))
             return

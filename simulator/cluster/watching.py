@@ -18,6 +18,8 @@ from refsystem.protocol.replica import Replica
 from refsystem.protocol.roles import Role
 from refsystem.protocol.timing import Timing
 from simulator.cluster.clock import Clock
+from simulator.cluster.told import Told, ToldOrders
+from simulator.cluster.turns import Turns
 
 if TYPE_CHECKING:
     from simulator.cluster.devices import VirtualDevice
@@ -40,16 +42,6 @@ class Violation(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A yes: at which level, by whom, and whose disks hold the order by that."""
-
-    order_id: str
-    level: str
-    holders: tuple[str, ...]
-    place: Cursor
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """A request that waits for its answer. `known`: the order had been acknowledged before it was asked for."""
 
@@ -69,24 +61,19 @@ class Watch:
         self.registers: dict[int, Register]
         self.rows: Rows
         self.held_by_cloud: Callable[[str], bool]
-        self.dead: list[str] = []
-        self.off: list[str] = []
-        self.told: list[Told] = []
+        self.told = ToldOrders()
         self.waiting: dict[tuple[str, int], Asked] = {}
         self.committed: dict[int, Entry] = {}
         self._clock = clock
         self._timing = timing
         self._answer_within_us = timing.request_timeout_us + 2 * timing.heartbeat_us
         self._forked: set[str] = set()
-        self._forgiven: set[Told] = set()
         self._branch_epoch = 0
         self._numbers: dict[int, int] = {}
         self._order_seqs: dict[str, int] = {}
         self._bodies: dict[str, set[str]] = {}
-        self._told_orders: set[str] = set()
-        self._told_places: dict[Cursor, list[Told]] = {}
         self._commits: dict[tuple[str, int], int] = {}
-        self._roles: dict[str, tuple[int, Role, int]] = {}
+        self._turns = Turns(clock)
         self._tickets: set[tuple[str, int, str]] = set()
 
     # --- devices -------------------------------------------------------------------------------------------------------
@@ -94,10 +81,7 @@ class Watch:
     def booted(self, device: VirtualDevice) -> None:
         """A process starts: whom the last one owed an answer is answered by nobody."""
         self.waiting = {key: asked for key, asked in self.waiting.items() if key[0] != device.slot}
-        if device.name in self._roles and self._roles[device.name][1] is Role.PRIMARY:
-            other = device.peer.machine
-            if other is not None and len(device.disk.entries) < len(other.replica.log):
-                self._clock.goals["a primary restarted shorter than its standby"] += 1
+        self._turns.booted(device)
 
     def stepped(self, device: VirtualDevice, ready: Ready) -> None:
         """After every step of a device."""
@@ -124,7 +108,10 @@ class Watch:
                 self._check_flushed(device, entry, "commits")
         if any(isinstance(op, SetAside) for op in ready.persist):
             self._clock.goals["a tail set aside"] += 1
-        self._note_role(device)
+        self._turns.stepped(device, self.registers, key_waits_elsewhere=self._order_waits_at(device.peer))
+        for name, feed in device.machine.feeds.items():
+            if feed.mismatch is not None:
+                raise Violation("feeds continue", f"{replica.node_id} at its {name} feed: {feed.mismatch}")
         if len(replica.log) - replica.commit_seq > 2 * self._timing.uncommitted_max:
             raise Violation(
                 "bounded", f"{replica.node_id} holds {len(replica.log) - replica.commit_seq} uncommitted entries"
@@ -139,8 +126,8 @@ class Watch:
                 if self.committed_at(entry.cursor):
                     raise Violation("acknowledged stays", f"{node_id} gives up entry {entry.seq}, which is committed")
                 continue
-            for told in self._told_places.get(entry.cursor, ()):
-                if node_id in told.holders and not self._excused(told):
+            for told in self.told.at(entry.cursor):
+                if node_id in told.holders and not self.told.excused(told):
                     raise Violation(
                         "acknowledged stays", f"{node_id} sets aside {told.order_id}, told {told.level} at {entry.seq}"
                     )
@@ -157,7 +144,7 @@ class Watch:
 
     def asked(self, device: VirtualDevice, request_id: int, kind: str, order_id: str, body_hash: str) -> None:
         """A request reaches a device."""
-        known = order_id in self._told_orders
+        known = self.told.is_known(order_id)
         now_us = self._clock.now_us
         self.waiting[(device.slot, request_id)] = Asked(kind, order_id, body_hash, now_us, known)
 
@@ -187,6 +174,9 @@ class Watch:
         assert reply.entry is not None
         self._acknowledged(device, asked, reply, reply.entry)
 
+    def _order_waits_at(self, device: VirtualDevice) -> bool:
+        return any(key[0] == device.slot and asked.kind == "submit" for key, asked in self.waiting.items())
+
     def not_heard(self, device: VirtualDevice, reply: Reply) -> None:
         """An answer that nobody hears, for everything around the device is cut off."""
         self.waiting.pop((device.slot, reply.request_id), None)
@@ -212,9 +202,7 @@ class Watch:
                 )
         holders = members if reply.level == "R2" else (replica.node_id,)
         told = Told(asked.order_id, str(reply.level), holders, entry.cursor)
-        self.told.append(told)
-        self._told_orders.add(asked.order_id)
-        self._told_places.setdefault(entry.cursor, []).append(told)
+        self.told.add(told)
         self._clock.goals[f"told {reply.level}"] += 1
         self.rows.told(str(reply.level))
 
@@ -257,10 +245,9 @@ class Watch:
         if new.epoch != old.epoch + 1 or not allowed or (len(people) > 2 and not glass) or new.claim == old.claim:
             raise Violation("the register moves by its steps", f"from {old} to {new}")
         if glass:
-            self.off += old.members
-            self._forgiven |= {told for told in self.told if self._fell(told)}
+            self.told.declared_off(old.members)
         else:
-            self.off = [node_id for node_id in self.off if node_id not in new.members]
+            self.told.back_in(new.members)
         if not glass and new.forked_epoch == self._branch_epoch:
             self._check_members(new)
 
@@ -269,7 +256,7 @@ class Watch:
     def check_end(self, log_holds: Any) -> None:
         """After convergence: nothing acknowledged is missing."""
         for told in self.told:
-            if not log_holds(told.place) and not self._excused(told) and told.order_id not in self._order_seqs:
+            if not log_holds(told.place) and not self.told.excused(told) and told.order_id not in self._order_seqs:
                 raise Violation(
                     "acknowledged stays", f"{told.order_id} was told {told.level} at {told.place.seq} and is lost"
                 )
@@ -282,21 +269,12 @@ class Watch:
 
     def would_lose(self, node_ids: Iterable[str]) -> bool:
         """Whether an R2 order would be on no device any more if these were lost: more than R2 promises to survive."""
-        lost = {*node_ids, *self.dead, *self.off}
-        disks = [each.disk for each in self.devices if each.disk.node_id not in lost]
-        return any(told.level == "R2" and not any(disk.holds(told.place) for disk in disks) for told in self.told)
+        return self.told.would_lose(node_ids, (device.disk for device in self.devices))
 
     def committed_at(self, place: Cursor) -> bool:
         """Whether this very entry is committed, as far as anybody outside has seen."""
         entry = self.committed.get(place.seq)
         return entry is not None and entry.hash == place.hash
-
-    def _excused(self, told: Told) -> bool:
-        """R1 does not survive the loss of its device, nor a person who says that the device is gone. R2 is never excused."""
-        return self._fell(told) or told in self._forgiven
-
-    def _fell(self, told: Told) -> bool:
-        return told.level == "R1" and all(holder in self.dead or holder in self.off for holder in told.holders)
 
     # --- inside --------------------------------------------------------------------------------------------------------
 
@@ -319,7 +297,7 @@ class Watch:
         for entry in log.slice(1, replica.commit_seq, replica.commit_seq):
             self._forked.discard(entry.hash)
             self._entry_committed(replica.node_id, entry)
-        self._told_orders = {told.order_id for told in self.told if self.committed_at(told.place)}
+        self.told.begin_branch(self.committed_at)
 
     def _stepped_in_a_left_branch(self, replica: Replica, ready: Ready) -> None:
         """A device that another was named in the place of has not learned it: what it commits nobody is told of."""
@@ -391,28 +369,3 @@ class Watch:
                     "members hold what is committed",
                     f"{other.node_id} lacks {told.order_id}, told R2 at {told.place.seq}",
                 )
-
-    def _note_role(self, device: VirtualDevice) -> None:
-        """Count the turns that a campaign must have seen."""
-        assert device.machine is not None
-        replica = device.machine.replica
-        now = (device.life, replica.role, replica.epoch)
-        before = self._roles.get(device.name)
-        self._roles[device.name] = now
-        if before is None or before == now or replica.role is not Role.PRIMARY:
-            return
-        old, new = self.registers.get(replica.epoch - 1), self.registers.get(replica.epoch)
-        if old is not None and new is not None:
-            self._clock.goals[self._turn(old, new)] += 1
-            elsewhere = any(key[0] != device.slot and asked.kind == "submit" for key, asked in self.waiting.items())
-            if old.primary != new.primary and elsewhere:
-                self._clock.goals["a key waiting across a failover"] += 1
-
-    def _turn(self, old: Register, new: Register) -> str:
-        if old.primary != new.primary:
-            return "a promotion"
-        if len(old.members) < len(new.members):
-            return "a grow"
-        if len(old.members) > len(new.members):
-            return "a shrink"
-        return "a grow cancelled" if old.claim.split("/")[1:2] == new.claim.split("/")[1:2] else "a restart"
