@@ -223,7 +223,7 @@ class Payment:
         """What each party gives back before a refund of `refund_minor`: its share of all refunds, less what it gave already."""
         if self.parties_state == "none" or self.state is not PaymentState.CAPTURED:
             return ()
-        back_minor = self.refunded_minor + refund_minor
+        back_minor = min(self.refunded_minor + refund_minor, self.amount_minor)
         due = []
         for party, share_minor in self.parties:
             given = sum(amount for refund in self.refunds for returner, amount in refund.returned if returner == party)

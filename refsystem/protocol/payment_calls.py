@@ -160,8 +160,8 @@ class CashierLimits:
     retry_max_ms: int = 30_000
     ask_again_ms: int = 1_000
     """Between two questions about a payment that waits for its diner."""
-    offline_after_ms: int = 4_000
-    """The gateway is away when it has answered nobody for that long."""
+    offline_after_ms: int = 8_000
+    """The gateway is away when it has answered nobody for that long: more than one call's time-out, so that one does not tell."""
     act_retry_ms: int = 1_000
     """When an act that did not come back through the log is proposed again."""
     calls_max: int = 32

@@ -62,7 +62,7 @@ class Attention:
 
 @dataclass(slots=True)
 class Work:
-    """What this life has done for one payment. `seen` is the payment at the last look, `tries` those without success since then."""
+    """What this life has done for one payment. `seen` is the payment at the last look, `tries` the vain ones since then."""
 
     seen: Payment
     known: Known
@@ -278,8 +278,9 @@ class Cashier:
         step = self._timely_step(payment, work, now_ms)
         if step is not None and payment.takes(step):
             return PaymentOutcome(payment.attempt_id, step)
-        if payment.state is PaymentState.UNWANTED and not payment.refunds:
-            return GiveRefund(payment.attempt_id, payment.amount_minor, "captured after it was given up")
+        failed = any(refund.state is RefundState.FAILED for refund in payment.refunds)
+        if payment.state is PaymentState.UNWANTED and payment.refundable_minor and not failed:
+            return GiveRefund(payment.attempt_id, payment.refundable_minor, "captured after it was given up")
         return None
 
     def _timely_step(self, payment: Payment, work: Work, now_ms: int) -> Step | None:
