@@ -125,15 +125,47 @@ def _link_flaws(scenario: Scenario) -> Iterator[Flaw]:
 
 
 def _state_flaws(scenario: Scenario, state: LinkState, path: Path) -> Iterator[Flaw]:
+    yield from _trace_flaws(state, path)
     if state.profile is None:
-        if not state.has_figures:
-            yield Flaw(path, "says nothing about the link; give a profile, or latency_ms, jitter_ms or rate_kbit_s")
+        if not (state.has_figures or state.trace):
+            yield Flaw(
+                path,
+                "says nothing about the link; give a profile, or latency_ms, jitter_ms, rate_kbit_s, loss_percent or trace",
+            )
+        yield from _loss_flaws(state, path)
         return
     if state.has_figures:
         yield Flaw((*path, "profile"), "stands beside figures; give either a profile or figures")
     known = [*scenario.profiles, *BUILT_IN_PROFILES]
     if state.profile not in known:
         yield Flaw((*path, "profile"), one_of(state.profile, known))
+        return
+    needs_trace = state.profile in BUILT_IN_PROFILES and BUILT_IN_PROFILES[state.profile].needs_trace
+    if needs_trace and state.trace is None:
+        yield Flaw((*path, "profile"), f"{state.profile} replays a recording; name its file as `trace`")
+    elif state.trace is not None and not needs_trace:
+        recorded = ", ".join(name for name, profile in BUILT_IN_PROFILES.items() if profile.needs_trace)
+        yield Flaw(
+            (*path, "trace"), f"does not go with {state.profile}, which has rates; use one of {recorded}, or figures"
+        )
+
+
+def _trace_flaws(state: LinkState, path: Path) -> Iterator[Flaw]:
+    if state.trace is None and state.trace_up is not None:
+        yield Flaw((*path, "trace_up"), "needs `trace`, the recording of the download")
+    if state.trace is not None and state.rate_kbit_s is not None:
+        yield Flaw((*path, "rate_kbit_s"), "stands beside a trace, which is the rate; give one of them")
+
+
+def _loss_flaws(state: LinkState, path: Path) -> Iterator[Flaw]:
+    if state.burst_packets is None:
+        return
+    if not state.loss_percent:
+        yield Flaw((*path, "burst_packets"), "needs loss_percent, the mean loss")
+        return
+    least = state.loss_percent / (100 - state.loss_percent)
+    if state.burst_packets < least:
+        yield Flaw((*path, "burst_packets"), f"is too short for so much loss; it must be at least {least:g}")
 
 
 def _fault_flaws(scenario: Scenario) -> Iterator[Flaw]:

@@ -48,21 +48,50 @@ class Strict(BaseModel):
 
 
 class LinkState(Strict):
-    """How a link is: the name of a profile, or figures that hold in both directions."""
+    """How a link is: the name of a profile, or figures that hold in both directions, or a recording of its capacity."""
 
     profile: str | None = Field(None, description="Name of a link profile, built in or of this file's `profiles`.")
     latency_ms: LatencyMs | None = None
     jitter_ms: JitterMs | None = None
     rate_kbit_s: RateKbitS | None = None
+    loss_percent: float | None = Field(
+        None, ge=0, le=90, description="Share of packets lost in each direction, in percent."
+    )
+    burst_packets: float | None = Field(
+        None, ge=1, le=1_000, description="Mean length of a burst of losses, in packets; left out: independent losses."
+    )
+    trace: str | None = Field(
+        None,
+        min_length=1,
+        max_length=4_096,
+        description="File with recorded capacity (Mahimahi's format, .gz too), of the download if trace_up is given as well.",
+    )
+    trace_up: str | None = Field(
+        None, min_length=1, max_length=4_096, description="File with the recorded capacity of the upload (`to`)."
+    )
 
     @property
     def has_figures(self) -> bool:
         """Whether any figure is given."""
-        return any(figure is not None for figure in (self.latency_ms, self.jitter_ms, self.rate_kbit_s))
+        figures = (self.latency_ms, self.jitter_ms, self.rate_kbit_s, self.loss_percent, self.burst_packets)
+        return any(figure is not None for figure in figures)
 
     def figures(self, name: str) -> LinkProfile:
         """The figures as a profile with this name; what is not given adds nothing and limits nothing."""
-        return symmetric(name, self.latency_ms or 0.0, self.jitter_ms or 0.0, self.rate_kbit_s, "this scenario")
+        figures = symmetric(
+            name,
+            self.latency_ms or 0.0,
+            self.jitter_ms or 0.0,
+            self.rate_kbit_s,
+            "this scenario",
+            loss_percent=self.loss_percent or 0.0,
+            burst_packets=self.burst_packets,
+        )
+        return self.replayed(figures)
+
+    def replayed(self, profile: LinkProfile) -> LinkProfile:
+        """A profile with the recorded capacity that is given, if one is."""
+        return profile if self.trace is None else profile.replaying(self.trace_up or self.trace, self.trace)
 
 
 class _Planned(Strict):
@@ -74,9 +103,9 @@ class _Planned(Strict):
 
 
 class LinkWeak(_Planned, LinkState):
-    """A link gets slow: a profile or figures instead of its standing state."""
+    """A link gets slow or lossy: a profile, figures or a recording instead of its standing state."""
 
-    fault: Literal["link_weak"] = Field(description="A link gets slow.")
+    fault: Literal["link_weak"] = Field(description="A link gets slow or lossy.")
     link: LinkName = Field(description="The link that is weakened.")
     for_s: float | None = Field(
         None, gt=0, description="How long it lasts, in real seconds; left out: until the end of the load."

@@ -229,7 +229,7 @@ class Scenario(Strict):
 
     def link_profile(self, state: LinkState, name: str = "figures") -> LinkProfile:
         """What a link state, or a `link_weak` fault, means: its profile, or its figures under `name`."""
-        return self.profile(state.profile) if state.profile is not None else state.figures(name)
+        return state.figures(name) if state.profile is None else state.replayed(self.profile(state.profile))
 
     def store_of(self, store: str | None) -> Store:
         """The store with this name; None means the only (or first) one."""

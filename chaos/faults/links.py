@@ -5,7 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from chaos.faults.base import Effect, Target
-from chaos.faults.networks import SILENCE_PROBE_S, Direction, Links, carries, least_round_trip_ms, toxics_of
+from chaos.faults.networks import (
+    PROBE_TIMEOUT_S,
+    SILENCE_PROBE_S,
+    STALLING_PROBE_TIMEOUT_S,
+    Direction,
+    Links,
+    carries,
+    least_round_trip_ms,
+    stalls,
+    toxics_of,
+)
 from refsystem.stack import Link
 from simulator.network import LinkProfile
 
@@ -30,7 +40,8 @@ class LinkWeakened:
 
     async def _prove_one(self, link: Link) -> Effect:
         least_ms = least_round_trip_ms(self._profile, link.kind)
-        took_ms = await self._links.probe_ms(link)
+        timeout_s = STALLING_PROBE_TIMEOUT_S if stalls(self._profile) else PROBE_TIMEOUT_S
+        took_ms = await self._links.probe_ms(link, timeout_s)
         listed = await asyncio.to_thread(self._links.toxic_names, link)
         toxics = f"its proxy lists {', '.join(listed) or 'no toxics'}"
         if took_ms is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from chaos.faults.toxiproxy import ProxyServer
 from refsystem.stack import Link, Stack
@@ -16,6 +17,8 @@ from simulator.network import LinkProfile
 Direction = Literal["both", "to", "from"]
 
 PROBE_TIMEOUT_S = 8.0
+STALLING_PROBE_TIMEOUT_S = 20.0
+RTO_LEAST_MS = 200  # of Linux: what its retransmission timeout is above the round trip, at least
 SILENCE_PROBE_S = 1.0
 KBIT_PER_KB = 8
 POSTGRES_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
@@ -28,7 +31,7 @@ class Toxic:
 
     kind: str
     stream: str
-    attributes: dict[str, int]
+    attributes: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -37,11 +40,14 @@ class Toxic:
 
 
 def toxics_of(profile: LinkProfile) -> list[Toxic]:
-    """The toxics that render a profile. `to` is the upstream direction of the proxy, `from` the downstream."""
+    """The toxics that render a profile. `to` is the upstream direction of the proxy, `from` the downstream.
+
+    Losses stand before the rate, so that they hit whole packets. A path of a recording is made absolute: the server looks it up.
+    """
     toxics: list[Toxic] = []
-    for stream, latency_ms, rate_kbit_s in (
-        ("upstream", profile.latency_to_ms, profile.rate_to_kbit_s),
-        ("downstream", profile.latency_from_ms, profile.rate_from_kbit_s),
+    for stream, latency_ms, rate_kbit_s, trace in (
+        ("upstream", profile.latency_to_ms, profile.rate_to_kbit_s, profile.trace_to),
+        ("downstream", profile.latency_from_ms, profile.rate_from_kbit_s, profile.trace_from),
     ):
         if latency_ms or profile.jitter_ms:
             toxics.append(
@@ -51,9 +57,25 @@ def toxics_of(profile: LinkProfile) -> list[Toxic]:
                     {"latency": round(latency_ms), "jitter": round(min(profile.jitter_ms, latency_ms))},
                 )
             )
+        if profile.loss_percent:
+            toxics.append(Toxic("burst_loss", stream, _loss_of(profile)))
         if rate_kbit_s is not None:
             toxics.append(Toxic("bandwidth", stream, {"rate": max(1, round(rate_kbit_s / KBIT_PER_KB))}))
+        if trace is not None:
+            toxics.append(Toxic("trace", stream, {"path": str(Path(trace).absolute())}))
     return toxics
+
+
+def _loss_of(profile: LinkProfile) -> dict[str, Any]:
+    round_trip_ms = round(profile.round_trip_ms)
+    burst = {} if profile.burst_packets is None else {"burst_packets": profile.burst_packets}
+    timing = {"rto_ms": RTO_LEAST_MS + round_trip_ms, "rtt_ms": round_trip_ms}
+    return {"loss_percent": profile.loss_percent, **burst, **timing}
+
+
+def stalls(profile: LinkProfile) -> bool:
+    """Whether a link like this may carry nothing for seconds."""
+    return bool(profile.loss_percent or profile.trace_to or profile.trace_from)
 
 
 def least_round_trip_ms(profile: LinkProfile, kind: str) -> float:
@@ -66,11 +88,15 @@ def least_round_trip_ms(profile: LinkProfile, kind: str) -> float:
 
 @dataclass(slots=True)
 class LinkCondition:
-    """What is on a link: its standing profile, a weaker one while that fault lasts, and a cut while that one lasts."""
+    """What is on a link: its standing profile, a weaker one while that fault lasts, a cut while that one lasts.
+
+    `answers`: the attributes of `http_status`, while requests are answered in place of the upstream.
+    """
 
     standing: LinkProfile | None = None
     weak: LinkProfile | None = None
     cut: Direction | None = None
+    answers: Mapping[str, Any] | None = None
 
 
 class Links:
@@ -123,6 +149,12 @@ class Links:
             self._states[link.name].cut = direction
             self._apply(link)
 
+    def answer(self, links: Iterable[Link], attributes: Mapping[str, Any] | None) -> None:
+        """Answer requests in place of the upstream, as `http_status` with these attributes does; None ends it."""
+        for link in links:
+            self._states[link.name].answers = attributes
+            self._apply(link)
+
     def toxic_names(self, link: Link) -> list[str]:
         """What the proxy server says is on this link."""
         return self._server.toxic_names(self._prefix + link.name)
@@ -152,7 +184,10 @@ class Links:
             state = self._states[link.name]
             profile = state.weak or state.standing
             self._server.remove_toxics(proxy)
-            for toxic in [*(toxics_of(profile) if profile is not None else []), *_swallowing(link, state.cut)]:
+            toxics = [*(toxics_of(profile) if profile is not None else []), *_swallowing(link, state.cut)]
+            if state.answers is not None:
+                toxics.append(Toxic("http_status", "downstream", state.answers))
+            for toxic in toxics:
                 self._server.add_toxic(proxy, toxic.name, toxic.kind, toxic.stream, toxic.attributes)
             self._server.set_enabled(proxy, state.cut != "both")
 

@@ -6,7 +6,7 @@ The client keeps the server's address in its class, so one process drives one se
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 DEFAULT_PORT = 8474
+OWN_VERSION = "+rushproof"
 ANSWER_SHOWN_MAX = 200
 KNOWN_BY_CLIENT = (400, 404, 409)
 
@@ -85,6 +86,10 @@ class ProxyServer:
             answer = toxiproxy.api.APIConsumer.get("/version")
             return str(answer.text.strip())
 
+    def is_own(self) -> bool:
+        """Whether it is the server of this project, which knows more toxics than Toxiproxy."""
+        return OWN_VERSION in self.version()
+
     def create(self, name: str, upstream: str) -> tuple[str, int]:
         """A new proxy on a free loopback port; returns where it listens."""
         with self._errors():
@@ -105,10 +110,10 @@ class ProxyServer:
         host, _, port = str(proxy.listen).rpartition(":")
         return Attached(host.strip("[]"), int(port), str(proxy.upstream), bool(proxy.enabled))
 
-    def add_toxic(self, proxy: str, name: str, kind: str, stream: str, attributes: dict[str, int]) -> None:
+    def add_toxic(self, proxy: str, name: str, kind: str, stream: str, attributes: Mapping[str, Any]) -> None:
         """Put a toxic on a proxy."""
         with self._errors():
-            self._proxies[proxy].add_toxic(name=name, type=kind, stream=stream, attributes=attributes)
+            self._proxies[proxy].add_toxic(name=name, type=kind, stream=stream, attributes=dict(attributes))
 
     def toxic_names(self, proxy: str) -> list[str]:
         """The names of the toxics on a proxy, as the server lists them."""

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from simulator.network import BUILT_IN_PROFILES, symmetric
+from simulator.scenario import LinkState, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
 
 
 @pytest.mark.parametrize("name", ["store_wifi_good", "store_wifi_crowded", "store_wifi_far_corner", "4g_fallback"])
@@ -40,3 +43,67 @@ def test_a_symmetric_profile_is_the_same_in_both_directions() -> None:
         None,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "one_way_ms", "down_up_kbit_s", "loss_percent"),
+    [
+        ("apple_dsl", 5, (2_000, 256), 0),
+        ("apple_cable", 2, (6_000, 1_000), 0),
+        ("3g", 150, (1_600, 768), 0),
+        ("edge", 420, (240, 200), 0),
+        ("2g_urban", 650, (35, 32), 0),
+        ("comcast_edge", 300, (250, 250), 1.5),
+        ("comcast_3g", 250, (750, 750), 1.5),
+        ("comcast_wifi", 40, (30_000, 30_000), 0.2),
+        ("2g_rural", 650, (20, 18), 2),
+        ("poor_dsl", 70, (2_000, 2_000), 2),
+    ],
+)
+def test_published_figures(
+    name: str, one_way_ms: float, down_up_kbit_s: tuple[float, float], loss_percent: float
+) -> None:
+    profile = BUILT_IN_PROFILES[name]
+    assert profile.latency_to_ms == profile.latency_from_ms == one_way_ms
+    assert (profile.rate_from_kbit_s, profile.rate_to_kbit_s) == down_up_kbit_s
+    assert profile.loss_percent == loss_percent
+    assert profile.burst_packets is None, "the source gives the mean only"
+
+
+def with_link(**state: Any) -> Scenario:
+    return with_changes(load_scenario(find_scenario("calm")), {"links": {"edge_kds": state}})
+
+
+def test_a_link_state_says_how_much_is_lost() -> None:
+    scenario = with_link(latency_ms=20, loss_percent=2, burst_packets=3)
+    profile = scenario.link_profile(scenario.links["edge_kds"])
+    assert (profile.latency_to_ms, profile.loss_percent, profile.burst_packets) == (20, 2, 3)
+
+
+def test_a_link_state_names_a_recording_for_both_directions_or_for_each() -> None:
+    profile = LinkState(trace="a.down").figures("figures")
+    assert (profile.trace_to, profile.trace_from) == ("a.down", "a.down")
+    scenario = with_link(profile="cellular_umts", trace="a.down", trace_up="a.up")
+    profile = scenario.link_profile(scenario.links["edge_kds"])
+    assert (profile.trace_to, profile.trace_from, profile.latency_to_ms) == ("a.up", "a.down", 60)
+    assert not profile.needs_trace
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"profile": "cellular_lte"}, "cellular_lte replays a recording; name its file as `trace`"),
+        ({"profile": "dsl", "trace": "x"}, "does not go with dsl, which has rates; use one of cellular_lte"),
+        ({"trace": "x", "rate_kbit_s": 100}, "stands beside a trace"),
+        ({"latency_ms": 1, "trace_up": "x"}, "needs `trace`, the recording of the download"),
+        ({"burst_packets": 2}, "needs loss_percent"),
+        ({"loss_percent": 80, "burst_packets": 2}, "too short for so much loss; it must be at least 4"),
+        ({"loss_percent": 91}, "less than or equal to 90"),
+        ({"profile": "dsl", "loss_percent": 1}, "stands beside figures"),
+        ({"trace": ""}, "at least 1 character"),
+        ({}, "loss_percent or trace"),
+    ],
+)
+def test_link_states_that_do_not_fit_are_refused(state: dict[str, Any], says: str) -> None:
+    with pytest.raises(ScenarioError, match=says):
+        with_link(**state)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from chaos.faults.base import Target
+from chaos.faults.link_checks import LinkCheckError, check_links
 from chaos.faults.links import LinkCut, LinkWeakened
 from chaos.faults.networks import Direction, Links, least_round_trip_ms, toxics_of
 from chaos.faults.toxiproxy import ProxyServer, ToxiproxyError
+from chaos.proxy.toxics import TOXIC_TYPES
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
+from simulator.scenario import Scenario, find_scenario, load_scenario, with_changes
 
 SLOW = symmetric("slow", 120, 20, None, "this test")
 NARROW = symmetric("narrow", 0, 0, 800, "this test")
@@ -214,13 +218,93 @@ def test_every_profile_becomes_toxics_that_allow_what_its_proof_expects(profile:
     assert len({toxic.name for toxic in toxics}) == len(toxics)
     least_ms = {"upstream": 0, "downstream": 0}
     for toxic in toxics:
-        assert all(value >= 0 for value in toxic.attributes.values())
+        TOXIC_TYPES[toxic.kind](**toxic.attributes)
         if toxic.kind == "latency":
             least_ms[toxic.stream] = toxic.attributes["latency"] - toxic.attributes["jitter"]
-        else:
+        elif toxic.kind == "bandwidth":
             assert toxic.attributes["rate"] >= 1
     assert least_round_trip_ms(profile, "diner_edge") <= sum(least_ms.values()) + 1
     assert least_round_trip_ms(profile, "edge_edge") <= least_ms["upstream"] + 1
+
+
+def test_a_lossy_profile_loses_in_both_directions_before_the_rate_and_with_its_own_round_trip() -> None:
+    toxics = toxics_of(BUILT_IN_PROFILES["edge_lossy"])
+    assert [toxic.name for toxic in toxics] == [
+        f"{kind}_{stream}" for stream in ("upstream", "downstream") for kind in ("latency", "burst_loss", "bandwidth")
+    ]
+    assert toxics[1].attributes == toxics[4].attributes == {"loss_percent": 1, "rto_ms": 1040, "rtt_ms": 840}
+
+
+def test_a_recording_stands_in_place_of_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    toxics = toxics_of(BUILT_IN_PROFILES["cellular_lte"].replaying("lte.up", "lte.down"))
+    found = {toxic.name: toxic.attributes.get("path") for toxic in toxics if toxic.kind != "latency"}
+    assert found == {"trace_upstream": str(tmp_path / "lte.up"), "trace_downstream": str(tmp_path / "lte.down")}
+
+
+def a_scenario(**changes: Any) -> Scenario:
+    return with_changes(load_scenario(find_scenario("calm")), changes)
+
+
+LOSSY_FAULT = {"fault": "link_weak", "link": "diner_edge", "at_s": 1, "for_s": 2, "loss_percent": 5}
+ERRORS = {"fault": "http_errors", "link": "diner_edge", "at_s": 1, "for_s": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"links": {"edge_cloud": {"profile": "edge_lossy"}}}, "links.edge_cloud needs the toxic burst_loss, which"),
+        ({"faults": [LOSSY_FAULT]}, "fault 'link_weak diner_edge at 1 s' needs the toxic burst_loss, which"),
+        ({"faults": [ERRORS]}, "fault 'http_errors diner_edge at 1 s' needs the toxic http_status, which"),
+    ],
+)
+def test_what_another_server_cannot_render_is_told_before_anything_starts(
+    bad_server: Any, proxy_url: str, changes: dict[str, Any], says: str
+) -> None:
+    scenario = a_scenario(**changes)
+    with pytest.raises(LinkCheckError, match="leave --toxiproxy out") as error:
+        check_links(scenario, bad_server.url)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    check_links(scenario, None)
+    check_links(scenario, proxy_url)
+    check_links(a_scenario(), bad_server.url)
+
+
+def test_a_recording_that_cannot_be_read_is_told_before_anything_starts(tmp_path: Path) -> None:
+    path = tmp_path / "lte"
+    scenario = a_scenario(links={"edge_cloud": {"profile": "cellular_lte", "trace": str(path)}})
+    with pytest.raises(LinkCheckError, match=r"links.edge_cloud: .* cannot be read: No such file"):
+        check_links(scenario, None)
+    path.write_text("1\n5\n")
+    check_links(scenario, None)
+
+
+@pytest.mark.slow
+def test_a_lossy_recorded_link_is_proven_and_undone(store: Any, links: Links, tmp_path: Path) -> None:
+    path = tmp_path / "slots"
+    path.write_text("".join(f"{ms}\n" for ms in range(1, 50)))
+    profile = symmetric("bad", 30, 0, None, "this test", loss_percent=10).replaying(str(path), str(path))
+    fault = LinkWeakened(links, links.matching("diner_edge", "s1"), profile, TARGET)
+    asyncio.run(fault.begin())
+    effect = asyncio.run(fault.prove())
+    assert effect.proven, effect.evidence
+    assert "burst_loss_upstream" in effect.evidence
+    assert "trace_downstream" in effect.evidence
+    asyncio.run(fault.undo())
+    assert not asyncio.run(fault.prove()).proven
+
+
+@pytest.mark.slow
+def test_requests_over_a_link_are_answered_on_their_way_and_a_cut_and_a_weakness_stay(store: Any, links: Links) -> None:
+    hit = links.matching("diner_edge", "s1")
+    asyncio.run(weak(links, "diner_edge", SLOW).begin())
+    links.answer(hit, {"path": "/v1/status", "status": 500})
+    assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/v1/status", trust_env=False).status_code == 500
+    assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/health", trust_env=False).status_code == 200
+    assert round_trip_ms(store, "diner_edge.s1.a") >= 200
+    links.answer(hit, None)
+    assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/v1/status", trust_env=False).status_code == 200
 
 
 def _register_requests(store: Any) -> int:
