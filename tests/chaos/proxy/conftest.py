@@ -8,13 +8,15 @@ ask for `embedded_only` say something of ours alone.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +25,9 @@ import httpx
 import pytest
 
 from chaos.bench.proxy_servers import install_shopify
+from chaos.proxy.address import resolve_listen
+from chaos.proxy.events import EventLog
+from chaos.proxy.proxy import Proxy
 
 PATIENCE_S = 10.0
 SERVERS = ("embedded", pytest.param("original", marks=pytest.mark.slow))
@@ -199,6 +204,59 @@ def api(server_url: str) -> Iterator[Api]:
         yield client
         for name in client.get("/proxies").json():
             client.delete(f"/proxies/{quote(name, safe='')}")
+
+
+class Echoing:
+    """A proxy in the test's own event loop, before a server that echoes; its event log is `log`."""
+
+    def __init__(self, proxy: Proxy, log: EventLog) -> None:
+        self.proxy = proxy
+        self.log = log
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, _colon, port = self.proxy.listen.rpartition(":")
+        return await asyncio.open_connection(host, int(port))
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():  # noqa: ASYNC110 - counters announce nothing
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain: {what}") from None
+
+
+@asynccontextmanager
+async def _echoing(seed: int = 1) -> AsyncIterator[Echoing]:
+    upstream = await asyncio.start_server(_echo, "127.0.0.1", 0)
+    host, port = upstream.sockets[0].getsockname()
+    log = EventLog()
+    proxy = Proxy("p", "127.0.0.1:0", f"{host}:{port}", seed, log)
+    proxy.start(await resolve_listen(proxy.listen))
+    world = Echoing(proxy, log)
+    try:
+        yield world
+    finally:
+        proxy.close()
+        upstream.close()
+        await world.until(lambda: proxy.connections_open == 0, "the connections' end")
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # what tests do to connections on purpose
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+def echoing() -> Callable[..., AbstractAsyncContextManager[Echoing]]:
+    """Makes a proxy before an echo server; takes the seed."""
+    return _echoing
 
 
 @pytest.fixture

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from chaos.proxy import events
 from chaos.proxy.address import resolve_listen
-from chaos.proxy.events import Event, EventLog, EventName, canonical, main
+from chaos.proxy.events import EVENTS_KEPT, Event, EventLog, EventName, canonical, main
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.toxics import (
     Attributes,
@@ -34,46 +35,6 @@ if TYPE_CHECKING:
     from conftest import Upstream
 
 PATIENCE_S = 10.0
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # what these tests do to connections on purpose
-    finally:
-        writer.close()
-
-
-@asynccontextmanager
-async def proxy_before_an_echo(seed: int = 1) -> AsyncIterator[tuple[Proxy, EventLog]]:
-    upstream = await asyncio.start_server(echo, "127.0.0.1", 0)
-    host, port = upstream.sockets[0].getsockname()
-    log = EventLog()
-    proxy = Proxy("p", "127.0.0.1:0", f"{host}:{port}", seed, log)
-    proxy.start(await resolve_listen(proxy.listen))
-    try:
-        yield proxy, log
-    finally:
-        proxy.close()
-        upstream.close()
-        await until(lambda: proxy.connections_open == 0, "the connections' end")
-
-
-async def connect(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, _colon, port = proxy.listen.rpartition(":")
-    return await asyncio.open_connection(host, int(port))
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():  # noqa: ASYNC110 - counters announce nothing
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"waited in vain: {what}") from None
 
 
 def toxic(name: str, attributes: Attributes, direction: Direction, toxicity: float = 1.0) -> Toxic:
@@ -137,12 +98,13 @@ def test_a_full_disk_ends_the_file_and_not_the_log() -> None:
     assert "No space left" in log.file_error
 
 
-def test_a_connection_s_story_is_told_from_accept_to_close() -> None:
+def test_a_connection_s_story_is_told_from_accept_to_close(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
             proxy.add_toxic(toxic("latency", Latency(latency=5), Direction.DOWNSTREAM))
             proxy.add_toxic(toxic("never", SlowClose(delay=5), Direction.UPSTREAM, toxicity=0))
-            reader, writer = await connect(proxy)
+            reader, writer = await world.connect()
             for _ in range(3):
                 writer.write(b"x")
                 assert await reader.readexactly(1) == b"x"
@@ -156,7 +118,7 @@ def test_a_connection_s_story_is_told_from_accept_to_close() -> None:
             writer.write_eof()
             assert await reader.read() == b""
             writer.close()
-            await until(lambda: proxy.connections_open == 0, "the connection's end")
+            await world.until(lambda: proxy.connections_open == 0, "the connection's end")
             assert told(log, 1) == [
                 "connection_accepted",
                 "connection_dialled",
@@ -194,18 +156,21 @@ def test_a_connection_s_story_is_told_from_accept_to_close() -> None:
         (ResetPeer(timeout=1), ["reset"], "reset_by_toxic"),
     ],
 )
-def test_a_toxic_that_ends_a_connection_is_told(attributes: Attributes, acts: list[str], how: str) -> None:
+def test_a_toxic_that_ends_a_connection_is_told(
+    echoing: Callable[..., Any], attributes: Attributes, acts: list[str], how: str
+) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
             proxy.add_toxic(toxic("t", attributes, Direction.UPSTREAM))
-            reader, writer = await connect(proxy)
+            reader, writer = await world.connect()
             writer.write(b"x")
             try:
                 assert await reader.read() == b""
             except ConnectionResetError:
                 assert how == "reset_by_toxic"
             writer.close()
-            await until(lambda: proxy.connections_open == 0, "the connection's end")
+            await world.until(lambda: proxy.connections_open == 0, "the connection's end")
             assert told(log, 1)[-1] == f"connection_closed {how}"
             acted = [each.details["act"] for each in log.page() if each.event is EventName.TOXIC_ACTED]
             assert set(acts) <= set(acted) <= {*acts, "dropped"}
@@ -213,19 +178,20 @@ def test_a_toxic_that_ends_a_connection_is_told(attributes: Attributes, acts: li
     asyncio.run(main())
 
 
-def test_who_ended_a_connection_is_told() -> None:
+def test_who_ended_a_connection_is_told(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
-            _reader, writer = await connect(proxy)
-            await until(lambda: "connection_dialled" in told(log, 1), "the dial")
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
+            _reader, writer = await world.connect()
+            await world.until(lambda: "connection_dialled" in told(log, 1), "the dial")
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             writer.transport.abort()
-            await until(lambda: "connection_closed client_gone" in told(log, 1), "the reset")
-            _reader, other = await connect(proxy)
-            await until(lambda: "connection_dialled" in told(log, 2), "the dial")
+            await world.until(lambda: "connection_closed client_gone" in told(log, 1), "the reset")
+            _reader, other = await world.connect()
+            await world.until(lambda: "connection_dialled" in told(log, 2), "the dial")
             proxy.stop()
-            await until(lambda: "connection_closed proxy_disabled" in told(log, 2), "the end")
+            await world.until(lambda: "connection_closed proxy_disabled" in told(log, 2), "the end")
             other.close()
 
     asyncio.run(main())
@@ -238,7 +204,8 @@ def test_a_dial_that_failed_is_told() -> None:
         log = EventLog()
         proxy = Proxy("p", "127.0.0.1:0", address, 1, log)
         proxy.start(await resolve_listen(proxy.listen))
-        reader, writer = await connect(proxy)
+        host, _colon, port = proxy.listen.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
         assert await reader.read() == b""
         writer.close()
         proxy.close()
@@ -248,9 +215,10 @@ def test_a_dial_that_failed_is_told() -> None:
     asyncio.run(main())
 
 
-async def run_of(seed: int, *, together: bool) -> list[dict[str, Any]]:
+async def run_of(echoing: Callable[..., Any], seed: int, *, together: bool) -> list[dict[str, Any]]:
     """The canonical log of 30 connections under toxics that hit some; `together`: all at once, ended in another order."""
-    async with proxy_before_an_echo(seed) as (proxy, log):
+    async with echoing(seed) as world:
+        proxy, log = world.proxy, world.log
         proxy.add_toxic(toxic("latency", Latency(latency=2, jitter=2), Direction.DOWNSTREAM, toxicity=0.5))
         proxy.add_toxic(toxic("limit", LimitData(bytes=5), Direction.UPSTREAM, toxicity=0.3))
         proxy.add_toxic(toxic("slow", SlowClose(delay=3), Direction.DOWNSTREAM, toxicity=0.5))
@@ -267,22 +235,24 @@ async def run_of(seed: int, *, together: bool) -> list[dict[str, Any]]:
                 writer.close()
 
         if together:
-            pairs = [await connect(proxy) for _ in range(30)]
+            pairs = [await world.connect() for _ in range(30)]
             await asyncio.gather(*(use(*pair) for pair in reversed(pairs)))
         else:
             for _ in range(30):
-                await use(*await connect(proxy))
-        await until(lambda: proxy.connections_accepted == 30 and proxy.connections_open == 0, "the connections' end")
+                await use(*await world.connect())
+        await world.until(
+            lambda: proxy.connections_accepted == 30 and proxy.connections_open == 0, "the connections' end"
+        )
         assert log.dropped == 0
         return canonical(each.fields() for each in log.page())
 
 
-def test_the_same_seed_gives_the_same_log_whatever_the_order_of_work() -> None:
-    first = asyncio.run(run_of(1, together=False))
+def test_the_same_seed_gives_the_same_log_whatever_the_order_of_work(echoing: Callable[..., Any]) -> None:
+    first = asyncio.run(run_of(echoing, 1, together=False))
     hit = {each["connection"] for each in first if each["event"] == "toxic_applied" and each["toxic"] == "limit"}
     assert 2 < len(hit) < 20
-    assert asyncio.run(run_of(1, together=True)) == first
-    assert asyncio.run(run_of(2, together=False)) != first
+    assert asyncio.run(run_of(echoing, 1, together=True)) == first
+    assert asyncio.run(run_of(echoing, 2, together=False)) != first
 
 
 def told_by_a_server(api_url: str, upstream: Upstream) -> list[dict[str, Any]]:
@@ -303,9 +273,9 @@ def told_by_a_server(api_url: str, upstream: Upstream) -> list[dict[str, Any]]:
                 client.close()
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            events: list[dict[str, Any]] = api.get("/events").json()
-            if sum(each["event"] == "connection_closed" for each in events) == 20:
-                return events
+            said: list[dict[str, Any]] = api.get("/events").json()
+            if sum(each["event"] == "connection_closed" for each in said) == 20:
+                return said
             assert time.monotonic() < deadline, "not every connection's end was told"
             time.sleep(0.01)
 
@@ -369,3 +339,11 @@ def test_the_canonical_form_leaves_out_what_no_seed_decides() -> None:
         (2, 2, "peers"),
     ]
     assert first != canonical([entry(1, 2, "client_gone"), entry(2, 1, "reset_by_toxic"), entry(3, 2, "ended")])
+
+
+def test_the_readme_names_every_event_and_no_other() -> None:
+    readme = (Path(events.__file__).parent / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Events\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall("`([a-z_]+)`", " ".join(rows))) == sorted(each.value for each in EventName)
+    assert f"The last {EVENTS_KEPT:,} events" in section

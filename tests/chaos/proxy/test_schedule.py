@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from random import Random
 from typing import Any
 from unittest.mock import Mock
@@ -15,11 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from chaos.proxy.address import resolve_listen
 from chaos.proxy.draws import draws_for
 from chaos.proxy.events import EventLog, EventName
 from chaos.proxy.link import Link, Traffic
-from chaos.proxy.proxy import Proxy
 from chaos.proxy.schedule import SCHEDULE_MS_MAX, Phase, Schedule, decode_schedule
 from chaos.proxy.toxics import (
     Attributes,
@@ -159,51 +156,11 @@ def test_half_way_up_a_ramp_the_effect_is_half_as_strong(full: Attributes, half:
 # -- on real connections
 
 
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # what these tests do to connections on purpose
-    finally:
-        writer.close()
-
-
-@asynccontextmanager
-async def proxy_before_an_echo() -> AsyncIterator[tuple[Proxy, EventLog]]:
-    upstream = await asyncio.start_server(echo, "127.0.0.1", 0)
-    host, port = upstream.sockets[0].getsockname()
-    log = EventLog()
-    proxy = Proxy("p", "127.0.0.1:0", f"{host}:{port}", 1, log)
-    proxy.start(await resolve_listen(proxy.listen))
-    try:
-        yield proxy, log
-    finally:
-        proxy.close()
-        upstream.close()
-        await until(lambda: proxy.connections_open == 0, "the connections' end")
-
-
-async def connect(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, _colon, port = proxy.listen.rpartition(":")
-    return await asyncio.open_connection(host, int(port))
-
-
 async def round_trip_ms(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
     began = time.monotonic()
     writer.write(b"x")
     assert await reader.readexactly(1) == b"x"
     return 1000 * (time.monotonic() - began)
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():  # noqa: ASYNC110 - counters announce nothing
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"waited in vain: {what}") from None
 
 
 def toxic(attributes: Attributes, schedule: Schedule, toxicity: float = 1.0) -> Toxic:
@@ -216,17 +173,18 @@ def steps(log: EventLog) -> list[tuple[str, int]]:
     ]
 
 
-def test_a_toxic_comes_and_goes_on_a_live_connection_and_on_new_ones() -> None:
+def test_a_toxic_comes_and_goes_on_a_live_connection_and_on_new_ones(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
-            live = await connect(proxy)
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
+            live = await world.connect()
             await round_trip_ms(*live)
             proxy.add_toxic(toxic(Latency(latency=400), Schedule(at_ms=300, for_ms=1000, every_ms=3_600_000)))
             assert await round_trip_ms(*live) < 300
-            await until(lambda: steps(log) == [("schedule_on", 1)], "the toxic's coming")
-            fresh = await connect(proxy)
+            await world.until(lambda: steps(log) == [("schedule_on", 1)], "the toxic's coming")
+            fresh = await world.connect()
             assert min(await asyncio.gather(round_trip_ms(*live), round_trip_ms(*fresh))) >= 400
-            await until(lambda: steps(log) == [("schedule_on", 1), ("schedule_off", 1)], "the toxic's going")
+            await world.until(lambda: steps(log) == [("schedule_on", 1), ("schedule_off", 1)], "the toxic's going")
             assert await round_trip_ms(*live) < 400
             assert await round_trip_ms(*fresh) < 400
             of_live = [each.event.value for each in log.page() if each.connection == 1 and each.toxic]
@@ -241,16 +199,17 @@ def test_a_toxic_comes_and_goes_on_a_live_connection_and_on_new_ones() -> None:
     asyncio.run(main())
 
 
-def test_a_repeated_toxic_hits_the_same_connections_in_every_round() -> None:
+def test_a_repeated_toxic_hits_the_same_connections_in_every_round(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
-            pairs = [await connect(proxy) for _ in range(20)]
-            await until(
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
+            pairs = [await world.connect() for _ in range(20)]
+            await world.until(
                 lambda: len([each for each in log.page() if each.event is EventName.CONNECTION_DIALLED]) == 20,
                 "the connections",
             )
             proxy.add_toxic(toxic(Latency(latency=1), Schedule(for_ms=20, every_ms=40), toxicity=0.5))
-            await until(lambda: ("schedule_off", 3) in steps(log), "three rounds")
+            await world.until(lambda: ("schedule_off", 3) in steps(log), "three rounds")
             applied: dict[int, int] = {}
             for each in log.page():
                 if each.event is EventName.TOXIC_APPLIED and each.connection is not None:
@@ -289,10 +248,11 @@ def test_the_first_round_decides_who_is_hit_and_each_round_draws_anew() -> None:
     assert asked == [("t", 1), ("t", 2), ("t", 3)]
 
 
-def test_a_ramp_is_climbed_on_a_live_connection() -> None:
+def test_a_ramp_is_climbed_on_a_live_connection(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
-            pair = await connect(proxy)
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
+            pair = await world.connect()
             await round_trip_ms(*pair)
             proxy.add_toxic(toxic(Latency(latency=300), Schedule(ramp_ms=600)))
             seen = []
@@ -308,30 +268,34 @@ def test_a_ramp_is_climbed_on_a_live_connection() -> None:
     asyncio.run(main())
 
 
-def test_a_change_of_attributes_leaves_the_schedule_running_and_another_schedule_begins_now() -> None:
+def test_a_change_of_attributes_leaves_the_schedule_running_and_another_schedule_begins_now(
+    echoing: Callable[..., Any],
+) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
             schedule = Schedule(at_ms=600)
             proxy.add_toxic(toxic(Latency(latency=1), schedule))
             (added,) = [each.at_ms for each in log.page() if each.event is EventName.TOXIC_ADDED]
             await asyncio.sleep(0.4)
             proxy.update_toxic(toxic(Latency(latency=2), schedule))
-            await until(lambda: steps(log) == [("schedule_on", 1)], "the toxic's coming")
+            await world.until(lambda: steps(log) == [("schedule_on", 1)], "the toxic's coming")
             assert log.page()[-1].at_ms - added < 1000
             proxy.update_toxic(toxic(Latency(latency=2), Schedule(at_ms=100)))
             shown = proxy.toxic("t")
             assert shown is not None
             assert not shown.phase.on
-            await until(lambda: len(steps(log)) == 2, "the toxic's coming again")
+            await world.until(lambda: len(steps(log)) == 2, "the toxic's coming again")
 
     asyncio.run(main())
 
 
-def test_a_deleted_toxic_s_schedule_ends_with_it() -> None:
+def test_a_deleted_toxic_s_schedule_ends_with_it(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
             proxy.add_toxic(toxic(Latency(), Schedule(for_ms=5, every_ms=10)))
-            await until(lambda: len(steps(log)) > 2, "some rounds")
+            await world.until(lambda: len(steps(log)) > 2, "some rounds")
             proxy.remove_all_toxics()
             before = len(log)
             await asyncio.sleep(0.1)
@@ -340,15 +304,16 @@ def test_a_deleted_toxic_s_schedule_ends_with_it() -> None:
     asyncio.run(main())
 
 
-def test_a_scheduled_toxic_keeps_its_place_in_the_chain() -> None:
+def test_a_scheduled_toxic_keeps_its_place_in_the_chain(echoing: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with proxy_before_an_echo() as (proxy, log):
-            pair = await connect(proxy)
+        async with echoing() as world:
+            proxy, log = world.proxy, world.log
+            pair = await world.connect()
             await round_trip_ms(*pair)
             proxy.add_toxic(toxic(LimitData(bytes=3), Schedule(at_ms=50)))
             last = Toxic("last", "slicer", "downstream", Direction.DOWNSTREAM, 1.0, Slicer(average_size=1, delay=1000))
             proxy.add_toxic(last)
-            await until(lambda: steps(log) == [("schedule_on", 1)], "the toxic's coming")
+            await world.until(lambda: steps(log) == [("schedule_on", 1)], "the toxic's coming")
             pair[1].write(b"abcdef")
             assert await pair[0].read() == b"abc"
             (slicer,) = [each for each in log.page() if each.event is EventName.TOXIC_COUNTED and each.toxic == "last"]
