@@ -147,7 +147,7 @@ def with_changes(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
 def _merged(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(content)
     for name, value in changes.items():
-        merged[name] = _merged(merged[name], value) if isinstance(value, Mapping) else value
+        merged[name] = _merged(merged.get(name) or {}, value) if isinstance(value, Mapping) else value
     return merged
 
 
