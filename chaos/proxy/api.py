@@ -116,7 +116,10 @@ class Api:
             query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
             return await handler(Asked(await _body(request), query), *names)
         except ApiError as error:
-            return _plain(encode({"error": error.message, "status": error.status}) + "\n", error.status)
+            response = _plain(encode({"error": error.message, "status": error.status}) + "\n", error.status)
+            if isinstance(error, errors.UnfinishedBodyError):
+                response.headers["Connection"] = "close"
+            return response
 
     async def _index(self, asked: Asked) -> Response:
         return _json({proxy.name: proxy_fields(proxy) for proxy in self._proxies.all()})
@@ -204,7 +207,7 @@ async def _body(request: Request) -> bytes:
                     raise errors.bad_body(f"longer than {BODY_BYTES_MAX} bytes")
                 parts.append(part)
     except TimeoutError:
-        raise errors.bad_body("i/o timeout") from None
+        raise errors.UnfinishedBodyError from None
     return b"".join(parts)
 
 

@@ -18,6 +18,13 @@ class ApiError(Exception):
         return ApiError(f"{self.message} at {place}", self.status)
 
 
+class UnfinishedBodyError(ApiError):
+    """The body did not come to its end in time; nothing more can be asked on that connection."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{BAD_BODY}: i/o timeout", 400)
+
+
 def bad_body(detail: str) -> ApiError:
     """The body is not JSON, or not of the right shape."""
     return ApiError(f"{BAD_BODY}: {detail}", 400)

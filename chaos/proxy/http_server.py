@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUEST_TIMEOUT_S = 15.0
@@ -44,6 +45,22 @@ class HttpServer(uvicorn.Server):
         yield
 
 
+class PipelineFlow(FlowControl):
+    """Reads no more requests while earlier ones wait for their turn.
+
+    uvicorn resumes reading at each answer, so that a client who asks on and on and reads nothing would fill the memory.
+    """
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        super().__init__(protocol.transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        """Resume reading, unless requests are waiting."""
+        if not self._protocol.pipeline:
+            super().resume_reading()
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection of the API."""
 
@@ -55,6 +72,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there; its first request must come in time."""
         super().connection_made(transport)
+        self.flow = PipelineFlow(self)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
