@@ -19,8 +19,10 @@ from rich.text import Text
 from chaos.cli.errors import EXIT_INTERRUPTED, CommandError
 from chaos.cli.interruptible import run_interruptible
 from chaos.cli.output import print_verdict
+from chaos.cli.profiles import add_profile_option, list_profiles, profile_changes, wants_list
 from chaos.drill_evidence import EvidenceError, add_drill, read_drills
 from chaos.experiment import Drill, DrillPlan
+from chaos.faults.link_checks import LinkCheckError, check_links
 from chaos.faults.toxiproxy import ToxiproxyError
 from chaos.judge import Verdict, exit_code, judge_run, write_outputs, write_report
 from chaos.live import LiveView
@@ -56,6 +58,7 @@ is the place to look.
   rushproof drill primary_killed --seed 7            another shipped scenario, another seed
   rushproof drill mine.yaml --rate 4 --duration 20   your own, with another load
   rushproof drill --trace orders.csv.gz              replay real orders
+  rushproof drill --profile edge_cloud=dsl           another network on a link; --profile list shows them
   rushproof drill --random-faults --seed 3           faults drawn from the seed
   rushproof drill --break list                       the broken variants, and what must find each of them
   rushproof drill --break two-doors                  run one: the audit must fail it
@@ -94,6 +97,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--toxiproxy", metavar="URL", help="disturb links by this Toxiproxy server instead of the embedded one"
     )
+    add_profile_option(parser)
     parser.add_argument(
         "--random-faults",
         action="store_true",
@@ -120,6 +124,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if options.variant == "list":
         _list_variants()
+        return 0
+    if wants_list(options):
+        list_profiles()
         return 0
     plan = _plan(options)
     _check_evidence(options)
@@ -189,9 +196,11 @@ def _plan(options: argparse.Namespace) -> DrillPlan:
             raise CommandError(f"--seed must be a whole number from 0 to {SEED_LIMIT - 1}, not {seed}")
         if not 0 <= options.retry_unknown <= RETRIES_MAX:
             raise CommandError(f"--retry-unknown must be from 0 to {RETRIES_MAX}")
-        scenario = with_changes(scenario, {"seed": seed} | _load_changes(scenario, options.rate, options.duration))
+        changes = _load_changes(scenario, options.rate, options.duration) | profile_changes(options.profile)
+        scenario = with_changes(scenario, {"seed": seed} | changes)
         if options.random_faults:
             scenario = random_scenario(scenario, seed)
+        check_links(scenario, options.toxiproxy)
         command = shlex.join(["rushproof", *sys.argv[1:]])
         database_url = os.environ.get("RUSHPROOF_DATABASE_URL") or None
         if options.random_faults and database_url is not None:
@@ -202,7 +211,7 @@ def _plan(options: argparse.Namespace) -> DrillPlan:
             raise CommandError("--rate-factor and --copies go with --trace")
         timetable = make_timetable(scenario, DEMO_MENU, seed)
         return DrillPlan(scenario, seed, DEMO_MENU, timetable, command, variant, options.toxiproxy, database_url)
-    except (ScenarioError, VariantError, TraceError) as error:
+    except (ScenarioError, VariantError, TraceError, LinkCheckError, ToxiproxyError) as error:
         raise CommandError(str(error)) from error
 
 
