@@ -12,18 +12,18 @@ from typing import Any
 
 from chaos.faults.base import FaultError, Injected, Lasting, Target, both
 from chaos.faults.break_glass import BreakGlass
+from chaos.faults.gray import Failing, HttpErrors
 from chaos.faults.links import LinkCut, LinkWeakened
 from chaos.faults.networks import Links
 from chaos.faults.planned import calls_for_failover, injected_fault, loses_disk, needs_control
 from chaos.observer import Observer, Sample, now_us
 from refsystem.stack import Stack
+from simulator import scenario as planned
 from simulator.scenario import (
     Fault,
     GlassBroken,
-    HttpErrors,
-    LinkDown,
+    LinkFault,
     LinkName,
-    LinkWeak,
     PowerCut,
     ProcessFault,
     Scenario,
@@ -137,16 +137,19 @@ class Timeline:
 
     async def _resolve(self, fault: Fault) -> Injected:
         store = fault.store or self._scenario.stores[0].name
-        if isinstance(fault, LinkWeak | LinkDown):
+        if isinstance(fault, LinkFault):
             hit = [link for kind in self._link_kinds(fault.link, store) for link in self._links.matching(kind, store)]
             if not hit:
                 raise FaultError(f"there is no link {fault.link} of store {store}")
             target = Target(fault.link, ", ".join(link.name for link in hit))
-            if isinstance(fault, LinkDown):
-                return LinkCut(self._links, hit, fault.direction, target)
-            return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
-        if isinstance(fault, HttpErrors):
-            raise FaultError("http_errors is not built yet")
+            match fault:
+                case planned.LinkDown():
+                    return LinkCut(self._links, hit, fault.direction, target)
+                case planned.HttpErrors():
+                    failing = Failing(fault.path, fault.method, fault.status, fault.share)
+                    return HttpErrors(self._links, self._stack, hit, failing, target)
+                case planned.LinkWeak():
+                    return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
         return await self._resolve_process(fault, store)
 
     def _link_kinds(self, link: LinkName, store: str) -> Sequence[LinkName]:

@@ -11,18 +11,23 @@ from chaos.faults.watching import Seen, StateWatch
 from refsystem.processes import Managed, StackError
 
 PERIOD_S = 0.2
+STOPPED_S_MAX = 0.45
+"""Longer stops would be taken for a dead process, which is another fault."""
 PROOF_S = 0.9
 SHARE_SLACK = 0.12
 """How far the share of looks at which it was stopped may be below what was asked: looks are few, and the machine is busy."""
 
 
 class Slowed:
-    """SIGSTOP and SIGCONT in turn, `PERIOD_S` for both: it runs one part in `slow_factor` of the time."""
+    """SIGSTOP and SIGCONT in turn, about `PERIOD_S` for both: it runs one part in `slow_factor` of the time.
+
+    On a busy machine it takes a while until a process is stopped; then it is stopped the longer.
+    """
 
     def __init__(self, process: Managed, slow_factor: float, target: Target) -> None:
         self.target = target
         self._process = process
-        self._runs_s = PERIOD_S / slow_factor
+        self._slow_factor = slow_factor
         self._stopped_share = 1 - 1 / slow_factor
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"slow-{process.name}", daemon=True)
@@ -65,12 +70,13 @@ class Slowed:
         return Effect(proven and not seen.gone, f"{self._process.name} was {seen}, {seen.stopped_share:.0%}; {wanted}")
 
     def _run(self) -> None:
-        due_s = time.monotonic()
+        runs_s = PERIOD_S / self._slow_factor
+        resumed_s = time.monotonic() - runs_s
         while not self._end.is_set() and self._process.pid is not None:
             self._process.pause()
-            due_s += PERIOD_S
-            self._end.wait(max(0.0, due_s - self._runs_s - time.monotonic()))
+            ran_s = time.monotonic() - resumed_s
+            self._end.wait(min(STOPPED_S_MAX, ran_s * (self._slow_factor - 1)))
+            resumed_s = time.monotonic()
             self._process.resume()
-            self._end.wait(self._runs_s)
-            due_s = max(due_s, time.monotonic())
+            self._end.wait(runs_s)
         self._process.resume()
