@@ -107,13 +107,14 @@ def step(book: Lookup, act: Act, at_ms: int, seq: int) -> Changes:
 
 
 def _derive_split(book: Lookup, act: Act, content: acts.Split) -> acts.Split:
+    check = book.check(content.check_id).must_be_open()
     if bool(content.lines) == bool(content.ways):
         raise OrderRejected(ACT_INVALID, "send either lines or ways, not both and not neither")
     if content.lines:
         return replace(content, new_check_ids=(derived_id(act.act_id, "part/1"),))
     if content.ways == 1:
         raise OrderRejected(ACT_INVALID, "ways must be a whole number from 2")
-    due_minor = book.check(content.check_id).due_minor
+    due_minor = check.due_minor
     if due_minor < content.ways:
         raise OrderRejected(AMOUNT_OVER_DUE, f"{due_minor} are due: too little for {content.ways} shares")
     return replace(
@@ -125,7 +126,7 @@ def _derive_split(book: Lookup, act: Act, content: acts.Split) -> acts.Split:
 
 def _derive_less(book: Lookup, act: Act, content: acts.Void | acts.Comp) -> acts.Void | acts.Comp:
     """The amount that leaves the check, and what its discounts must give way so that the total does not fall below zero."""
-    check = book.check(content.check_id)
+    check = book.check(content.check_id).must_be_open()
     _, taken = check.taken(content.order_id, content.line, content.quantity)
     over_minor = taken.amount_minor - check.total_minor
     cut_minor = min(max(0, over_minor), check.discount_minor)
@@ -133,9 +134,9 @@ def _derive_less(book: Lookup, act: Act, content: acts.Void | acts.Comp) -> acts
 
 
 def _derive_discount(book: Lookup, act: Act, content: acts.GiveDiscount) -> acts.GiveDiscount:
+    check = book.check(content.check_id).must_be_open()
     if bool(content.amount_minor) == bool(content.basis_points):
         raise OrderRejected(ACT_INVALID, "send either amount_minor or basis_points, not both and not neither")
-    check = book.check(content.check_id)
     wanted_minor = content.amount_minor or basis_points_of(max(0, check.total_minor), content.basis_points)
     value_minor = min(wanted_minor, check.due_minor)
     if value_minor == 0:

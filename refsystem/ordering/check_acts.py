@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,8 @@ def _text(characters_max: int, least: int = 0) -> Reader:
     def read(name: str, value: Any) -> str:
         if not isinstance(value, str) or not least <= len(value.strip()) <= len(value) <= characters_max:
             raise _invalid(name, f"a text of {least} to {characters_max} characters")
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+            raise _invalid(name, "a text without control characters")
         return value
 
     return read
