@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chaos.bench.proxy import OURS, SHOPIFY
+from chaos.bench.proxy import DIRECT, OURS, SHOPIFY
 from chaos.bench.proxy_load import Load, run
 from chaos.bench.proxy_servers import install_shopify, our_server
 from chaos.cli import main
@@ -120,6 +120,9 @@ def test_both_servers_are_measured_side_by_side(tmp_path: Path) -> None:
     figures = {server: said["figures"][server]["megabytes_per_s 1"]["values"] for server in (OURS, SHOPIFY)}
     ratios = sorted(ours / theirs for ours, theirs in zip(figures[OURS], figures[SHOPIFY], strict=True))
     assert said["ratios"]["shopify"] == pytest.approx(ratios[1], rel=1e-3)
+    p50 = {server: said["figures"][server]["p50_ms 1"]["values"] for server in (OURS, DIRECT)}
+    added = sorted(through - direct for through, direct in zip(p50[OURS], p50[DIRECT], strict=True))
+    assert said["added_ms_p50"] == pytest.approx(added[1], rel=1e-3, abs=1e-5)
     assert said["goals"][0]["met"] == (said["ratios"]["shopify"] >= 0.5)
 
 
