@@ -180,7 +180,7 @@ class FeedSender:
         if cursor.seq <= visible_seq and log.holds(cursor):
             self.cursor, self.mismatch = cursor, None
             return
-        if log.holds(cursor) or any(fork.seq > visible_seq and fork.covers(cursor.seq) for fork in log.forks):
+        if log.holds(cursor) or any(fork.seq > visible_seq and fork.from_seq <= cursor.seq for fork in log.forks):
             self.cursor, self.mismatch = None, None
             return
         places = [fork.from_seq for fork in log.forks_told(visible_seq) if fork.from_seq <= cursor.seq]

@@ -86,6 +86,14 @@ class VirtualDevice:
         """Whether it is on its way to become a member."""
         return self.role is Role.JOINING
 
+    def is_writing(self) -> bool:
+        """Whether it holds entries that are not committed yet."""
+        return self.machine is not None and self.machine.replica.commit_seq < self.machine.replica.log.last.seq
+
+    def lacks(self) -> int:
+        """How many entries the other device has flushed and this one has not."""
+        return len(self.peer.disk.entries) - len(self.disk.entries)
+
     def has_just_caught_up(self) -> bool:
         """Whether it has flushed all that is committed and is no member yet: its answer may still be on its way."""
         primary = self.peer.machine

@@ -21,6 +21,10 @@ ANSWERS_SLOW_US = 60 * MS
 ALONE_AFTER_US = TIMING.standby_timeout_us + 120 * MS
 CLOUD_AWAY_US = 1_500 * MS
 RETURNS_AFTER_US = (50 * MS, 900 * MS)
+ISOLATED_WITHIN_US = 60 * MS
+SLOW_FLUSH_US = (80 * MS, 120 * MS)
+FALLS_BEHIND_WITHIN_US = 250 * MS
+LACKS_LEAST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +103,53 @@ class Disasters:
             self._take_for_good(disaster, only)
             return
         if tries and only is not None:
-            only.peer.crash()
-            self._clock.after(ALONE_AFTER_US + 60 * MS, only.peer.boot)
-            self._strikes.later(ALONE_AFTER_US, self.take_the_only_member, disaster, tries - 1)
+            if disaster.strike.amount % 2:
+                self._strikes.slow_disk(only, SLOW_FLUSH_US, FALLS_BEHIND_WITHIN_US)
+                behind = (self._fall_behind, disaster, only, tries)
+                self._strikes.when(FALLS_BEHIND_WITHIN_US, lambda: only.lacks() >= LACKS_LEAST, *behind)
+            else:
+                self._make_alone(disaster, only, tries)
+
+    def _fall_behind(self, disaster: Disaster, only: VirtualDevice, tries: int) -> None:
+        """Both stop when the other one has flushed more: what it has and the primary lost becomes a tail beside the log."""
+        only.crash()
+        self._clock.after(drawn_us(disaster.generator, *SHORT_US), only.boot)
+        self._make_alone(disaster, only, tries)
+
+    def _make_alone(self, disaster: Disaster, only: VirtualDevice, tries: int) -> None:
+        only.peer.crash()
+        self._clock.after(ALONE_AFTER_US + 60 * MS, only.peer.boot)
+        self._strikes.later(ALONE_AFTER_US, self.take_the_only_member, disaster, tries - 1)
 
     def _take_for_good(self, disaster: Disaster, only: VirtualDevice) -> None:
-        store, generator, node_id = disaster.store, disaster.generator, only.disk.node_id
-        if store.watch.would_lose([node_id]):
+        """By turns it loses its disk, is switched off, or is isolated just as it has something to flush."""
+        store, generator, way = disaster.store, disaster.generator, disaster.strike.amount % 3
+        if store.watch.would_lose([only.disk.node_id]):
             self._clock.goals["a second disaster spared"] += 1
             return
-        self._clock.after(drawn_us(generator, 0, 60 * MS), only.peer.boot)
+        peer_back_us = drawn_us(generator, 0, 60 * MS)
         if generator.random() < 0.5:
             self._strikes.cut_wan(store, CLOUD_AWAY_US)
-        destroyed = disaster.strike.amount % 3 == 0 and len(store.watch.told.dead) < DISKS_LOST_MAX
-        if destroyed:
+        returns_after_us = drawn_us(generator, *RETURNS_AFTER_US)
+        if way == 0 and len(store.watch.told.dead) < DISKS_LOST_MAX:
             self._lose_disk(disaster, only, drawn_us(generator, 300 * MS, 1_500 * MS))
+            self._clock.after(peer_back_us, only.peer.boot)
+        elif way == 1:
+            self._take_away(disaster, only, only.switch_off, "the only member switched off", returns_after_us)
+            self._clock.after(peer_back_us, only.peer.boot)
+        else:
+            isolate = (disaster, only, only.isolate, "the only member isolated", returns_after_us)
+            self._strikes.when(ISOLATED_WITHIN_US, only.is_writing, self._take_away, *isolate)
+            self._clock.after(ISOLATED_WITHIN_US + peer_back_us, only.peer.boot)
+
+    def _take_away(
+        self, disaster: Disaster, only: VirtualDevice, take: Callable[[], None], goal: str, returns_after_us: int
+    ) -> None:
+        store, node_id = disaster.store, only.disk.node_id
+        if store.register.members != (node_id,) or only.machine is None or store.watch.would_lose([node_id]):
             return
         store.rows.stops(only)
-        if disaster.strike.amount % 3 == 1:
-            self._clock.goals["the only member switched off"] += 1
-            only.switch_off()
-        else:
-            self._clock.goals["the only member isolated"] += 1
-            only.isolate()
+        self._clock.goals[goal] += 1
         disaster.happened(only, False)
-        store.staff.told_off(node_id, drawn_us(generator, *RETURNS_AFTER_US))
+        take()
+        store.staff.told_off(node_id, returns_after_us)

@@ -45,7 +45,7 @@ TIMING = Timing(
     waiting_max=20,
     uncommitted_max=40,
     known_places_max=12,
-    entries_per_batch_max=3,
+    entries_per_batch_max=2,
     entries_per_branch_answer_max=4,
 )
 """Short limits, so that every one of them is reached."""

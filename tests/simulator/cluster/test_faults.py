@@ -169,7 +169,7 @@ def test_a_fork_is_followed_half_for_batches_are_short() -> None:
     """So that whatever happens then does happen between two batches of a fork."""
     device = running(struck(), 800)[0].stores[0].device("a")
     assert device.machine is not None
-    assert {feed.batch_max for feed in device.machine.feeds.values()} == {3}
+    assert {feed.batch_max for feed in device.machine.feeds.values()} == {2}
 
 
 @pytest.mark.slow
