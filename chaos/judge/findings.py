@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +39,6 @@ CLASSES: tuple[AuditClass, ...] = (
     AuditClass("comped", "not_exercised", "on the check and free, with a record of who and why"),
     AuditClass("reordered", "counted", "a person gave up and ordered again: two orders, one intent"),
 )
-CLASS_BY_NAME: Mapping[str, AuditClass] = {audit_class.name: audit_class for audit_class in CLASSES}
 
 
 @dataclass(frozen=True, slots=True)
