@@ -50,6 +50,8 @@ class Book:
         self._stored_minor = 0
         self._undo: list[tuple[int, dict[str, Check | None], str]] = []
         self._passed_over: list[PassedOver] = []
+        self.payments_version = 0
+        """Grows whenever a payment may have changed: who looks at them need not look again before."""
 
     # --- reads ---
 
@@ -193,6 +195,8 @@ class Book:
     def _put(self, check_id: str, check: Check | None) -> None:
         """Put a check, and the indexes with it; None takes it out."""
         before = self._checks.get(check_id)
+        if (before.payments if before is not None else ()) != (check.payments if check is not None else ()):
+            self.payments_version += 1
         if before is not None:
             self._unindex(before)
         if check is None:

@@ -96,6 +96,8 @@ class Cashier:
         self._last_failure_ms = 0
         self._lost_disputes: set[str] = set()
         self._deadline_ms: int | None = None
+        self._uncommitted_seq: int | None = None
+        self._looked_at: int | None = None
 
     def lead(self, term: int | None) -> None:
         """This device is primary at epoch `term`, or it is not (None). What an earlier term had asked counts no more."""
@@ -107,6 +109,7 @@ class Cashier:
         self._calls.clear()
         self._silent_since_ms = None
         self._deadline_ms = None
+        self._looked_at = None
 
     @property
     def deadline_ms(self) -> int | None:
@@ -151,6 +154,7 @@ class Cashier:
         work = self._works.get(attempt_id or "")
         if work is None or work.call is None or work.call.call_id != call_id:
             return
+        self._looked_at = None
         call, work.call = work.call, None
         work.timeouts += answer.result is Result.NO_ANSWER
         self._note_reach(answer.result, work.called_ms, now_ms)
@@ -163,6 +167,7 @@ class Cashier:
 
     def refused(self, act_id: str, why: str, now_ms: int) -> None:
         """The admission did not take an act, finally (`OrderRejected`); the payment is asked about again."""
+        self._looked_at = None
         for work in self._works.values():
             if work.proposal is not None and work.proposal.act_id == act_id:
                 work.refused, work.proposal, work.proposed_ms = why, None, None
@@ -172,19 +177,22 @@ class Cashier:
         """The gateway has called back about a payment. What it says is not believed: it is asked, now."""
         work = self._works.get(attempt_id)
         if work is not None:
+            self._looked_at = None
             work.due_ms = min(work.due_ms, now_ms)
 
     def dispute_lost(self, attempt_id: str) -> None:
         """The gateway, asked about a dispute, says that it was lost: the money of this payment is gone."""
+        self._looked_at = None
         self._lost_disputes.add(attempt_id)
 
     # --- outputs ---
 
     def take_ready(self, commit_seq: int, now_ms: int) -> CashierReady:
         """What is due, as of the log's entry `commit_seq`, which is committed. Nothing unless this device leads."""
-        self._deadline_ms = None
-        if self._term is None:
+        if self._term is None or not self._may_have_work(commit_seq, now_ms):
             return CashierReady()
+        self._deadline_ms = self._uncommitted_seq = None
+        self._looked_at = self._book.payments_version
         calls: list[Call] = []
         acts: list[Act] = []
         payments = self._payments()
@@ -193,6 +201,7 @@ class Cashier:
             work = self._work(payment, now_ms)
             self._time_out(work, now_ms)
             if not self._is_committed(payment, commit_seq):
+                self._uncommitted_seq = min(payment.changed_seq, self._uncommitted_seq or payment.changed_seq)
                 continue
             if work.proposal is None:
                 timely = self._timely(payment, work, now_ms)
@@ -225,6 +234,14 @@ class Cashier:
         return op
 
     # --- payments and their work ---
+
+    def _may_have_work(self, commit_seq: int, now_ms: int) -> bool:
+        """Whether anything has happened since the last look: it is called after every step of the device."""
+        return (
+            self._looked_at != self._book.payments_version
+            or (self._uncommitted_seq is not None and commit_seq >= self._uncommitted_seq)
+            or (self._deadline_ms is not None and now_ms >= self._deadline_ms)
+        )
 
     def _payments(self) -> tuple[Payment, ...]:
         """Those that need the gateway. New ones and those to be undone come first, what is stored waits behind them (P20)."""
@@ -415,7 +432,7 @@ class Cashier:
         if self._silent_since_ms is not None:
             self._silent_since_ms = None
             for work in self._works.values():
-                work.due_ms, work.tries = min(work.due_ms, now_ms), 0
+                work.due_ms, work.tries, work.refused = min(work.due_ms, now_ms), 0, ""
 
     def _pace(self, work: Work, call: Call, result: Result, now_ms: int, has_moved: bool) -> None:
         """When to ask again, and what is known by then."""

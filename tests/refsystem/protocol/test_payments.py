@@ -401,6 +401,28 @@ def test_what_cannot_be_undone_any_more_is_refunded_under_an_id_that_follows_fro
     till.end()
 
 
+def test_when_that_refund_fails_too_a_person_is_asked() -> None:
+    till = Till()
+    attempt = till.pay("coupon")
+    till.commit()
+    till.lose_answer()
+    till.world.do(CancelPayment(attempt, "no answer"))
+    till.world.now_ms += REVERSE_WITHIN_MS + 1
+    till.commit()
+    assert till.serve() == "reverse"
+    till.world.gateway.payments[attempt].split_minor = 1
+    assert till.serve() == "refund"
+    assert ["a refund failed" in each.why for each in till.world.primary.cashier.attention()] == [True]
+    till.wait(60_000)
+    assert till.asked() == []
+    till.world.gateway.payments[attempt].split_minor = 0
+    till.world.do(GiveRefund(attempt, PRICE_MINOR, "by hand"))
+    till.commit()
+    till.serve()
+    assert till.world.primary.cashier.attention() == ()
+    till.end()
+
+
 # --- store and forward -----------------------------------------------------------------------------------------------
 
 
@@ -535,7 +557,7 @@ def test_parties_return_their_shares_before_a_refund() -> None:
     till.end()
 
 
-def test_a_refund_that_fails_leaves_the_check_open_and_asks_for_a_person() -> None:
+def test_a_refund_that_fails_leaves_the_check_open_with_more_paid_than_owed() -> None:
     till = Till()
     attempt = paid_by_card(till)
     till.world.do(Reopen(till.check_id, "cold"))
@@ -636,6 +658,17 @@ def test_who_wakes_the_cashier_at_its_deadlines_only_sees_everything_settled(ten
         assert turn < 500
         world.turn()
     till.end()
+
+
+def test_a_cashier_that_nothing_has_happened_to_does_not_look_at_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    till = Till()
+    till.pay("card")
+    till.commit()
+    cashier, world = till.world.primary.cashier, till.world
+    monkeypatch.setattr(world.primary.book, "at_gateway", lambda: pytest.fail("it has looked"))
+    assert cashier.take_ready(world.primary.commit_seq + 5, world.now_ms).calls == ()
+    with pytest.raises(pytest.fail.Exception):
+        cashier.take_ready(world.primary.commit_seq, cashier.deadline_ms or 0)
 
 
 def test_business_time_is_scaled_and_the_machine_s_own_times_are_not() -> None:
