@@ -51,7 +51,10 @@ def arrives(sock: socket.socket, within_s: float) -> bytes | None:
 
 
 def test_the_readme_tells_every_difference() -> None:
-    rows = re.findall(r"^\| `([a-z_]+)` \|", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    section = (
+        README.read_text(encoding="utf-8").partition("## Where it differs from the original")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| `([a-z_]+)` \|", section, flags=re.MULTILINE)
     tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_") and "readme" not in name]
     assert sorted(rows) == sorted(tests)
 
@@ -98,6 +101,20 @@ def test_extensions(api: Api, ours: bool) -> None:
     assert api.post("/proxies/p/toxics", json={"type": "half_open", "name": "new"}).status_code == (
         200 if ours else 400
     )
+
+
+def test_half_closed_requests(api: Api, ours: bool) -> None:
+    """A client that has sent its request says that it sends no more, while the name `localhost` is looked up."""
+    body = json.dumps({**P, "listen": "localhost:0", "enabled": True}).encode()
+    statuses = set()
+    for _ in range(30):
+        with socket.create_connection((api.base_url.host, api.base_url.port or 80), timeout=10) as sock:
+            sock.sendall(b"POST /proxies HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            sock.shutdown(socket.SHUT_WR)
+            statuses.add(int(sock.makefile("rb").readline().split()[1]))
+        api.delete("/proxies/p")
+    assert (statuses == {201}) is ours
+    assert ours or 503 in statuses
 
 
 def test_reserved_port(api: Api, upstream: Upstream, ours: bool) -> None:
