@@ -14,6 +14,8 @@ PERIOD_S = 0.2
 STOPPED_S_MAX = 0.45
 """Longer stops would be taken for a dead process, which is another fault."""
 PROOF_S = 0.9
+LOOKS_MIN = 40
+PROOF_TIMEOUT_S = 6.0
 SHARE_SLACK = 0.12
 """How far the share of looks at which it was stopped may be below what was asked: looks are few, and the machine is busy."""
 
@@ -43,9 +45,12 @@ class Slowed:
 
     async def prove(self) -> Effect:
         """Over some periods, the kernel shows it stopped for the share of time that was asked for, and running between."""
-        await asyncio.sleep(PROOF_S)
         assert self._watch is not None
-        return self._effect(self._watch.seen())
+        seen = self._watch.seen()
+        while (seen.seconds < PROOF_S or seen.looks < LOOKS_MIN) and seen.seconds < PROOF_TIMEOUT_S:
+            await asyncio.sleep(0.1)
+            seen = self._watch.seen()
+        return self._effect(seen)
 
     async def held(self) -> Effect:
         """The same over the whole time."""
