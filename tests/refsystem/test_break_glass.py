@@ -99,6 +99,11 @@ class Store:
         word = {"off": [off], "who": "Li", "why": "burnt down", **changes}
         return self.http.post(f"{self.url('edge_b')}/v1/break-glass", json=word)
 
+    def asked(self, device: str, order_id: str) -> tuple[int, str | None]:
+        """Status and problem of the answer to a question for an order."""
+        answer = self.http.get(f"{self.url(device)}/v1/orders/{order_id}")
+        return answer.status_code, answer.json().get("type")
+
     def records(self, device: str) -> list[dict[str, Any]]:
         return [entry["record"] for entry in self.get(device, "/v1/audit/entries")["entries"]]
 
@@ -202,13 +207,20 @@ def test_without_the_cloud_orders_go_back_by_the_downlink_and_the_old_branch_is_
     assert store.http.get(f"{store.url('edge_b')}/ready").json()["break_glass"] == "reconciling"
     assert store.break_glass(gone, without_cloud=True).status_code == 202
     store.wait_role("edge_b", "primary")
-    fresh = key()
+    fresh, nobodys = key(), key()
     store.order("edge_b", fresh, "R1")
+    # What the cloud may hold is not denied.
+    for order_id in (*alone, nobodys):
+        assert store.asked("edge_b", order_id) == (503, "urn:rushproof:problem:not-confirmed")
+    assert store.status("edge_b")["orders_may_return"] is True
     wait_until(lambda: store.tickets().get(fresh) is False, "the kitchen follows the fork")
     assert {order_id for order_id, given_up in store.tickets().items() if given_up} == {*alone, down}
     store.start("cloud")
     wait_until(lambda: {*alone, down} <= set(store.order_ids("edge_b")), "what only the cloud held comes back")
     wait_until(store.drained, "cloud and kitchen")
+    wait_until(lambda: store.status("edge_b")["orders_may_return"] is False, "nothing more comes back")
+    assert [store.asked("edge_b", order_id)[0] for order_id in (*alone, down)] == [200] * 4
+    assert store.asked("edge_b", nobodys) == (404, "urn:rushproof:problem:order-unknown")
     assert not any(store.tickets().values())
     left = store.get("cloud", "/v1/audit/forked-entries", store="s1")["entries"]
     assert {row["record"]["order_id"] for row in left if row["record"]["kind"] == "order"} == {*alone, down}
