@@ -182,7 +182,7 @@ class Book:
             held = self._checks.get(check_id)
             check = self._follow(held) if held is not None else Check(check_id, record["table"], seq)
             if check.status is CheckStatus.OPEN:
-                return {check.check_id: check.with_lines(lines)}
+                return {check.check_id: check.with_lines(lines).settled()}
         raise OrderRejected(ORDER_INVALID, f"order {order_id} has no open check")
 
     def _follow(self, check: Check) -> Check:

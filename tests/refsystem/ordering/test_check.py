@@ -361,6 +361,28 @@ def test_money_back_after_closing_is_reopen_refund_comp() -> None:
     assert till.check(check_id).status is CheckStatus.CLOSED
 
 
+def test_an_add_on_after_opening_again_is_paid_and_closes_the_check() -> None:
+    till = Till()
+    check_id = till.order({"beer": 1})
+    paid(till, check_id)
+    till.do(Reopen(check_id, "one more"))
+    till.order({"beer": 1}, check_id)
+    paid(till, check_id)
+    assert (till.check(check_id).status, till.check(check_id).covered_minor) == (CheckStatus.CLOSED, 3000)
+
+
+def test_what_the_gateway_says_does_not_close_a_check_that_somebody_has_opened_again() -> None:
+    till = Till()
+    check_id = till.order({"beer": 1})
+    attempt = till.do(Pay(check_id, "card", 1500, instrument="token"))
+    till.step(attempt, Step.STORE)
+    till.do(Reopen(check_id, "one more"))
+    till.step(attempt, Step.CAPTURE)
+    assert till.check(check_id).status is CheckStatus.OPEN
+    till.do(Close(check_id))
+    assert till.check(check_id).status is CheckStatus.CLOSED
+
+
 def test_no_more_is_refunded_than_was_captured() -> None:
     till = Till()
     check_id = till.order({"beer": 1})
