@@ -28,6 +28,9 @@ from chaos.faults.toxiproxy import ProxyServer
 from chaos.live import LiveView
 from chaos.loss_watch import LossWatch
 from chaos.observer import Observer, Sample, now_us
+from chaos.steady_state.probing import drill_readers
+from chaos.steady_state.readings import probe_client
+from chaos.steady_state.watch import SteadyWatch
 from chaos.timeline import Timeline, cuts_power, troubles_files
 from chaos.variants import Variant
 from loadtests.launch import STARTUP_US, LoadRun
@@ -91,11 +94,13 @@ class Drill:
             undo.callback(server.destroy_all)
             await asyncio.to_thread(links.create)
             await stack.start()
-            async with Observer(stack) as observer:
-                await self._drive(stack, links, observer)
+            async with Observer(stack) as observer, probe_client() as http:
+                readers = drill_readers(self._plan.scenario, stack, observer, self._folder / "history", http)
+                watch = SteadyWatch(readers, self._folder / "metrics" / "steady_state.jsonl")
+                await self._drive(stack, links, observer, watch)
             self._view.phase("stopping the stack")
 
-    async def _drive(self, stack: Stack, links: Links, observer: Observer) -> None:
+    async def _drive(self, stack: Stack, links: Links, observer: Observer, watch: SteadyWatch) -> None:
         await asyncio.to_thread(self._set_standing_links, links)
         start_us = now_us() + STARTUP_US
         self._write_environment(start_us=start_us)
@@ -105,12 +110,15 @@ class Drill:
         async with self._sampling(observer):
             with self._loading(stack, start_us) as load:
                 self._view.phase(f"load for {self._plan.scenario.duration_s:g} s")
-                async with asyncio.TaskGroup() as tasks:  # unlike gather, it waits for what is being undone
+                async with (
+                    watch.asking(),
+                    asyncio.TaskGroup() as tasks,
+                ):  # unlike gather, it waits for what is being undone
                     tasks.create_task(timeline.run(start_us))
                     tasks.create_task(self._wait_for_load(load))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
-            await self._converge_and_read(observer)
+            await self._converge_and_read(observer, watch)
 
     async def _wait_for_load(self, load: LoadRun) -> None:
         """Until Locust has ended by itself; it is stopped when it does not."""
@@ -125,10 +133,13 @@ class Drill:
                 return
             await asyncio.sleep(0.1)
 
-    async def _converge_and_read(self, observer: Observer) -> None:
+    async def _converge_and_read(self, observer: Observer, watch: SteadyWatch) -> None:
         stores = [store.name for store in self._plan.scenario.stores]
         began_us = now_us()
-        reached, detail = await observer.wait_converged(stores, self._plan.scenario.converge_timeout_s)
+        timeout_s = self._plan.scenario.converge_timeout_s
+        (reached, detail), _ = await asyncio.gather(
+            observer.wait_converged(stores, timeout_s), watch.wait_holding(timeout_s)
+        )
         waited_ms = (now_us() - began_us) // 1000
         self._view.phase("reading every place" if reached else f"not converged ({detail}), reading every place")
         taken_at_us = now_us()

@@ -16,7 +16,7 @@ from chaos.faults.base import FaultError, Injected, Lasting, both
 from chaos.inject.journal import Journal
 from chaos.inject.preparation import Preparation, Prepared
 from chaos.judge.gate import Outcome
-from chaos.steady_state.readings import Reading, read_http
+from chaos.steady_state.readings import Reading, probe_client, read_http
 from chaos.steady_state.watch import Reader, SteadyWatch
 from simulator.scenario import Scenario, fault_end_s, fault_label, fault_target
 from simulator.scenario_steady_state import HttpProbe
@@ -132,7 +132,7 @@ class Course:
         """From the look before to the look after. Raises `InjectError` if the journal cannot be written."""
         self._journal.create()
         try:
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with probe_client() as http:
                 watch = SteadyWatch({probe.name: _reader(http, probe, url) for probe, url in self._preparation.probes})
                 await self._go(watch)
         except asyncio.CancelledError:

@@ -12,6 +12,8 @@ from chaos.judge.gate import Budgets
 from chaos.judge.reads import ROUNDS, Convergence, Unreadable, disagreement
 from chaos.judge.runfolder import Environment, Plan, RunFiles
 from chaos.judge.statistics import orders_enough
+from chaos.judge.steady import SteadyAccount
+from chaos.judge.steady_checks import steady_checks
 from chaos.judge.timing import FaultEffect
 from chaos.judge.verdict import Check, Statistics, exposed
 
@@ -27,6 +29,7 @@ class Evidence:
     effects: tuple[FaultEffect, ...]
     statistics: Statistics
     budgets: Budgets
+    steady: tuple[SteadyAccount, ...] = ()
 
     @property
     def acknowledged(self) -> int:
@@ -45,6 +48,7 @@ def all_checks(evidence: Evidence) -> tuple[Check, ...]:
         _sample(evidence),
         _loss_rate(evidence),
         _failover(evidence),
+        *steady_checks(evidence.steady, struck=bool(evidence.files.faults)),
     )
 
 

@@ -15,6 +15,7 @@ from chaos.judge.plan import read_plan
 from chaos.judge.reads import CloudRead, Convergence
 from chaos.judge.runfolder import Environment, Plan, RunFiles, load_run_files
 from chaos.judge.statistics import latency, orders_enough, percentiles, rate_upper_bound
+from chaos.judge.steady import SteadyAccount, steady_accounts
 from chaos.judge.summary import summary_markdown
 from chaos.judge.timing import FaultEffect, effects, offline_us
 from chaos.judge.verdict import Check, Statistics, Verdict, worst
@@ -40,7 +41,8 @@ def judge_files(files: RunFiles, budgets: Budgets) -> Verdict:
     found = audit(files)
     struck = effects(files.faults, found.stories, files.samples)
     said = _statistics(found, struck, budgets)
-    checks = all_checks(Evidence(files, found, struck, said, budgets))
+    steady = _steady(files)
+    checks = all_checks(Evidence(files, found, struck, said, budgets, steady))
     outcome, decisive = worst(checks)
     environment = files.environment if isinstance(files.environment, Environment) else None
     convergence = files.convergence if isinstance(files.convergence, Convergence) else None
@@ -59,6 +61,8 @@ def judge_files(files: RunFiles, budgets: Budgets) -> Verdict:
         budgets=budgets,
         drain_ms=convergence.drain_ms if convergence else None,
         notes=tuple(_notes(files, environment)),
+        steady=steady,
+        blast_radius=plan.blast_radius if plan else {},
     )
 
 
@@ -77,6 +81,14 @@ def write_report(run: Path, verdict: Verdict) -> Path:
     path = run / "report.html"
     path.write_text(report_html(load_run_files(run, read_plan(run)), verdict), encoding="utf-8")
     return path
+
+
+def _steady(files: RunFiles) -> tuple[SteadyAccount, ...]:
+    """The accounts of the scenario's probes; healed is when the last fault had ended."""
+    probes = files.plan.probes if isinstance(files.plan, Plan) else ()
+    struck_us = min((fault.started_at_us for fault in files.faults), default=None)
+    ends_us = [fault.ended_at_us or fault.started_at_us for fault in files.faults]
+    return steady_accounts(probes, files.steady, struck_us, max(ends_us, default=files.start_us))
 
 
 def _statistics(found: Audit, struck: tuple[FaultEffect, ...], budgets: Budgets) -> Statistics:

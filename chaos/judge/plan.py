@@ -7,7 +7,9 @@ from pathlib import Path
 from chaos.judge.gate import Budgets
 from chaos.judge.reads import Unreadable
 from chaos.judge.runfolder import Plan
+from chaos.judge.steady import PlannedProbe
 from simulator.scenario import Scenario, ScenarioError, load_scenario
+from simulator.scenario_steady_state import radius_of
 
 
 def read_plan(run: Path) -> Plan | Unreadable:
@@ -20,6 +22,7 @@ def read_plan(run: Path) -> Plan | Unreadable:
 
 def plan_of(scenario: Scenario) -> Plan:
     """What of a scenario matters to the judge."""
+    radius = radius_of(scenario)
     budgets = Budgets(
         loss_rate=scenario.budgets.loss_rate,
         given_up=scenario.budgets.given_up,
@@ -39,4 +42,6 @@ def plan_of(scenario: Scenario) -> Plan:
         stores=tuple(store.name for store in scenario.stores),
         faults_planned=len(scenario.faults),
         budgets=budgets,
+        probes=tuple(PlannedProbe(probe.name, probe.during == "judged") for probe in scenario.steady_state),
+        blast_radius={"stores": radius.stores or (), "links": radius.links, "processes": radius.processes},
     )

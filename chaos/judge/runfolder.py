@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from chaos.judge.reads import (
     read_json,
     read_store,
 )
+from chaos.judge.steady import PlannedProbe, SteadyRow
 from simulator.history import Attempt, read_history
 
 
@@ -133,6 +134,8 @@ class Plan:
     stores: tuple[str, ...]
     faults_planned: int
     budgets: Budgets
+    probes: tuple[PlannedProbe, ...] = ()
+    blast_radius: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,7 @@ class RunFiles:
     convergence: Convergence | Unreadable
     rounds: Mapping[int, Mapping[str, StoreReads]]
     broken: tuple[Unreadable, ...]
+    steady: tuple[SteadyRow, ...] = ()
 
     @property
     def stores(self) -> tuple[str, ...]:
@@ -178,6 +182,7 @@ def load_run_files(run: Path, plan: Plan | Unreadable) -> RunFiles:
     attempts = _read_attempts(run / "history", broken)
     faults = _read_lines(run / "faults.jsonl", FaultRecord, "faults", broken)
     samples = _read_lines(run / "metrics" / "stack.jsonl", Sample, "samples", broken)
+    steady = _read_lines(run / "metrics" / "steady_state.jsonl", SteadyRow, "steady_state", broken)
     loads: list[LoadMetrics] = []
     for path in sorted((run / "metrics").glob("load-*.json")):
         metrics = read_json(path, LoadMetrics, f"metrics/{path.name}")
@@ -198,6 +203,7 @@ def load_run_files(run: Path, plan: Plan | Unreadable) -> RunFiles:
         convergence=read_convergence(run),
         rounds={number: {store: read_store(run, number, store) for store in stores} for number in ROUNDS},
         broken=tuple(broken),
+        steady=tuple(sorted(steady, key=lambda row: row.at_us)),
     )
 
 

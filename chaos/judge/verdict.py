@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from chaos.judge.findings import CLASSES
 from chaos.judge.gate import Budgets, Outcome
 from chaos.judge.orders import LEVELS
 from chaos.judge.statistics import OUTCOMES, Latency, Percentiles
+from chaos.judge.steady import SteadyAccount
 from chaos.judge.timing import FaultEffect
 
 SCHEMA_VERSION = 1
@@ -61,6 +62,8 @@ class Verdict:
     budgets: Budgets
     drain_ms: int | None
     notes: tuple[str, ...] = ()
+    steady: tuple[SteadyAccount, ...] = ()
+    blast_radius: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -115,6 +118,8 @@ class Verdict:
             "statistics": asdict(self.statistics),
             "budgets": asdict(self.budgets),
             "notes": list(self.notes),
+            "steady_state": [asdict(account) for account in self.steady],
+            "blast_radius": {name: list(names) for name, names in self.blast_radius.items()},
         }
 
 

@@ -24,6 +24,11 @@ class Reading:
     detail: str
 
 
+def probe_client() -> httpx.AsyncClient:
+    """A client that connects anew for each question, as one who comes does."""
+    return httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 async def read_http(http: httpx.AsyncClient, url: str, status: int, within_ms: float) -> Reading:
     """Ask `url` once; an answer that is not there in time does not hold, whatever it would be."""
     began_s = time.monotonic()
@@ -31,7 +36,7 @@ async def read_http(http: httpx.AsyncClient, url: str, status: int, within_ms: f
         answer = await http.get(url, timeout=within_ms / 1000)
     except httpx.TimeoutException:
         return Reading(False, None, f"no answer within {within_ms:g} ms")
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Reading(False, None, f"no answer ({type(error).__name__})")
     took_ms = (time.monotonic() - began_s) * 1000
     seen = f"{answer.status_code} after {took_ms:.0f} ms"
