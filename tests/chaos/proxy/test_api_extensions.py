@@ -95,21 +95,21 @@ def test_a_seed_is_shown_only_where_it_was_set(api: Api) -> None:
 
 
 def test_the_seed_of_a_proxy_decides_its_draws_whatever_the_servers(server_process: Start, upstream: Upstream) -> None:
-    def hits(server_seed: int, proxy_seed: int) -> list[bool]:
-        _process, address = server_process("--seed", str(server_seed))
+    def hits(address: str, seed: int) -> list[bool]:
         toxic = {"type": "limit_data", "stream": "upstream", "toxicity": 0.5}
-        body = {**P, "upstream": upstream.address, "enabled": True, "seed": proxy_seed, "with_toxics": [toxic]}
+        body = {**P, "upstream": upstream.address, "enabled": True, "seed": seed, "with_toxics": [toxic]}
         listen = httpx.post(f"http://{address}/proxies", json=body, verify=False).json()["listen"]
         found = []
         for _ in range(24):
             client, server = upstream.connect(listen)
             client.sendall(b"x")
             found.append(server.recv(1) == b"")
+        httpx.delete(f"http://{address}/proxies/p", verify=False)
         return found
 
-    same, again, other = hits(1, 42), hits(2, 42), hits(1, 43)
-    assert same == again
-    assert same != other
+    (_one, one), (_other, other) = server_process("--seed", "1"), server_process("--seed", "2")
+    assert hits(one, 42) == hits(other, 42)
+    assert hits(one, 42) != hits(one, 43)
 
 
 # -- schedule

@@ -275,7 +275,7 @@ def test_dials_side_by_side(start: Start, ours: bool) -> None:
 # -- the process
 
 
-@pytest.mark.parametrize("content", [None, b"[", b'[{"name":"p"}]'], ids=["missing", "broken", "incomplete"])
+@pytest.mark.parametrize("content", [None, b'[{"name":"p"}]'], ids=["missing", "incomplete"])
 def test_bad_config(start: Start, ours: bool, tmp_path: Path, content: bytes | None) -> None:
     config = tmp_path / "proxies.json"
     if content is not None:

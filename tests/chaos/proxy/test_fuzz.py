@@ -34,7 +34,7 @@ ANSWER_S = 5.0
 PATIENCE_S = 30.0
 GROWTH_BYTES_MAX = 12 * 1024 * 1024
 FUZZ = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
@@ -404,7 +404,7 @@ def test_a_server_that_is_not_there_holds_nobody_up(victim: Victim) -> None:
 
 def test_proxies_that_come_and_go_leave_nothing(victim: Victim, crowd: Crowd) -> None:
     def round_() -> None:
-        for _ in range(60):
+        for _ in range(30):
             listen = victim.proxy(crowd.address, with_toxics=[{"type": "latency", "attributes": {"latency": 60_000}}])
             come_and_go(victim, listen, 5)
             victim.http.patch("/proxies/p", json={"enabled": False})
