@@ -42,7 +42,7 @@ ERROR_PERCENT_MAX = 5.0
 ERROR_MS_MAX = 1.0
 SEED = 1
 RECORDING_MS = 1500
-RTO_MS = 50
+RTO_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def trials() -> dict[str, Trial]:
         "burst_loss",
         losses.shown(),
         60,
-        partial(_losses, 600),
+        partial(_losses, 400),
         {"loss": (10.0, "%"), "burst": (1.3, "packets")},
     )
     mathis = slowed.rate_bytes_s

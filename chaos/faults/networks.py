@@ -60,10 +60,16 @@ def toxics_of(profile: LinkProfile) -> list[Toxic]:
         if profile.loss_percent:
             toxics.append(Toxic("burst_loss", stream, _loss_of(profile)))
         if rate_kbit_s is not None:
-            toxics.append(Toxic("bandwidth", stream, {"rate": max(1, round(rate_kbit_s / KBIT_PER_KB))}))
+            toxics.append(Toxic("bandwidth", stream, _rate_of(rate_kbit_s)))
         if trace is not None:
             toxics.append(Toxic("trace", stream, {"path": str(Path(trace).absolute())}))
     return toxics
+
+
+def _rate_of(kbit_s: float) -> dict[str, Any]:
+    """In whole KB a second, as the original has it; and finer, for a server that knows that, where it makes a difference."""
+    rate, bytes_s = max(1, round(kbit_s / KBIT_PER_KB)), max(1, round(kbit_s * 1000 / KBIT_PER_KB))
+    return {"rate": rate} if rate * 1000 == bytes_s else {"rate": rate, "rate_bytes_s": bytes_s}
 
 
 def _loss_of(profile: LinkProfile) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from chaos.proxy.toxics.base import CHUNK_BYTES_MAX, HELD_BYTES_MAX, HELD_CHUNKS_MAX, Attributes, Stage
 from chaos.proxy.toxics.fields import INT64_MAX, attribute, inner_state
@@ -13,13 +14,13 @@ from chaos.proxy.toxics.metered import MeteredStage, Piece
 
 
 class RateBudget:
-    """A line that carries `rate_kb_s` KB (of 1000 bytes) a second, piece after piece; idle time earns nothing.
+    """A line that carries `bytes_s` bytes a second, piece after piece; idle time earns nothing.
 
     A piece is at most what `piece_ms` carry, so that a slow line trickles and many who share it take turns.
     """
 
-    def __init__(self, rate_kb_s: int, piece_ms: int, piece_bytes_min: int, piece_bytes_max: int) -> None:
-        self.rate_kb_s = rate_kb_s
+    def __init__(self, bytes_s: int, piece_ms: int, piece_bytes_min: int, piece_bytes_max: int) -> None:
+        self.bytes_s = bytes_s
         self._piece_ms = piece_ms
         self._piece_bytes_min = piece_bytes_min
         self._piece_bytes_max = piece_bytes_max
@@ -27,7 +28,7 @@ class RateBudget:
 
     def reserve(self, ready_at: float, length_bytes: int) -> Piece | None:
         """The next piece, behind those that were given out before."""
-        if self.rate_kb_s == 0:
+        if self.bytes_s == 0:
             return None
         length_bytes = min(length_bytes, self.piece_bytes_max)
         self._free_at = max(self._free_at, ready_at) + self.time_s(length_bytes)
@@ -36,17 +37,17 @@ class RateBudget:
     @property
     def piece_bytes_max(self) -> int:
         """The longest piece at this rate."""
-        return min(max(self._piece_bytes_min, self._piece_ms * self.rate_kb_s), self._piece_bytes_max)
+        return min(max(self._piece_bytes_min, self._piece_ms * self.bytes_s // 1000), self._piece_bytes_max)
 
     def time_s(self, length_bytes: int) -> float:
         """How long the line takes for so many bytes."""
-        return length_bytes / (1000 * self.rate_kb_s)
+        return length_bytes / self.bytes_s
 
-    def change_rate(self, rate_kb_s: int, now: float) -> None:
+    def change_rate(self, bytes_s: int, now: float) -> None:
         """Go on at another rate: what is reserved takes so much longer or shorter."""
-        if rate_kb_s != self.rate_kb_s:
-            self._free_at = rescaled(self._free_at, now, self.rate_kb_s, rate_kb_s)
-            self.rate_kb_s = rate_kb_s
+        if bytes_s != self.bytes_s:
+            self._free_at = rescaled(self._free_at, now, self.bytes_s, bytes_s)
+            self.bytes_s = bytes_s
 
     def give_back(self, at: float) -> None:
         """Be free from `at` on: the last piece was cut shorter."""
@@ -63,24 +64,42 @@ class Bandwidth(Attributes):
     """At most `rate` KB (of 1000 bytes) a second; 0 lets nothing pass.
 
     For each connection, as the original has it; with `shared` for all connections of the proxy and direction together.
+    `rate_bytes_s` is a finer rate in place of `rate`: a server that does not know it goes by `rate`.
     """
 
     rate: int = 0
+    rate_bytes_s: int | None = attribute(None)
     shared: bool = attribute(False, only_if_set=True)
     budget: RateBudget | None = inner_state()  # noqa: RUF009 - it is a field, not a shared default
 
     def __post_init__(self) -> None:
         super(Bandwidth, self).__post_init__()
         if self.shared and self.budget is None:
-            object.__setattr__(self, "budget", RateBudget(self.rate, 10, 1500, 15_000))
+            object.__setattr__(self, "budget", RateBudget(self.bytes_s, 10, 1500, 15_000))
+
+    @property
+    def bytes_s(self) -> int:
+        """The rate that holds."""
+        return 1000 * self.rate if self.rate_bytes_s is None else self.rate_bytes_s
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """A new `rate` alone takes the place of a finer one."""
+        if "rate" in changes and "rate_bytes_s" not in changes:
+            changes = {"rate_bytes_s": None, **changes}
+        return dataclasses.replace(self, **changes)
 
     def stage(self, draws: Random, now: float) -> Stage[Attributes]:
         """A stage that sends at the rate, for one connection and direction."""
         return BandwidthStage(self, now)
 
-    def ramped(self, share: float) -> Bandwidth:
+    def ramped(self, share: float) -> Self:
         """The time that a byte takes grows, so the rate comes down."""
-        return dataclasses.replace(self, rate=min(INT64_MAX, round(self.rate / share)))
+        finer = None if self.rate_bytes_s is None else _grown(self.rate_bytes_s, share)
+        return dataclasses.replace(self, rate=_grown(self.rate, share), rate_bytes_s=finer)
+
+
+def _grown(rate: int, share: float) -> int:
+    return min(INT64_MAX, round(rate / share))
 
 
 class BandwidthStage(MeteredStage[Bandwidth]):
@@ -98,15 +117,15 @@ class BandwidthStage(MeteredStage[Bandwidth]):
     @property
     def full(self) -> bool:
         """Whether some ten milliseconds' worth of bytes are held."""
-        bytes_in_10_ms = min(10 * self.attributes.rate, HELD_BYTES_MAX)
+        bytes_in_10_ms = min(self.attributes.bytes_s // 100, HELD_BYTES_MAX)
         return self._held_bytes >= max(self.HELD_BYTES_MIN, bytes_in_10_ms) or len(self._held) >= HELD_CHUNKS_MAX
 
     def update(self, attributes: Attributes, now: float) -> None:
         """Go on at the new rate; what of the piece being sent is through already stays so."""
-        old_rate = self.attributes.rate
+        old_rate = self.attributes.bytes_s
         was_shared = self.attributes.shared
         super().update(attributes, now)
-        rate = self.attributes.rate
+        rate = self.attributes.bytes_s
         if self.attributes.shared != was_shared:
             self._line = self._budget = self._line_of(self.attributes, now)
             self._begin_again(now)
@@ -122,9 +141,9 @@ class BandwidthStage(MeteredStage[Bandwidth]):
     def _line_of(attributes: Bandwidth, now: float) -> RateBudget:
         """The line that all share, or one of its own."""
         if not attributes.shared:
-            return RateBudget(attributes.rate, 100, 1, CHUNK_BYTES_MAX)
+            return RateBudget(attributes.bytes_s, 100, 1, CHUNK_BYTES_MAX)
         assert attributes.budget is not None, "a shared rate has a budget"
-        attributes.budget.change_rate(attributes.rate, now)
+        attributes.budget.change_rate(attributes.bytes_s, now)
         return attributes.budget
 
     def _begin_again(self, now: float) -> None:
@@ -134,7 +153,7 @@ class BandwidthStage(MeteredStage[Bandwidth]):
     def _cut(self, piece: Piece, now: float) -> Piece:
         """A piece of its own line that has become too long for the new rate, cut to what is sent and one piece more."""
         line = self._line
-        left_bytes = (piece.through_at - now) * 1000 * line.rate_kb_s
+        left_bytes = (piece.through_at - now) * line.bytes_s
         excess_bytes = int(left_bytes) - line.piece_bytes_max
         if self.attributes.shared or excess_bytes <= 0:
             return piece

@@ -235,6 +235,19 @@ def test_a_lossy_profile_loses_in_both_directions_before_the_rate_and_with_its_o
     assert toxics[1].attributes == toxics[4].attributes == {"loss_percent": 1, "rto_ms": 1040, "rtt_ms": 840}
 
 
+def test_a_rate_is_exact_where_whole_kilobytes_are_not() -> None:
+    found = {
+        toxic.stream: toxic.attributes
+        for toxic in toxics_of(BUILT_IN_PROFILES["2g_rural"])
+        if toxic.kind == "bandwidth"
+    }
+    assert found == {
+        "upstream": {"rate": 2, "rate_bytes_s": 2250},
+        "downstream": {"rate": 2, "rate_bytes_s": 2500},
+    }
+    assert toxics_of(NARROW)[0].attributes == {"rate": 100}
+
+
 def test_a_recording_stands_in_place_of_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     toxics = toxics_of(BUILT_IN_PROFILES["cellular_lte"].replaying("lte.up", "lte.down"))

@@ -379,6 +379,17 @@ def test_a_rate_that_falls_goes_on_in_short_pieces() -> None:
     assert times(out)[0] < 0.13
 
 
+def test_a_finer_rate_stands_in_place_of_the_rate_until_another_is_given() -> None:
+    fine = Bandwidth(rate=2).changed({"rate_bytes_s": 2250})
+    assert fine.shown() == {"rate": 2, "rate_bytes_s": 2250}
+    assert passed_by([stage_of(fine)], 100.0) == [pytest.approx(225_000, rel=0.01)]
+    assert fine.changed({"rate": 3}) == Bandwidth(rate=3)
+    assert fine.ramped(0.5).bytes_s == 4500
+    stage = stage_of(fine)
+    stage.put(Chunk(bytes(225), 0.0), 0.0)
+    assert stage.due() == pytest.approx(0.1)
+
+
 # -- trace
 
 
