@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.bench import registry
 from chaos.bench.processes import Cores, run_pinned, start_pinned, stop
 from chaos.bench.result import BenchError, BenchResult, Figure, Goal
 from chaos.bench.rounds import measure_rounds
@@ -107,3 +109,9 @@ def test_two_cores_are_taken_where_there_are_two() -> None:
     cores = Cores.of_this_machine()
     assert {cores.measured, cores.measuring} <= os.sched_getaffinity(0)
     assert (cores.measured != cores.measuring) == (len(os.sched_getaffinity(0)) > 1)
+
+
+def test_the_readme_names_every_benchmark_and_no_other() -> None:
+    readme = (Path(registry.__file__).parent / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## What all have in common")[0]
+    assert re.findall(r"(?m)^\| `([a-z_]+)` \|", table) == [bench.NAME for bench in registry.BENCHES]
