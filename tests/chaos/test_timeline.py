@@ -13,8 +13,10 @@ from typing import Any, cast
 import pytest
 
 from chaos import timeline as timeline_module
+from chaos.faults.base import Effect
+from chaos.faults.processes import Paused
 from chaos.observer import Observer, Sample, now_us
-from chaos.timeline import Timeline, cuts_power
+from chaos.timeline import Timeline, cuts_power, troubles_files
 from refsystem.processes import StackError, process_state
 from simulator.scenario import Scenario, load_scenario
 
@@ -159,6 +161,7 @@ def scenario(*faults: str, arbiter: str = "in_store") -> Scenario:
 
 KILL_PRIMARY = "fault: process_killed, process: primary, at_s: 0.05, for_s: 0.1"
 PAUSE = "fault: process_paused, process: arbiter, at_s: 0.05, for_s: 0.2"
+LONG_ENOUGH = "fault: process_paused, process: arbiter, at_s: 0, for_s: 0.6"
 LONG_PAUSE = "fault: process_paused, process: edge_b, at_s: 0, for_s: 9"
 
 
@@ -288,6 +291,53 @@ def test_cancelling_undoes_everything_and_writes_it_down(course: Course) -> None
     assert timeline.in_force == []
     assert course["s1.edge_a"].pid is not None
     assert process_state(course["s1.edge_b"].pid or 0) != "T"
+
+
+def test_a_fault_that_does_not_hold_to_its_end_has_taken_no_effect(course: Course) -> None:
+    async def run() -> None:
+        task = asyncio.create_task(course.timeline(LONG_ENOUGH).run(now_us()))
+        process = course["s1.arbiter"]
+        for _ in range(1000):
+            if process_state(process.pid or 0) == "T":
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.15)
+        process.resume()
+        await asyncio.sleep(0.1)
+        process.pause()
+        await task
+
+    asyncio.run(run())
+    (row,) = course.rows()
+    assert (row["took_effect"], row["undone"]) == (False, True)
+    assert "T is stopped; stopped at " in row["evidence"]
+
+
+def test_what_breaks_the_proof_at_the_end_is_told_beside_that_of_the_beginning(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Paused) -> Effect:
+        raise OSError("no /proc")
+
+    monkeypatch.setattr(Paused, "held", fail)
+    (row,) = course.run(PAUSE)
+    assert (row["took_effect"], row["undone"]) == (False, True)
+    assert row["evidence"].endswith("T is stopped; later: no /proc")
+
+
+def test_a_primary_that_is_only_slow_awaits_no_failover(course: Course) -> None:
+    slow, stopped = course.run(
+        "fault: process_slow, process: primary, at_s: 0, for_s: 1",
+        "fault: process_killed, process: primary, at_s: 1.5, for_s: 0.1",
+    )
+    assert (slow["kind"], slow["took_effect"], slow["hits_primary"]) == ("process_slow", True, False)
+    assert (stopped["kind"], stopped["hits_primary"]) == ("process_killed", True)
+
+
+def test_only_faults_of_disks_and_clocks_ask_for_control_files() -> None:
+    assert not troubles_files(scenario(KILL_PRIMARY, PAUSE))
+    assert troubles_files(scenario("fault: disk_full, process: edge_a, at_s: 1, for_s: 1"))
+    assert troubles_files(scenario("fault: clock_drift, process: cloud, drift_ppm: 5, at_s: 1, for_s: 1"))
 
 
 def test_only_a_power_cut_asks_for_files_that_forget() -> None:
