@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from chaos.proxy import api as api_module
 from chaos.proxy import http_server
 from chaos.proxy.server import ProxyServer
+from chaos.proxy.toxics import TOXIC_TYPES
 
 ANSWER_S = 5.0
 PATIENCE_S = 30.0
@@ -119,9 +120,7 @@ def vanish(sock: socket.socket) -> None:
 
 # -- bodies
 
-TEXTS = st.sampled_from(
-    ["", "p", "q", "t", "upstream", "Downstream", "latency", "slicer", "burst_loss", "trace", "half_open"]
-)
+TEXTS = st.sampled_from(["", "p", "q", "t", "upstream", "Downstream", *TOXIC_TYPES])
 ADDRESSES = st.sampled_from(["127.0.0.1:0", "127.0.0.1:1", "", ":", "nowhere", "[::1]:0"]) | st.text(
     "0123.:[]\x00%", max_size=12
 )
@@ -132,11 +131,10 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-ATTRIBUTES = st.dictionaries(
-    st.sampled_from(["latency", "jitter", "rate", "timeout", "bytes", "average_size", "delay", "loss_percent", "path"]),
-    ANYTHING,
-    max_size=4,
+ATTRIBUTE_NAMES = sorted(
+    {name for kind in TOXIC_TYPES.values() for name in kind().shown()} | {"loss_percent", "slots", "dial"}
 )
+ATTRIBUTES = st.dictionaries(st.sampled_from(ATTRIBUTE_NAMES), ANYTHING, max_size=4)
 SCHEDULES = st.dictionaries(st.sampled_from(["at_ms", "for_ms", "every_ms", "ramp_ms"]), SCALARS, max_size=4)
 TOXICS = st.fixed_dictionaries(
     {},
@@ -376,7 +374,17 @@ TOXICS_OF_ALL_KINDS: list[dict[str, Any]] = [
     {"type": "slicer", "attributes": {"average_size": 1, "delay": 1_000_000}},
     {"type": "limit_data", "attributes": {"bytes": 100}},
     {"type": "noop"},
+    {"type": "burst_loss", "attributes": {"loss_percent": 99, "rto_ms": 60_000}},
+    {"type": "trace", "attributes": {"slots": [60_000]}},
+    {"type": "slow_connect", "attributes": {"delay_ms": 60_000}},
+    {"type": "half_open"},
+    {"type": "half_open", "attributes": {"dial": True}},
+    {"type": "http_status"},
 ]
+
+
+def test_every_toxic_is_among_them() -> None:
+    assert {str(toxic["type"]) for toxic in TOXICS_OF_ALL_KINDS} == set(TOXIC_TYPES)
 
 
 @pytest.mark.parametrize("stream", ["upstream", "downstream"])
