@@ -103,7 +103,9 @@ class EventLog:
         self._numbers = itertools.count(1)
         self._clock = clock
         self._started_at = clock()
-        self._file: TextIO | None = None if path is None else path.open("a", encoding="utf-8", buffering=1)
+        self._file: TextIO | None = None
+        if path is not None:  # written line by line, so that the file of a killed server is whole
+            self._file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
 
     def __len__(self) -> int:
         return len(self._events)

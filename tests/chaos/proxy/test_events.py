@@ -89,6 +89,13 @@ def test_the_file_has_every_event_as_a_line_of_json(tmp_path: Path) -> None:
     assert said == [{"number": number, "connection": number, **shared} for number in (1, 2)]
 
 
+def test_text_that_utf8_cannot_hold_is_no_reason_to_fail(tmp_path: Path) -> None:
+    log = EventLog(path=tmp_path / "events.jsonl")
+    log.record(EventName.DIAL_FAILED, proxy="p", cause="\udcff")
+    log.close()
+    assert json.loads((tmp_path / "events.jsonl").read_text())["cause"] == "\udcff"
+
+
 def test_a_full_disk_ends_the_file_and_not_the_log() -> None:
     log = EventLog(path=Path("/dev/full"))
     for _ in range(2):
