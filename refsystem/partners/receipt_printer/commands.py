@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 LF, CR, FF, HT, DLE, ESC, FS, GS = 0x0A, 0x0D, 0x0C, 0x09, 0x10, 0x1B, 0x1C, 0x1D
+ACK, CAN = 0x06, 0x18
 SYMBOL_BYTES_MAX = 7089
 """The most that a QR code holds."""
+RECORD_BYTES_MAX = 80
 
 CharacterSet = Literal["gb18030", "utf-8", "one-byte"]
 
@@ -79,6 +81,21 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """GS ( C, function 1: keep this in the memory that survives a power cut, under a key of two letters."""
+
+    key: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendRecord:
+    """GS ( C, function 2: answer with what is kept under this key."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenDrawer:
     """ESC p: a pulse opens the cash drawer."""
 
@@ -90,7 +107,9 @@ class Unknown:
     name: bytes
 
 
-Command = Text | LineEnd | Initialize | Style | Cut | ProcessId | Symbol | OpenDrawer | Unknown
+Command = (
+    Text | LineEnd | Initialize | Style | Cut | ProcessId | Symbol | StoreRecord | SendRecord | OpenDrawer | Unknown
+)
 
 ALIGNMENTS: dict[int, Literal["left", "center", "right"]] = {
     0: "left",
@@ -146,7 +165,7 @@ class Decoder:
         if first == HT:
             return Text(" ", 1)
         if first < 0x20 or first == 0x7F:
-            return None if first in (CR, FF, 0x00) else Unknown(raw)
+            return None if first in (CR, FF, ACK, CAN, 0x00) else Unknown(raw)
         return self._text(raw)
 
     def _text(self, raw: bytes) -> Text:
@@ -190,6 +209,8 @@ class Decoder:
                 self._set = "utf-8" if rest[4] in (2, 50) else "gb18030"
             case b"\x1d(" if rest[0:1] == b"H" and rest[3:5] == b"00" and len(rest) == 9:
                 return ProcessId(rest[5:9])
+            case b"\x1d(" if rest[0:1] == b"C" and len(rest) >= 8 and rest[3] == rest[5] == 0:
+                return _record(rest[4], rest[6:8], rest[8:])
             case b"\x1d(" if rest[0:1] == b"k" and rest[3:4] == b"1":
                 return self._symbol_part(rest[4], rest[5:])
             case _ if name in FIXED_LENGTHS:
@@ -204,6 +225,14 @@ class Decoder:
         elif function == 81 and self._symbol:
             return Symbol(self._symbol)
         return None
+
+
+def _record(function: int, key: bytes, data: bytes) -> Command | None:
+    if not all(0x20 <= byte <= 0x7E for byte in key):
+        return None
+    if function in (1, 49) and data and all(0x20 <= byte <= 0x7E for byte in data[:RECORD_BYTES_MAX]):
+        return StoreRecord(key.decode("ascii"), data[:RECORD_BYTES_MAX].decode("ascii"))
+    return SendRecord(key.decode("ascii")) if function in (2, 50) else None
 
 
 def _command_length(buffer: bytearray) -> int | None:

@@ -55,6 +55,7 @@ class PrinterDriver:
             width_mm=self.settings.width_mm,
             line_us=self.settings.line_us,
             slip=self._paper.slip,
+            records=self._paper.records(),
             strikes=self._strikes,
         )
 
@@ -191,7 +192,7 @@ class PrinterDriver:
         if ready is None:
             return
         slip = self._paper.slip
-        self._paper.keep(ready.printed, ready.condition, now_us())
+        self._paper.keep(ready, now_us())
         self._slips.inc(self._paper.slip - slip)
         if ready.answers and self._served is not None and not self._served.is_closing():
             self._served.write(ready.answers)

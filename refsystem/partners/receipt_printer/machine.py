@@ -6,8 +6,9 @@ with its cover open it stops and keeps what it has; switched off it loses it. St
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from refsystem.partners.receipt_printer.commands import (
@@ -17,6 +18,8 @@ from refsystem.partners.receipt_printer.commands import (
     LineEnd,
     OpenDrawer,
     ProcessId,
+    SendRecord,
+    StoreRecord,
     Style,
     Symbol,
     Text,
@@ -28,6 +31,7 @@ COLUMNS: dict[int, int] = {58: 32, 80: 48}
 SYMBOL_LINES = 7
 CUT_LINES = 4
 BUFFER_BYTES = 65_536
+RECORDS_MAX = 16
 NEAR_END_LINES = 60
 """Some 25 cm, where the sensor beside the roll notices it."""
 
@@ -76,10 +80,11 @@ Printed = Line | QrCode | CutPaper
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What to do: keep what was printed, and the condition, then send the answers."""
+    """What to do: keep what was printed, the condition and the records, then send the answers."""
 
     printed: tuple[Printed, ...]
     condition: Condition
+    records: tuple[tuple[str, str], ...]
     answers: bytes
 
 
@@ -118,8 +123,11 @@ class Printer:
         width_mm: int = 80,
         line_us: int = 25_000,
         slip: int = 1,
+        records: Mapping[str, str] = MappingProxyType({}),
         strikes: Callable[[Trouble, int], bool] = lambda *_: False,
     ) -> None:
+        self._records = dict(records)
+        self._changed_records: list[tuple[str, str]] = []
         self.condition = condition
         self.unknown_commands = 0
         self.drawer_opened = 0
@@ -211,10 +219,12 @@ class Printer:
 
     def take_ready(self) -> Ready | None:
         """What there is to do since the last time, or None."""
-        if not self._printed and not self._answers and self._told == self.condition:
+        is_news = self._printed or self._answers or self._changed_records or self._told != self.condition
+        if not is_news:
             return None
         self._told = self.condition
-        ready = Ready(tuple(self._printed), self.condition, bytes(self._answers))
+        ready = Ready(tuple(self._printed), self.condition, tuple(self._changed_records), bytes(self._answers))
+        self._changed_records.clear()
         self._printed.clear()
         self._answers.clear()
         return ready
@@ -292,6 +302,12 @@ class Printer:
                 self._work.append(_Work(CutPaper(), feed_lines + CUT_LINES))
             case ProcessId(process_id):
                 self._answers += b"\x37\x22" + process_id + b"\x00"
+            case StoreRecord(key, data):
+                if key in self._records or len(self._records) < RECORDS_MAX:
+                    self._records[key] = data
+                    self._changed_records.append((key, data))
+            case SendRecord(key):
+                self._answers += b"\x37\x70\x40" + self._records.get(key, "").encode("ascii") + b"\x00"
             case OpenDrawer():
                 self.drawer_opened += 1
             case Unknown():

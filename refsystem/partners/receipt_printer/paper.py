@@ -6,11 +6,10 @@ nothing needs to: the paper is the test's witness, not a part of the system.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from refsystem.partners.receipt_printer.machine import Condition, CutPaper, Line, Printed, QrCode
+from refsystem.partners.receipt_printer.machine import Condition, CutPaper, Line, Printed, QrCode, Ready
 from refsystem.sqlite import load_queries, open_database
 
 queries = load_queries("refsystem.partners.receipt_printer")
@@ -41,11 +40,18 @@ class Paper:
         paper_lines, jammed, cover_open = queries.condition(self._connection)
         return Condition(paper_lines, bool(jammed), bool(cover_open))
 
-    def keep(self, printed: Sequence[Printed], condition: Condition, now_us: int) -> None:
+    def records(self) -> dict[str, str]:
+        """What the printer's own memory holds, which survives a power cut."""
+        return dict(queries.records(self._connection))
+
+    def keep(self, ready: Ready, now_us: int) -> None:
         """Keep what was printed, in its order, and how the printer is now."""
+        condition = ready.condition
         with self._connection:
-            for each in printed:
-                self._keep(each, now_us)
+            for printed in ready.printed:
+                self._keep(printed, now_us)
+            for key, data in ready.records:
+                queries.put_record(self._connection, key=key, data=data)
             queries.set_condition(
                 self._connection,
                 paper_lines=condition.paper_lines,

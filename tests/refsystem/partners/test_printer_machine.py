@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refsystem.ordering.printer_fence import ACKNOWLEDGE, ASK_EPOCH, parse_epoch, store_epoch
 from refsystem.ordering.printer_status import parse_status
 from refsystem.ordering.slip import STATUS_REQUESTS, Job, KitchenLine, KitchenSlip, Layout, render_kitchen_slip
 from refsystem.partners.receipt_printer.machine import Condition, CutPaper, Line, Printer, QrCode
@@ -189,3 +190,34 @@ def test_a_printer_that_was_idle_does_not_catch_up_on_the_time():
     assert printer.deadline_us() == 2 * LONG_US + LINE_US
     printer.advance(2 * LONG_US + LINE_US)
     assert texts(printer) == ["b"]
+
+
+def answer_of(printer: Printer, data: bytes) -> bytes:
+    printer.receive(data, 0)
+    printer.advance(LONG_US)
+    ready = printer.take_ready()
+    return b"" if ready is None else ready.answers
+
+
+def test_the_printers_memory_keeps_the_highest_epoch_through_a_power_cut():
+    """P13; GS ( C as the makers' references have it: functions 1 and 2, the answer from 37 70 40 to NUL."""
+    assert ASK_EPOCH.hex(" ") == "1d 28 43 05 00 00 32 00 45 50"
+    assert store_epoch(7).hex(" ") == "1d 28 43 06 00 00 31 00 45 50 37"
+    printer = Printer(FULL, line_us=1)
+    assert answer_of(printer, ASK_EPOCH) == b"\x37\x70\x40\x00"
+    printer.receive(store_epoch(12), 0)
+    ready = printer.take_ready()
+    assert ready is not None
+    assert ready.records == (("EP", "12"),)
+    assert parse_epoch(answer_of(printer, ACKNOWLEDGE + ASK_EPOCH)) == 12
+    printer.switch_off()
+    assert parse_epoch(answer_of(printer, ASK_EPOCH)) == 12
+    assert printer.unknown_commands == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x37\x70\x40", b"\x37\x22\x40\x00", b"\x37\x70\x40x\x00", b"\x37\x70\x40\xff\x00"]
+)
+def test_what_is_no_epoch_is_not_taken_for_one(answer):
+    with pytest.raises(ValueError, match="printer's record"):
+        parse_epoch(answer)

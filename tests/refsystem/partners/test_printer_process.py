@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from refsystem.ordering.printer_fence import ACKNOWLEDGE, ASK_EPOCH, parse_epoch, store_epoch
 from refsystem.ordering.printer_status import PrinterStatus, parse_status
 from refsystem.ordering.slip import STATUS_REQUESTS, Job, KitchenLine, KitchenSlip, render_kitchen_slip
 from refsystem.partners.receipt_printer.__main__ import main
@@ -121,6 +122,40 @@ def test_a_printer_that_refuses_takes_no_connection_or_resets_it(printer):
     with contextlib.suppress(ConnectionResetError, BrokenPipeError), printer.connect() as connection:
         connection.sendall(STATUS_REQUESTS)
         assert connection.recv(4) == b""
+    with printer.connect() as connection:
+        assert ask_status(connection).ready
+
+
+def ask_epoch(connection: socket.socket) -> int:
+    connection.sendall(ASK_EPOCH)
+    answer = bytearray()
+    while not answer.endswith(b"\x00"):
+        part = connection.recv(1)
+        assert part, "the connection was closed"
+        answer += part
+    connection.sendall(ACKNOWLEDGE)
+    return parse_epoch(bytes(answer))
+
+
+def test_a_sender_whose_epoch_is_past_learns_it_before_it_prints(printer):
+    with printer.connect() as new_primary:
+        assert ask_epoch(new_primary) < 6
+        new_primary.sendall(store_epoch(6))
+        assert ask_epoch(new_primary) == 6
+    printer.restart()
+    with printer.connect() as old_primary:
+        assert ask_epoch(old_primary) == 6, "an old primary fences itself"
+
+
+def test_the_plug_is_pulled_and_connections_are_reset_at_once(printer):
+    with printer.connect() as connection:
+        assert ask_status(connection).ready
+        printer.change(power=False)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        with pytest.raises(ConnectionRefusedError):
+            printer.connect()
+    assert printer.change(power=True)["power"] is True
     with printer.connect() as connection:
         assert ask_status(connection).ready
 

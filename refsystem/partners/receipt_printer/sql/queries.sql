@@ -26,3 +26,9 @@ SELECT slip, opened_at_us, cut_at_us FROM slips WHERE slip > :after ORDER BY sli
 
 -- name: lines(from_slip, to_slip)
 SELECT slip, text, emphasized, height, code FROM lines WHERE slip BETWEEN :from_slip AND :to_slip ORDER BY line;
+
+-- name: records()
+SELECT key, data FROM records;
+
+-- name: put_record(key, data)!
+INSERT INTO records (key, data) VALUES (:key, :data) ON CONFLICT (key) DO UPDATE SET data = excluded.data;

@@ -26,3 +26,8 @@ CREATE TABLE IF NOT EXISTS condition (
     jammed INTEGER NOT NULL,
     cover_open INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS records (
+    key TEXT PRIMARY KEY,
+    data TEXT NOT NULL
+) STRICT;
