@@ -26,7 +26,7 @@ from simulator.scenario_faults import (
 )
 
 if TYPE_CHECKING:
-    from simulator.scenario_model import Scenario
+    from simulator.scenario_model import ProfileFigures, Scenario
 
 Path = tuple[str | int, ...]
 
@@ -117,9 +117,10 @@ def _point_flaws(scenario: Scenario) -> Iterator[Flaw]:
 
 
 def _link_flaws(scenario: Scenario) -> Iterator[Flaw]:
-    for name in scenario.profiles:
+    for name, figures in scenario.profiles.items():
         if name in BUILT_IN_PROFILES:
             yield Flaw(("profiles", name), "is the name of a built-in profile; choose another name")
+        yield from _loss_flaws(figures, ("profiles", name))
     for link, state in scenario.links.items():
         yield from _state_flaws(scenario, state, ("links", link))
 
@@ -157,7 +158,7 @@ def _trace_flaws(state: LinkState, path: Path) -> Iterator[Flaw]:
         yield Flaw((*path, "rate_kbit_s"), "stands beside a trace, which is the rate; give one of them")
 
 
-def _loss_flaws(state: LinkState, path: Path) -> Iterator[Flaw]:
+def _loss_flaws(state: LinkState | ProfileFigures, path: Path) -> Iterator[Flaw]:
     if state.burst_packets is None:
         return
     if not state.loss_percent:

@@ -37,6 +37,11 @@ JitterMs = Annotated[
 RateKbitS = Annotated[
     float, Field(gt=0, le=10_000_000, description="Bandwidth in each direction, in kilobits per second.")
 ]
+LossPercent = Annotated[float, Field(ge=0, le=90, description="Share of packets lost in each direction, in percent.")]
+BurstPackets = Annotated[
+    float,
+    Field(ge=1, le=1_000, description="Mean length of a burst of losses, in packets; left out: independent losses."),
+]
 
 
 class Strict(BaseModel):
@@ -54,12 +59,8 @@ class LinkState(Strict):
     latency_ms: LatencyMs | None = None
     jitter_ms: JitterMs | None = None
     rate_kbit_s: RateKbitS | None = None
-    loss_percent: float | None = Field(
-        None, ge=0, le=90, description="Share of packets lost in each direction, in percent."
-    )
-    burst_packets: float | None = Field(
-        None, ge=1, le=1_000, description="Mean length of a burst of losses, in packets; left out: independent losses."
-    )
+    loss_percent: LossPercent | None = None
+    burst_packets: BurstPackets | None = None
     trace: str | None = Field(
         None,
         min_length=1,

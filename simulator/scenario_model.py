@@ -16,10 +16,12 @@ from simulator.arrivals import PROFILE_POINTS, Points
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
 from simulator.scenario_checks import flaws
 from simulator.scenario_faults import (
+    BurstPackets,
     JitterMs,
     LatencyMs,
     LinkName,
     LinkState,
+    LossPercent,
     PlannedFault,
     RateKbitS,
     Strict,
@@ -38,6 +40,8 @@ class ProfileFigures(Strict):
     rate_kbit_s: RateKbitS | None = Field(
         None, description="Bandwidth in each direction, in kilobits per second; none: unlimited."
     )
+    loss_percent: LossPercent = 0.0
+    burst_packets: BurstPackets | None = None
 
 
 class Store(Strict):
@@ -225,7 +229,15 @@ class Scenario(Strict):
         if name in BUILT_IN_PROFILES:
             return BUILT_IN_PROFILES[name]
         own = self.profiles[name]
-        return symmetric(name, own.latency_ms, own.jitter_ms, own.rate_kbit_s, "this scenario")
+        return symmetric(
+            name,
+            own.latency_ms,
+            own.jitter_ms,
+            own.rate_kbit_s,
+            "this scenario",
+            loss_percent=own.loss_percent,
+            burst_packets=own.burst_packets,
+        )
 
     def link_profile(self, state: LinkState, name: str = "figures") -> LinkProfile:
         """What a link state, or a `link_weak` fault, means: its profile, or its figures under `name`."""

@@ -107,3 +107,12 @@ def test_a_link_state_names_a_recording_for_both_directions_or_for_each() -> Non
 def test_link_states_that_do_not_fit_are_refused(state: dict[str, Any], says: str) -> None:
     with pytest.raises(ScenarioError, match=says):
         with_link(**state)
+
+
+def test_a_profile_of_a_scenarios_own_may_lose_packets() -> None:
+    calm = load_scenario(find_scenario("calm"))
+    scenario = with_changes(calm, {"profiles": {"mine": {"latency_ms": 9, "loss_percent": 4, "burst_packets": 2}}})
+    profile = scenario.profile("mine")
+    assert (profile.latency_to_ms, profile.loss_percent, profile.burst_packets) == (9, 4, 2)
+    with pytest.raises(ScenarioError, match="needs loss_percent"):
+        with_changes(calm, {"profiles": {"mine": {"burst_packets": 2}}})
