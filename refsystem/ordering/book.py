@@ -167,7 +167,7 @@ class Book:
         while self._undo and self._undo[-1][0] >= from_seq:
             _, before, order_id = self._undo.pop()
             self._orders.pop(order_id, None)
-            for check_id, check in reversed(before.items()):
+            for check_id, check in before.items():
                 self._put(check_id, check)
         while self._passed_over and self._passed_over[-1].seq >= from_seq:
             self._passed_over.pop()

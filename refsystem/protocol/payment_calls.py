@@ -100,11 +100,14 @@ NEXT_OP: dict[tuple[PaymentState, Known], Op | Literal["take"]] = {
     (_P.STORED, _K.UNKNOWN): "take",
     (_P.STORED, _K.WAITING): Op.QUERY,
     (_P.STORED, _K.AUTHORIZED): Op.CAPTURE,
-    **{(_P.UNVERIFIED, known): Op.QUERY for known in Known},
+    **{(_P.UNVERIFIED, known): Op.QUERY for known in Known if known is not _K.UNKNOWN},
+    (_P.UNVERIFIED, _K.UNKNOWN): "take",
     **{(_P.REVERSING, known): Op.REVERSE for known in Known},
     **{(_P.EXPIRING, known): Op.REVERSE for known in Known},
 }
 """What to call next; "take" begins the payment, under the same id however often. A state that is not here needs no call.
+
+An unverified wallet code is taken only while its time is not over: the diner still stands there. After that it is asked about.
 
 `REVERSE` follows only from a state that is in the log: a reversal that nobody has written down could undo what a new primary
 has seen captured meanwhile.

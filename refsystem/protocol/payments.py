@@ -152,8 +152,9 @@ class Cashier:
         """The gateway's answer to a call, or that there is none. An answer that nobody waits for any more is passed over."""
         attempt_id = self._calls.pop(call_id, None)
         work = self._works.get(attempt_id or "")
-        if work is None or work.call is None or work.call.call_id != call_id:
+        if work is None or work.call is None:
             return
+        assert work.call.call_id == call_id, "only calls that are waited for are known"
         self._looked_at = None
         call, work.call = work.call, None
         work.timeouts += answer.result is Result.NO_ANSWER
@@ -230,6 +231,8 @@ class Cashier:
             return Op.QUERY
         op = NEXT_OP.get((payment.state, work.known))
         if op == "take":
+            if payment.state is PaymentState.UNVERIFIED and now_ms >= payment.at_ms + self._limits.wallet_stop_ms:
+                return Op.QUERY
             return Op.AUTHORIZE if payment.tender == "card" else Op.SALE
         return op
 
@@ -437,8 +440,10 @@ class Cashier:
     def _pace(self, work: Work, call: Call, result: Result, now_ms: int, has_moved: bool) -> None:
         """When to ask again, and what is known by then."""
         work.known = KNOWN_AFTER.get(result, Known.DOUBT)
-        next_op = NEXT_OP.get((work.seen.state, work.known))
-        goes_on = (next_op == "take" and call.op is Op.QUERY) or (next_op is Op.CAPTURE and call.op is not Op.CAPTURE)
+        next_op = self._next_op(work.seen, work, now_ms)
+        goes_on = (next_op in (Op.AUTHORIZE, Op.SALE) and call.op is Op.QUERY) or (
+            next_op is Op.CAPTURE and call.op is not Op.CAPTURE
+        )
         if has_moved or goes_on:
             work.due_ms = now_ms
         elif result is Result.WAITING:

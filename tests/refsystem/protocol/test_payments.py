@@ -365,6 +365,30 @@ def test_a_wallet_code_that_cannot_be_verified_waits_for_staff_who_may_trust_it(
     assert till.state(attempt) is PaymentState.CAPTURED
 
 
+def test_a_wallet_code_that_the_gateway_never_heard_of_is_taken_when_it_is_back_in_time() -> None:
+    till = Till()
+    attempt = till.pay("wallet_code")
+    till.commit()
+    till.go_offline()
+    assert till.state(attempt) is PaymentState.UNVERIFIED
+    till.wait(8_000)
+    assert [till.serve(), till.serve()] == ["query", "sale"]
+    assert (till.state(attempt), till.check.status) == (PaymentState.CAPTURED, CheckStatus.CLOSED)
+
+
+def test_a_wallet_code_whose_time_is_over_is_only_asked_about() -> None:
+    till = Till()
+    attempt = till.pay("wallet_code")
+    till.commit()
+    till.go_offline()
+    till.wait(LIMITS.wallet_stop_ms)
+    for _ in range(3):
+        till.wait(LIMITS.retry_max_ms)
+        assert till.serve() == "query"
+        assert till.asked() == []
+    assert (till.state(attempt), till.captures()) == (PaymentState.UNVERIFIED, 0)
+
+
 def test_a_wallet_code_given_up_for_cash_keeps_the_check_closing_until_it_is_undone() -> None:
     till = Till()
     attempt = till.pay("wallet_code")
