@@ -20,7 +20,7 @@ from chaos.evidence import write_evidence
 from chaos.interruption import Interruption
 from chaos.judge import EXIT_CODES
 from chaos.power_cuts.accounts import campaign_json, campaign_lines, replay_json
-from chaos.power_cuts.campaign import Plan, hold
+from chaos.power_cuts.campaign import Plan, run_campaign
 from chaos.power_cuts.lane import Mode
 from chaos.power_cuts.progress import CampaignProgress
 from chaos.power_cuts.replay import replay, replay_lines
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     with Interruption() as interruption:
         try:
             with CampaignProgress(plan) as progress, Workers(workers, interruption) as pool:
-                campaign = hold(plan, pool, progress.watch)
+                campaign = run_campaign(plan, pool, progress.watch)
         except WorkersDied as error:
             raise CommandError(str(error)) from error
         said = campaign_json(campaign)

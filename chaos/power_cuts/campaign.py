@@ -184,7 +184,7 @@ class Campaign:
                 self.failures.append(result)
 
 
-def hold(plan: Plan, workers: Workers, watch: Callable[[Campaign], None] = lambda campaign: None) -> Campaign:
+def run_campaign(plan: Plan, workers: Workers, watch: Callable[[Campaign], None] = lambda campaign: None) -> Campaign:
     """Make all cuts; `watch` is told after every chunk of them. An interrupted campaign keeps what was counted."""
     campaign = Campaign(plan)
     began_s = time.monotonic()

@@ -10,7 +10,7 @@ import pytest
 from chaos.faults.storage.simulated import SimulatedDisks
 from chaos.interruption import Interruption
 from chaos.power_cuts.accounts import campaign_lines
-from chaos.power_cuts.campaign import GOALS, Campaign, Plan, hold
+from chaos.power_cuts.campaign import GOALS, Campaign, Plan, run_campaign
 from chaos.power_cuts.cut import CutResult, lane_of, make_cut
 from chaos.power_cuts.lane import CUTS_PER_LANE, CUTS_PER_RECORDING, LANES, Lane, Mode, make_lane
 from chaos.power_cuts.machine import Finding
@@ -22,7 +22,7 @@ SEED = 20
 
 def campaign(cuts: int, *, seed: int = SEED, mode: Mode = Mode(), workers: int = 1) -> Campaign:  # noqa: B008
     with Workers(workers, Interruption()) as pool:
-        return hold(Plan(seed, cuts, mode), pool)
+        return run_campaign(Plan(seed, cuts, mode), pool)
 
 
 def told(done: Campaign) -> str:
