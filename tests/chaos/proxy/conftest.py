@@ -24,12 +24,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from chaos.bench.proxy_servers import install_shopify
+from chaos.bench import proxy_servers
 from chaos.proxy.address import resolve_listen
 from chaos.proxy.events import EventLog
 from chaos.proxy.proxy import Proxy
 
 PATIENCE_S = 10.0
+BUILD_TIMEOUT_S = 240.0  # below the time-out of a test
 SERVERS = ("embedded", pytest.param("original", marks=pytest.mark.slow))
 
 
@@ -128,12 +129,16 @@ def start_server(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], 
 
 def build_original(folder: Path) -> Path:
     """The original's server, built by the first worker that needs it; skips, with the reason, where it cannot be had."""
-    with (folder / "lock").open("w") as lock:
+    failed = folder / "toxiproxy-why-not"
+    with (folder / "toxiproxy-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        binary, why_not = install_shopify()
-    if binary is None:
-        pytest.skip(why_not)
-    return binary
+        if not failed.exists():
+            patch.setattr(proxy_servers, "INSTALL_TIMEOUT_S", BUILD_TIMEOUT_S)
+            binary, why_not = proxy_servers.install_shopify()
+            if binary is not None:
+                return binary
+            failed.write_text(why_not, encoding="utf-8")
+        pytest.skip(failed.read_text(encoding="utf-8"))
 
 
 def free_port() -> int:
