@@ -48,13 +48,16 @@ def random_scenario(base: Scenario, seed: int) -> Scenario:
     """`base` with the faults of `seed` in place of its own. Raises `ScenarioError` if it is too short for any.
 
     What `base` promises of a fault (exposure, time to fail over) falls away with its faults; of its orders a share must be
-    acknowledged still. A busy machine may start a few diners late.
+    acknowledged still. A busy machine may start a few diners late. What is outside of the blast radius that `base` declares
+    is left out.
     """
     if base.duration_s < DURATION_LEAST_S:
         raise ScenarioError(
             f"{base.name}: duration_s is {base.duration_s:g}; random faults need {DURATION_LEAST_S:g} s of load at least"
         )
     drawn = draw_timeline(base, seed)
+    if not drawn.faults:
+        raise ScenarioError(f"{base.name}: no fault of seed {seed} is inside of its blast_radius; take another seed")
     expected = base.diners.arrivals.rate_per_s * base.duration_s
     changes = {
         "name": f"random_{base.name}"[:NAME_MAX],
@@ -79,7 +82,12 @@ def draw_timeline(base: Scenario, seed: int) -> Drawn:
     """The faults of `seed` for the stores and the duration of `base`, sorted by time."""
     draws = Draws(Streams(seed))
     enabled = _enabled(draws)
-    faults = [fault for fault, _ in _episodes(draws, enabled, base)]
+    radius, first = base.blast_radius, base.stores[0].name
+    faults = [
+        fault
+        for fault, _ in _episodes(draws, enabled, base)
+        if radius is None or radius.holds(fault, fault.store or first)
+    ]
     return Drawn(tuple(sorted(faults, key=lambda fault: fault.at_s)), tuple(kind.name for kind in enabled))
 
 

@@ -123,6 +123,15 @@ def test_what_the_base_promises_of_its_faults_falls_away_with_them() -> None:
     assert (drawn.seed, drawn.name, drawn.diners) == (3, "random_primary_killed", base.diners)
 
 
+def test_what_the_base_declares_as_its_blast_radius_is_kept() -> None:
+    base = with_changes(CALM, {"blast_radius": {"links": ["edge_cloud"], "processes": ["cloud"]}})
+    inside = {seed: draw_timeline(base, seed).faults for seed in range(1, 41)}
+    assert {fault_target(fault) for faults in inside.values() for fault in faults} == {"edge_cloud", "cloud"}
+    empty = next(seed for seed, faults in inside.items() if not faults)
+    with pytest.raises(ScenarioError, match=f"no fault of seed {empty} is inside of its blast_radius"):
+        random_scenario(base, empty)
+
+
 def test_a_scenario_too_short_for_faults_is_refused() -> None:
     with pytest.raises(ScenarioError, match="random faults need 12 s"):
         random_scenario(short(CALM, 8.0), 1)

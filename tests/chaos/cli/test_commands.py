@@ -40,7 +40,19 @@ def assert_one_sentence(result: subprocess.CompletedProcess[str], *words: str) -
 
 def test_help_teaches_every_command() -> None:
     text = rushproof("--help").stdout
-    for command in ("drill", "fuzz", "power-cuts", "guarantees", "scenarios", "audit", "gate", "report", "break-glass"):
+    for command in (
+        "drill",
+        "soak",
+        "inject",
+        "fuzz",
+        "power-cuts",
+        "guarantees",
+        "scenarios",
+        "audit",
+        "gate",
+        "report",
+        "break-glass",
+    ):
         assert command in text
         assert rushproof(command, "--help").returncode == 0
 
