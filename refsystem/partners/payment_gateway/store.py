@@ -323,7 +323,7 @@ class GatewayStore:
         if decision.movement is not None:
             self._move(request_id, decision.payment, decision.movement, now_us)
         if decision.event is not None:
-            self._call_back(request_id, decision.event, decision.payment, decision.outcome, now_us)
+            self._call_back(request_id, decision.event, decision, now_us)
 
     def _move(self, request_id: str, payment: Payment, movement: Movement, now_us: int) -> None:
         number = queries.insert_movement(
@@ -346,7 +346,8 @@ class GatewayStore:
                 self._connection, attempt_id=request.attempt_id, party=party, amount_minor=sign * amount
             )
 
-    def _call_back(self, request_id: str, event: str, payment: Payment, outcome: Outcome, now_us: int) -> None:
+    def _call_back(self, request_id: str, event: str, decision: Decision, now_us: int) -> None:
+        payment = decision.payment
         if self.callback_url(payment.merchant) is None:
             return
         event_id = f"{request_id}/{event}"
@@ -355,8 +356,9 @@ class GatewayStore:
             "event_id": event_id,
             "event": event,
             "request_id": request_id,
-            "amount_minor": outcome.amount_minor,
+            "amount_minor": decision.outcome.amount_minor,
             "payment": payment_document(payment),
+            "dispute": None if decision.dispute is None else asdict(decision.dispute),
             "at_us": now_us,
         }
         queries.insert_callback(

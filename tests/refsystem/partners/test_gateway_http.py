@@ -218,6 +218,19 @@ def test_callbacks_are_signed_and_told_again_until_they_are_taken(gateway, merch
     assert (row["tries"], row["delivered"], row["due_at_us"]) == (3, 1, None)
 
 
+def test_a_dispute_is_told_by_its_own_id_whoever_closes_it(gateway, merchant):
+    store = f"s-{new_id()}"
+    gateway.client.put(f"/v1/merchants/{store}/callback", json={"url": merchant.url}).raise_for_status()
+    attempt_id, dispute_id = new_id(), new_id()
+    gateway.authorize(attempt_id, merchant=store)
+    gateway.capture(attempt_id)
+    gateway.ask("/v1/operator/disputes", dispute_id, attempt_id=attempt_id, amount_minor=5000).raise_for_status()
+    gateway.ask(f"/v1/disputes/{dispute_id}/answers", accept=True).raise_for_status()
+    wait_until(lambda: {"dispute.opened", "dispute.accepted"} <= set(merchant.events), "both are told")
+    told = [body["dispute"] for body, _, _ in merchant.received if body["event"].startswith("dispute")]
+    assert {(dispute["dispute_id"], dispute["attempt_id"]) for dispute in told} == {(dispute_id, attempt_id)}
+
+
 def _taken(gateway: GatewayProcess, store: str):
     rows = gateway.client.get("/v1/audit/callbacks", params={"limit": 5000}).json()["callbacks"]
     return next((row for row in rows if row["merchant"] == store and row["delivered"]), None)
