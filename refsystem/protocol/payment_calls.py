@@ -55,7 +55,7 @@ class Result(StrEnum):
     UNKNOWN = "unknown"
     """The gateway does not know the id, at this moment: never final."""
     IRREVERSIBLE = "irreversible"
-    """It is captured and cannot be reversed any more."""
+    """It is not reversed any more, now or later: too late, or its money was moved on. Whether it is captured is asked."""
     DONE = "done"
     REFUSED = "refused"
     """Not now: nothing was done, and the same request may come again (too early, overloaded, state forbids)."""
@@ -80,6 +80,7 @@ class Known(StrEnum):
     UNKNOWN = "unknown"
     WAITING = "waiting"
     AUTHORIZED = "authorized"
+    IRREVERSIBLE = "irreversible"
 
 
 _P, _K, _R = PaymentState, Known, Result
@@ -90,20 +91,24 @@ NEXT_OP: dict[tuple[PaymentState, Known], Op | Literal["take"]] = {
     (_P.PENDING, _K.UNKNOWN): "take",
     (_P.PENDING, _K.WAITING): Op.QUERY,
     (_P.PENDING, _K.AUTHORIZED): Op.QUERY,
+    (_P.PENDING, _K.IRREVERSIBLE): Op.QUERY,
     (_P.AUTHORIZED, _K.NOTHING_SENT): Op.QUERY,
     (_P.AUTHORIZED, _K.DOUBT): Op.QUERY,
     (_P.AUTHORIZED, _K.UNKNOWN): "take",
     (_P.AUTHORIZED, _K.WAITING): Op.QUERY,
     (_P.AUTHORIZED, _K.AUTHORIZED): Op.CAPTURE,
+    (_P.AUTHORIZED, _K.IRREVERSIBLE): Op.QUERY,
     (_P.STORED, _K.NOTHING_SENT): Op.QUERY,
     (_P.STORED, _K.DOUBT): Op.QUERY,
     (_P.STORED, _K.UNKNOWN): "take",
     (_P.STORED, _K.WAITING): Op.QUERY,
     (_P.STORED, _K.AUTHORIZED): Op.CAPTURE,
+    (_P.STORED, _K.IRREVERSIBLE): Op.QUERY,
     **{(_P.UNVERIFIED, known): Op.QUERY for known in Known if known is not _K.UNKNOWN},
     (_P.UNVERIFIED, _K.UNKNOWN): "take",
-    **{(_P.REVERSING, known): Op.REVERSE for known in Known},
-    **{(_P.EXPIRING, known): Op.REVERSE for known in Known},
+    **{(state, known): Op.REVERSE for state in (_P.REVERSING, _P.EXPIRING) for known in Known},
+    (_P.REVERSING, _K.IRREVERSIBLE): Op.QUERY,
+    (_P.EXPIRING, _K.IRREVERSIBLE): Op.QUERY,
 }
 """What to call next; "take" begins the payment, under the same id however often. A state that is not here needs no call.
 
@@ -129,20 +134,26 @@ STEP_OF: dict[tuple[PaymentState, Result], Step] = {
     (_P.UNVERIFIED, _R.REVERSED): Step.REVERSE,
     (_P.REVERSING, _R.REVERSED): Step.REVERSE,
     (_P.REVERSING, _R.DECLINED): Step.REVERSE,
-    (_P.REVERSING, _R.IRREVERSIBLE): Step.IRREVERSIBLE,
     (_P.EXPIRING, _R.REVERSED): Step.LOSE,
     (_P.EXPIRING, _R.DECLINED): Step.LOSE,
-    (_P.EXPIRING, _R.IRREVERSIBLE): Step.IRREVERSIBLE,
 }
 """What an answer makes of a payment. One that is not here is knowledge for the next call only.
 
-"Captured" settles nothing while a payment is to be undone: the reversal's own answer does.
+"Captured" settles nothing while a payment is to be undone, for a reversal may be on its way; only when the gateway has said that
+it reverses it no more (`STEP_WHEN_IRREVERSIBLE`).
 """
+
+STEP_WHEN_IRREVERSIBLE: dict[tuple[PaymentState, Result], Step] = {
+    (_P.REVERSING, _R.CAPTURED): Step.IRREVERSIBLE,
+    (_P.EXPIRING, _R.CAPTURED): Step.IRREVERSIBLE,
+}
+"""What an answer makes of a payment besides, when it is known to be beyond reversal."""
 
 KNOWN_AFTER: dict[Result, Known] = {
     Result.AUTHORIZED: Known.AUTHORIZED,
     Result.WAITING: Known.WAITING,
     Result.UNKNOWN: Known.UNKNOWN,
+    Result.IRREVERSIBLE: Known.IRREVERSIBLE,
 }
 """What is known after an answer; after every other one, doubt."""
 

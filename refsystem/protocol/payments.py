@@ -30,6 +30,7 @@ from refsystem.protocol.payment_calls import (
     KNOWN_AFTER,
     NEXT_OP,
     STEP_OF,
+    STEP_WHEN_IRREVERSIBLE,
     Answer,
     Call,
     CashierLimits,
@@ -40,6 +41,8 @@ from refsystem.protocol.payment_calls import (
 
 TEXT_MAX = 200
 STUCK_TRIES = 5
+ANSWERED = frozenset({Known.UNKNOWN, Known.WAITING, Known.AUTHORIZED})
+"""The gateway was asked, and has not captured it."""
 FINAL: dict[Result, RefundStep] = {Result.DONE: "done", Result.DECLINED: "failed"}
 """The last words about a split, a return or a refund."""
 
@@ -159,7 +162,7 @@ class Cashier:
         call, work.call = work.call, None
         work.timeouts += answer.result is Result.NO_ANSWER
         self._note_reach(answer.result, work.called_ms, now_ms)
-        content, returned = self._content_of(call, answer, work.seen)
+        content, returned = self._content_of(call, answer, work.seen, work.known)
         if returned:
             work.returned.add(returned)
         if content is not None:
@@ -316,7 +319,7 @@ class Cashier:
             if now_ms >= stop_ms:
                 return Step.STOP
             self._wake(stop_ms)
-        asked = work.call is None and work.known in KNOWN_AFTER.values()
+        asked = work.call is None and work.known in ANSWERED
         return Step.EXPIRE if asked and self._is_too_old(payment, now_ms) else None
 
     def _propose(self, work: Work, content: Content) -> None:
@@ -405,7 +408,7 @@ class Cashier:
 
     # --- answers ---
 
-    def _content_of(self, call: Call, answer: Answer, payment: Payment) -> tuple[Content | None, str]:
+    def _content_of(self, call: Call, answer: Answer, payment: Payment, known: Known) -> tuple[Content | None, str]:
         """What an answer settles, if anything; and the refund for which the parties have returned their shares."""
         detail, final = answer.detail[:TEXT_MAX], FINAL.get(answer.result)
         if call.op in (Op.SPLIT, Op.RETURN, Op.REFUND):
@@ -421,6 +424,8 @@ class Cashier:
                 return None, refund.refund_id
             return RefundOutcome(refund.refund_id, final, call.op is Op.REFUND, detail), ""
         step = STEP_OF.get((payment.state, answer.result))
+        if known is Known.IRREVERSIBLE and step is None:
+            step = STEP_WHEN_IRREVERSIBLE.get((payment.state, answer.result))
         if step is None or not payment.takes(step):
             return None, ""
         return PaymentOutcome(payment.attempt_id, step, answer.reference[:TEXT_MAX], detail), ""
@@ -444,7 +449,7 @@ class Cashier:
         goes_on = (next_op in (Op.AUTHORIZE, Op.SALE) and call.op is Op.QUERY) or (
             next_op is Op.CAPTURE and call.op is not Op.CAPTURE
         )
-        if has_moved or goes_on:
+        if has_moved or goes_on or result is Result.IRREVERSIBLE:
             work.due_ms = now_ms
         elif result is Result.WAITING:
             work.due_ms, work.tries = now_ms + self._limits.ask_again_ms, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refsystem.ordering.check_acts import Content, derived_id
 from refsystem.ordering.payment import Payment, PaymentState
-from refsystem.protocol.payment_calls import Answer, Call, Op, Result
+from refsystem.protocol.payment_calls import Answer, Call, Known, Op, Result
 from refsystem.protocol.payments import Cashier, Work
 
 
@@ -38,10 +38,10 @@ class ReversesBeforeCommit(Cashier):
 class TakesUnknownForFinal(Cashier):
     """Breaks P16: an id that the gateway does not know at this moment is taken for one that it will never know."""
 
-    def _content_of(self, call: Call, answer: Answer, payment: Payment) -> tuple[Content | None, str]:
+    def _content_of(self, call: Call, answer: Answer, payment: Payment, known: Known) -> tuple[Content | None, str]:
         if call.op is Op.QUERY and answer.result is Result.UNKNOWN:
             answer = Answer(Result.DECLINED)
-        return super()._content_of(call, answer, payment)
+        return super()._content_of(call, answer, payment, known)
 
 
 CASHIER_VARIANTS: dict[str, type[Cashier]] = {

@@ -43,6 +43,7 @@ LIMITS = CashierLimits(
     wallet_stop_ms=30_000, reverse_after_ms=15_000, stored_age_ms=600_000, call_timeout_ms=5_000, calls_max=6
 )
 REVERSE_WITHIN_MS = 150_000
+HOLD_MS = 400_000
 
 
 def uuid(number: int) -> str:
@@ -71,6 +72,8 @@ class ModelGateway:
 
     def perform(self, call: Call, fate: str, now_ms: int) -> Answer:
         payment = self.payments.get(call.attempt_id)
+        if payment is not None and payment.status == "authorized" and now_ms - payment.at_ms > HOLD_MS:
+            payment.status = "declined"
         if call.op is Op.QUERY:
             if payment is None or call.attempt_id in self.hidden:
                 self.hidden.discard(call.attempt_id)
@@ -156,8 +159,8 @@ class ModelGateway:
     def _reverse(self, payment: AtGateway, now_ms: int) -> Answer:
         if payment.status in ("declined", "reversed"):
             return Answer(Result.REVERSED)
-        if payment.status == "captured" and now_ms - payment.at_ms > REVERSE_WITHIN_MS:
-            self.goals["too late to reverse"] += 1
+        if now_ms - payment.at_ms > REVERSE_WITHIN_MS:
+            self.goals[f"too late to reverse: {payment.status}"] += 1
             return Answer(Result.IRREVERSIBLE)
         self.goals["reversed after its capture"] += payment.status == "captured"
         payment.status, payment.captured_minor = "reversed", 0

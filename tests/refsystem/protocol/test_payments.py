@@ -415,7 +415,7 @@ def test_what_cannot_be_undone_any_more_is_refunded_under_an_id_that_follows_fro
     till.commit()
     till.world.now_ms += REVERSE_WITHIN_MS + 1
     till.wait(0)
-    assert till.serve() == "reverse"
+    assert [till.serve(), till.serve()] == ["reverse", "query"]
     assert till.state(attempt) is PaymentState.UNWANTED
     (refund,) = till.world.truth.payment(attempt).refunds
     assert (refund.refund_id, refund.amount_minor) == (derived_id(attempt, "refund"), PRICE_MINOR)
@@ -433,7 +433,7 @@ def test_when_that_refund_fails_too_a_person_is_asked() -> None:
     till.world.do(CancelPayment(attempt, "no answer"))
     till.world.now_ms += REVERSE_WITHIN_MS + 1
     till.commit()
-    assert till.serve() == "reverse"
+    assert [till.serve(), till.serve()] == ["reverse", "query"]
     till.world.gateway.payments[attempt].split_minor = 1
     assert till.serve() == "refund"
     assert ["a refund failed" in each.why for each in till.world.primary.cashier.attention()] == [True]
@@ -445,6 +445,24 @@ def test_when_that_refund_fails_too_a_person_is_asked() -> None:
     till.serve()
     assert till.world.primary.cashier.attention() == ()
     till.end()
+
+
+def test_what_is_held_and_beyond_reversal_is_waited_for_and_never_called_captured() -> None:
+    till = Till()
+    attempt = till.pay("card")
+    till.commit()
+    till.serve()
+    assert till.state(attempt) is PaymentState.AUTHORIZED
+    till.lose()
+    till.world.do(CancelPayment(attempt, "pays cash"))
+    till.world.now_ms += REVERSE_WITHIN_MS + 1
+    till.commit()
+    for _ in range(3):
+        assert [till.serve(), till.serve()] == ["reverse", "query"]
+        assert till.state(attempt) is PaymentState.REVERSING
+        till.wait(LIMITS.retry_max_ms)
+    till.end()
+    assert till.state(attempt) is PaymentState.REVERSED
 
 
 # --- store and forward -----------------------------------------------------------------------------------------------
@@ -729,7 +747,8 @@ def test_every_state_that_is_not_final_has_a_call_and_a_way_out_for_its_tenders(
 def test_only_the_answer_to_a_reversal_settles_what_is_to_be_undone() -> None:
     for state in (PaymentState.REVERSING, PaymentState.EXPIRING):
         assert (state, Result.CAPTURED) not in STEP_OF
-        assert {op for (each, _), op in NEXT_OP.items() if each is state} == {Op.REVERSE}
+        for known in Known:
+            assert NEXT_OP[state, known] == (Op.QUERY if known is Known.IRREVERSIBLE else Op.REVERSE)
 
 
 def test_answers_are_cut_to_what_a_record_may_hold() -> None:

@@ -29,7 +29,7 @@ GOALS = (
     "reversed after its capture",
     "reversed before it came",
     "sent again under the same id",
-    "too late to reverse",
+    "too late to reverse: captured",
     "refunds done",
     "refused: payment-pending",
     "a machine's act refused: offline-limit",
