@@ -12,10 +12,16 @@ def steady_checks(accounts: Sequence[SteadyAccount], *, struck: bool) -> Iterato
     """The checks of a hypothesis; none without any. A system that was not steady before makes the run unknown."""
     if not accounts:
         return
-    if struck:
-        yield _before(accounts)
-        yield _during(accounts)
-    yield _after(accounts)
+    if not struck:
+        yield _after(accounts)
+        return
+    before = _before(accounts)
+    yield before
+    for check in (_during(accounts), _after(accounts)):
+        if before.verdict == "pass" or check.verdict != "fail":
+            yield check
+        else:
+            yield Check(check.name, "unknown", f"{check.detail}; which says little, for it was not steady before")
 
 
 def _before(accounts: Sequence[SteadyAccount]) -> Check:

@@ -270,6 +270,11 @@ def test_a_system_that_was_not_steady_before_makes_the_run_unknown() -> None:
     assert outcomes([(8, "a", False), (9, "a", True), (9.5, "a", None), (25, "a", True)])["before"] == "pass"
 
 
+def test_what_was_not_steady_before_fails_no_run_later() -> None:
+    rows: list[tuple[float, str, bool | None]] = [(9, "a", False), (12, "a", False), (25, "a", False)]
+    assert outcomes(rows, judged=True) == dict.fromkeys(("before", "during", "after"), "unknown")
+
+
 def test_while_faults_last_it_is_recorded_or_judged() -> None:
     rows: list[tuple[float, str, bool | None]] = [(9, "a", True), (12, "a", False), (15, "a", True), (25, "a", True)]
     assert outcomes(rows)["during"] == "pass"
