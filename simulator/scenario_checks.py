@@ -16,6 +16,7 @@ from simulator.scenario_faults import (
     ClockFault,
     ClockOffset,
     Fault,
+    HttpErrors,
     LinkFault,
     LinkState,
     LinkWeak,
@@ -192,11 +193,13 @@ def _fault_flaws(scenario: Scenario) -> Iterator[Flaw]:
 
 
 def _figure_flaws(fault: Fault, path: Path) -> Iterator[Flaw]:
-    """Figures that would make a fault without an effect."""
+    """What would make a fault without an effect."""
     if isinstance(fault, ClockFault):
         field = "offset_s" if isinstance(fault, ClockOffset) else "drift_ppm"
         if getattr(fault, field) == 0:
             yield Flaw((*path, field), "is 0, which changes no clock; give another number")
+    if isinstance(fault, HttpErrors) and not fault.path.startswith("/"):
+        yield Flaw((*path, "path"), f"{fault.path!r} is no path of a request; begin with /, as in /v1/orders")
     if isinstance(fault, RestartLoop) and fault.every_s >= fault.for_s:
         yield Flaw(
             (*path, "every_s"),

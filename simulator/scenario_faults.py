@@ -131,7 +131,7 @@ class HttpErrors(_Planned):
 
     fault: Literal["http_errors"] = Field(description="Some requests are answered with an error on their way.")
     link: HttpLinkName = Field(description="The link whose requests fail; it must carry HTTP.")
-    path: str = Field("/", pattern=r"^/", max_length=200, description="Requests whose path begins so fail.")
+    path: str = Field("/", max_length=200, description="Requests whose path begins so fail.")
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] | None = Field(
         None, description="Requests of this method fail; left out: of any."
     )

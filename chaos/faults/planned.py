@@ -11,7 +11,7 @@ from chaos.faults.disks import DiskDied, DiskTroubled
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
 from chaos.faults.resources import DescriptorsExhausted, MemoryExhausted
 from chaos.faults.restarts import RestartLoop
-from chaos.faults.slowness import Slowed
+from chaos.faults.slowness import DATABASE_STOPPED_S_MAX, STOPPED_S_MAX, Slowed
 from refsystem.drill_control import DiskState, DiskTrouble
 from refsystem.stack import Stack
 from simulator import scenario as planned
@@ -63,7 +63,8 @@ def injected_fault(fault: StackFault, stack: Stack, names: Sequence[str], target
         case planned.ProcessPaused():
             return Paused(stack.process(name), target)
         case planned.ProcessSlow():
-            return Slowed(stack.process(name), fault.slow_factor, target)
+            stopped_s_max = DATABASE_STOPPED_S_MAX if name == "postgres" else STOPPED_S_MAX
+            return Slowed(stack.process(name), fault.slow_factor, target, stopped_s_max)
         case planned.RestartLoop():
             return RestartLoop(stack.process(name), fault.every_s, target)
         case planned.DiskLost():

@@ -12,7 +12,9 @@ from refsystem.processes import Managed, StackError
 
 PERIOD_S = 0.2
 STOPPED_S_MAX = 0.45
-"""Longer stops would be taken for a dead process, which is another fault."""
+"""Longer stops of a device would be taken for its death, which is another fault."""
+DATABASE_STOPPED_S_MAX = 2.0
+"""To stop and continue all of a database's processes takes longer, and nobody takes its silence for death so soon."""
 PROOF_S = 0.9
 LOOKS_MIN = 40
 PROOF_TIMEOUT_S = 6.0
@@ -26,10 +28,13 @@ class Slowed:
     On a busy machine it takes a while until a process is stopped; then it is stopped the longer.
     """
 
-    def __init__(self, process: Managed, slow_factor: float, target: Target) -> None:
+    def __init__(
+        self, process: Managed, slow_factor: float, target: Target, stopped_s_max: float = STOPPED_S_MAX
+    ) -> None:
         self.target = target
         self._process = process
         self._slow_factor = slow_factor
+        self._stopped_s_max = stopped_s_max
         self._stopped_share = 1 - 1 / slow_factor
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"slow-{process.name}", daemon=True)
@@ -80,7 +85,7 @@ class Slowed:
         while not self._end.is_set() and self._process.pid is not None:
             self._process.pause()
             ran_s = time.monotonic() - resumed_s
-            self._end.wait(min(STOPPED_S_MAX, ran_s * (self._slow_factor - 1)))
+            self._end.wait(min(self._stopped_s_max, ran_s * (self._slow_factor - 1)))
             resumed_s = time.monotonic()
             self._process.resume()
             self._end.wait(runs_s)

@@ -170,6 +170,21 @@ def test_a_scenario_is_found_by_name_and_by_path(tmp_path: Path) -> None:
         find_scenario(str(tmp_path / "absent.yaml"))
 
 
+FIGURES: dict[str, dict[str, tuple[float, float]]] = {
+    "process_slow": {"slow_factor": (1.5, 50)},
+    "restart_loop": {"every_s": (0.2, 0.9)},
+    "disk_full": {},
+    "disk_slow": {"delay_ms": (0.1, 60_000)},
+    "disk_erring": {},
+    "disk_dead": {},
+    "clock_offset": {"offset_s": (0.001, 1e9)},
+    "clock_drift": {"drift_ppm": (-1e6, -1)},
+    "descriptors_exhausted": {},
+    "memory_exhausted": {"spare_mb": (0, 1000)},
+}
+"""Faults of one device with a length, and the figures that they need or may have."""
+
+
 def _seconds(least: float, most: float) -> st.SearchStrategy[float]:
     return st.floats(least, most, allow_nan=False).map(lambda value: round(value, 3))
 
@@ -180,7 +195,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     for number in range(draw(st.integers(0, 4))):
         at_s = number * 20 + draw(_seconds(0, 5))
         kind = draw(
-            st.sampled_from(["link_weak", "link_down", "process_paused", "process_restarted", "disk_lost", "power_cut"])
+            st.sampled_from(
+                ["link_weak", "link_down", "process_paused", "process_restarted", "disk_lost", "power_cut", *FIGURES]
+            )
         )
         fault: dict[str, Any] = {"fault": kind, "at_s": at_s}
         if kind.startswith("link"):
@@ -192,7 +209,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
                 st.sampled_from([{"profile": "dsl"}, {"latency_ms": 3.5, "jitter_ms": 1}, {"rate_kbit_s": 64}])
             )
         if not kind.startswith("link") and kind != "process_restarted":
-            fault |= {"for_s": draw(_seconds(0.1, 10))}
+            fault |= {"for_s": draw(_seconds(1, 10))}
+        for name, (least, most) in FIGURES.get(kind, {}).items():
+            fault |= {name: draw(_seconds(least, most))}
         faults.append(fault)
     qr = draw(st.integers(0, 100)) / 100
     content = {

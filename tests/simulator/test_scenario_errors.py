@@ -34,6 +34,53 @@ BAD = {
         8,
         "faults[0].link: is not a field here; the fields are name, at_s, store, fault, process, for_s",
     ),
+    "clock that is right": (
+        HEAD + "faults:\n  - {fault: clock_offset, process: primary, offset_s: 0, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].offset_s: is 0, which changes no clock; give another number",
+    ),
+    "clock that does not drift": (
+        HEAD + "faults:\n  - {fault: clock_drift, process: cloud, drift_ppm: 0, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].drift_ppm: is 0, which changes no clock; give another number",
+    ),
+    "clock of the database": (
+        HEAD + "faults:\n  - {fault: clock_offset, process: postgres, offset_s: 5, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].process: 'postgres' is not known; choose one of primary, standby,",
+    ),
+    "disk of the cloud": (
+        HEAD + "faults:\n  - {fault: disk_full, process: cloud, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].process: 'cloud' is not known; choose one of primary, standby, edge_a, edge_b, arbiter, kitchen",
+    ),
+    "loop of one restart": (
+        HEAD + "faults:\n  - {fault: restart_loop, process: cloud, every_s: 3, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].every_s: is 3, so that one kill is all; it must be below for_s, 3",
+    ),
+    "errors that are the client's": (
+        HEAD + "faults:\n  - {fault: http_errors, link: diner_edge, status: 404, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].status: is 404; it must be at least 500",
+    ),
+    "errors on a link without HTTP": (
+        HEAD + "faults:\n  - {fault: http_errors, link: edge_edge, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].link: 'edge_edge' is not known",
+    ),
+    "path that is none": (
+        HEAD + "faults:\n  - {fault: http_errors, link: diner_edge, path: orders, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].path: 'orders' is no path of a request; begin with /, as in /v1/orders",
+    ),
+    "two troubles of one device at once": (
+        HEAD
+        + "faults:\n  - {fault: disk_slow, process: primary, at_s: 4, for_s: 3}\n"
+        + "  - {fault: process_slow, process: edge_a, at_s: 6, for_s: 3}\n",
+        7,
+        "faults[1]: hits edge_a while 'disk_slow primary at 4 s' still lasts",
+    ),
     "text for a number": (HEAD + "seed: many\n", 5, "seed: must be a whole number, not 'many'"),
     "fraction for a whole number": (HEAD + "seed: 1.5\n", 5, "seed: must be a whole number, not 1.5"),
     "yes for a number": (HEAD + "seed: true\n", 5, "seed: must be a whole number, not true"),
