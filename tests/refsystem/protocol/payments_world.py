@@ -204,7 +204,7 @@ class World:
         self.requests: list[tuple[ModelDevice, Call]] = []
         self.answers: list[tuple[ModelDevice, int, Answer]] = []
         self.ids = 0
-        self.keys: set[str] = set()
+        self.asked: list[Act] = []
         self.goals: Counter[str] = Counter()
 
     # --- the store ---
@@ -216,6 +216,7 @@ class World:
     def do(self, content: Content, act_id: str = "") -> str:
         """A person's act at the primary; "" when it was refused."""
         act = Act(act_id or self.new_id(), "Li", content)
+        self.asked.append(act)
         try:
             self._log_act(self.primary, act)
         except OrderRejected as rejection:
@@ -381,6 +382,17 @@ class World:
         elif check.status is CheckStatus.OPEN:
             self.do(Close(check.check_id))
 
+    def _play_again(self, draw: random.Random) -> None:
+        """A till that had no answer asks again under the same key; the first time may have been lost with its primary."""
+        if self.asked:
+            act = draw.choice(self.asked[-4:])
+            known = any(record.get("act_id") == act.act_id for record in self.primary.log)
+            self.goals["an act that was lost is asked for again"] += not known and bool(
+                self.do(act.content, act.act_id)
+            )
+            if known:
+                self.do(act.content, act.act_id)
+
     def _play_commit(self, draw: random.Random) -> None:
         self.commit(draw.randint(self.primary.commit_seq, len(self.primary.log)))
 
@@ -536,6 +548,7 @@ WEIGHTS = {
     "silence": 1,
     "staff": 3,
     "give_back": 5,
+    "again": 5,
     "fail_over": 4,
     "join": 3,
     "restart": 2,

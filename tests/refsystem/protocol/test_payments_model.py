@@ -23,6 +23,8 @@ GOALS = (
     "a failover with payments under way",
     "a tail lost in a failover",
     "an answer lost after it was executed",
+    "an act came twice",
+    "an act that was lost is asked for again",
     "asked twice under one key",
     "came after its reversal",
     "executed, and not known yet",
@@ -51,7 +53,7 @@ TOLD = {"reverse-before-commit"}
 schedules = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 2**32 - 1)), max_size=80)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=150, derandomize=True)
 @given(schedules)
 def test_the_ledger_is_the_book_after_any_schedule(schedule: list[tuple[str, int]]) -> None:
     run([("order", 1), ("pay", 1), *schedule])
