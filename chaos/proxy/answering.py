@@ -8,6 +8,7 @@ answered is not read any further.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -16,6 +17,8 @@ from typing import Any
 from chaos.proxy.http_answers import Answer, HttpAnswers, Output
 from chaos.proxy.link import Link
 from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
+
+SLICE_BYTES = 4096  # of small requests: what they are answered must not grow without bound before anybody looks
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Answering(asyncio.Transport):
         self._draws = draws
         self._answers = HttpAnswers(self._decide, from_start=from_start)
         self._rules: dict[str, Rule] = {}
+        self._waiting: deque[memoryview] = deque()
         self._server_full = False
         self._client_behind = False
         self._upstream.detour(sink=self)
@@ -80,8 +84,11 @@ class Answering(asyncio.Transport):
     # -- the server's transport, towards the links
 
     def write(self, data: Any) -> None:
-        """What the client's link lets out."""
-        self._pass_on(self._answers.from_client(bytes(data)))
+        """What the client's link lets out; it waits here while the client is behind with its answers."""
+        self._waiting.append(memoryview(bytes(data)))
+        self._work()
+        if self._waiting:
+            self._tell_room()
 
     def end_of_requests(self) -> None:
         """The client sends no more; call it before the server is told so."""
@@ -98,7 +105,7 @@ class Answering(asyncio.Transport):
         self._client_behind = False
         if not self._server.is_closing():
             self._server.resume_reading()
-        asyncio.get_running_loop().call_soon(self._tell_room)  # the link that calls may be in the middle of an answer
+        asyncio.get_running_loop().call_soon(self._go_on)  # the link that calls may be in the middle of an answer
 
     def is_closing(self) -> bool:
         """As the server's transport."""
@@ -125,10 +132,28 @@ class Answering(asyncio.Transport):
 
     def stop(self) -> None:
         """The server's socket is gone."""
+        self._waiting.clear()
         self._upstream.stop()
 
+    def client_gone(self) -> None:
+        """The client's socket is gone: nothing that it was to be answered holds up the end any more."""
+        self._client_behind = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._work()
+        self._tell_room()
+
+    def _work(self) -> None:
+        """Look at what waits, slice by slice, until the client is behind."""
+        while self._waiting and not self._client_behind:
+            head = self._waiting.popleft()
+            if len(head) > SLICE_BYTES:
+                self._waiting.appendleft(head[SLICE_BYTES:])
+            self._pass_on(self._answers.from_client(bytes(head[:SLICE_BYTES])))
+
     def _tell_room(self) -> None:
-        self._upstream.sink_is_full(self._server_full or self._client_behind)
+        self._upstream.sink_is_full(self._server_full or self._client_behind or bool(self._waiting))
 
     def _pass_on(self, output: Output) -> None:
         if output.to_server and not self._server.is_closing():

@@ -210,6 +210,8 @@ class Connection:
         self._closes("client_gone" if leg is self.client else "server_gone")
         if leg.fed_by is not None:
             leg.fed_by.stop()
+        if leg is self.client and self._answering is not None:
+            self._answering.client_gone()
         if self.client.lost and self.server.lost:
             self._stop_links()
             if self._abort_timer is not None:

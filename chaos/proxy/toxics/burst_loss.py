@@ -207,10 +207,17 @@ class BurstLossStage(Stage[BurstLoss]):
         return min(due, self._paced_until - self.AHEAD_S)
 
     def update(self, attributes: Attributes, now: float) -> None:
-        """Go on with other probabilities; what is lost already comes after the new time-outs."""
+        """Go on with other probabilities and another rate; what is lost already comes after the new time-outs."""
+        old_rate = self._rate_bytes_s
         super().update(attributes, now)
         self._take_over(self.attributes)
-        self._paced_until = min(self._paced_until, now)
+        if old_rate is not None and self._rate_bytes_s != old_rate:
+            faster = 0.0 if self._rate_bytes_s is None else old_rate / self._rate_bytes_s
+            self._paced_until = _sooner(self._paced_until, now, faster)
+            self._held = deque(
+                Chunk(item.data, _sooner(item.received_at, now, faster)) if isinstance(item, Chunk) else item
+                for item in self._held
+            )
 
     def flush(self) -> list[Item]:
         """Everything in flight, in order."""
@@ -264,3 +271,8 @@ class BurstLossStage(Stage[BurstLoss]):
         if lost:
             self.act("lost")
         return lost
+
+
+def _sooner(at: float, now: float, factor: float) -> float:
+    """A moment to come, in a time that is so many times as long; one that has been stays."""
+    return at if at <= now else now + (at - now) * factor

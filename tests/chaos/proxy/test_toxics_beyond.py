@@ -236,6 +236,21 @@ def test_a_shorter_timeout_acts_on_what_is_lost_already() -> None:
     assert times(run(stage, 99.0, 0.01)) == [pytest.approx(0.1)]
 
 
+@pytest.mark.parametrize(("rtt_ms", "last_at"), [(0, 1.0), (100, 1.5), (1000, 6.0), (2000, 11.0)])
+def test_another_rate_acts_on_what_waits_to_be_sent(rtt_ms: int, last_at: float) -> None:
+    """A chunk that takes 6 s at the rate of an RTT of 1 s: 5 s are left when the RTT changes after one."""
+    slow = BurstLoss(p=0, r=1, loss_good=0.01, rto_ms=1, rtt_ms=1000)
+    assert slow.rate_bytes_s is not None
+    length_bytes = round(6 * slow.rate_bytes_s)
+    stage = stage_of(slow)
+    stage.put(Chunk(bytes(length_bytes), 0.0), 0.0)
+    early = run(stage, 1.0)
+    stage.update(slow.changed({"rtt_ms": rtt_ms}), 1.0)
+    out = early + run(stage, 99.0, 1.0)
+    assert len(data(out)) == length_bytes
+    assert times(out)[-1] == pytest.approx(last_at, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -178,6 +178,11 @@ def test_bytes_that_may_become_a_request_go_on_when_the_client_ends() -> None:
     assert Talk().client(b"GE").client_ends().to_server == b"GE"
 
 
+@pytest.mark.parametrize("line", [b"PING\r\n", b"GET key\r\n", b"EHLO example.org\n", b"\x00", b"hello"])
+def test_another_protocol_does_not_wait_for_the_end_of_a_head(line: bytes) -> None:
+    assert Talk().client(line).to_server == line
+
+
 def test_a_broken_chunk_ends_the_watching_and_loses_nothing() -> None:
     data = get("/good", "Transfer-Encoding: chunked", method="POST") + b"2\r\nabc\r\n"
     assert Talk().client(data).to_server == data
@@ -215,7 +220,7 @@ def test_the_connection_ends_where_the_client_or_the_framing_asks_for_it(
 def test_a_connection_that_closes_waits_for_earlier_responses() -> None:
     talk = Talk().client(get("/a") + get("/bad", "Connection: close"))
     assert not talk.closed
-    talk.server(OK)
+    talk.server(OK + b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert (talk.to_client, talk.closed) == (OK + CLOSING, True)
 
 
@@ -233,6 +238,13 @@ def test_a_switch_that_is_refused_leaves_the_connection_as_it_was() -> None:
     talk = Talk().client(ask + get("/bad"))
     assert talk.to_client == b""
     assert talk.server(OK).to_client == OK + ANSWER
+
+
+def test_a_switch_refused_before_the_request_is_whole_holds_nothing_up() -> None:
+    ask = get("/a", "Upgrade: h2c", "Content-Length: 4", method="POST")
+    talk = Talk().client(ask + b"ab").server(OK[:-1]).client(b"cd").client(get("/bad"))
+    assert talk.to_server == ask + b"abcd"
+    assert talk.server(OK[-1:]).to_client == OK + ANSWER
 
 
 def test_a_tunnel_is_untouched() -> None:

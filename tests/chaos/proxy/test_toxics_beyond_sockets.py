@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import os
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from chaos.proxy.collection import ProxyCollection
+from chaos.proxy.decoding import ProxyInput
+from chaos.proxy.toxics import Direction, HttpStatus, Toxic
 
 if TYPE_CHECKING:
     from conftest import Api, Upstream
@@ -376,15 +381,74 @@ def test_a_share_of_the_requests_is_answered_and_the_seed_decides_which(api: Api
     assert told("one") == first
 
 
-def test_a_client_that_does_not_read_its_answers_is_not_read_for_ever(api: Api, upstream: Upstream) -> None:
+def test_half_a_request_goes_on_when_the_client_ends(api: Api, upstream: Upstream) -> None:
     listen = api.proxy(upstream.address)
-    api.toxic("http_status", path="/", body="x" * 50_000)
-    client, _server = upstream.connect(listen)
-    client.settimeout(1.0)
-    sent = 0
-    while sent < 50_000_000:
-        try:
-            sent += client.send(GET * 1000)
-        except TimeoutError:
-            break
-    assert sent < 20_000_000
+    api.toxic("http_status", path="/")
+    client, server = upstream.connect(listen)
+    client.sendall(b"GET /bad HT")
+    client.shutdown(socket.SHUT_WR)
+    assert receive(server, 100) == b"GET /bad HT"
+
+
+def test_the_event_log_says_who_was_stalled_held_back_silenced_and_answered(api: Api, upstream: Upstream) -> None:
+    api.delete("/events")
+    listen = api.proxy(upstream.address)
+    api.toxic("slow_connect", delay_ms=1)
+    api.toxic("burst_loss", p=1, r=1, rto_ms=5)
+    api.toxic("http_status", path="/bad")
+    client, server, _told = answer(listen, upstream, GET, GET, BAD)
+    assert receive(client, 12).startswith(b"HTTP/1.1 503")
+    api.toxic("half_open", dial=True)
+    server.sendall(b"unheard")
+    assert silent(client)
+    acts = {(event["toxic"], event["act"]) for event in api.get("/events").json() if event["event"] == "toxic_acted"}
+    assert acts == {
+        ("slow_connect_downstream", "connect_delayed"),
+        ("burst_loss_downstream", "lost"),
+        ("http_status_downstream", "answered"),
+        ("half_open_downstream", "silenced"),
+    }
+
+
+def test_a_client_that_does_not_read_its_answers_is_read_no_further() -> None:
+    requests, body = 20_000, "x" * 10_000
+
+    async def main() -> int:
+        hold = asyncio.Event()
+
+        async def upstream(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await hold.wait()
+            writer.close()
+
+        server = await asyncio.start_server(upstream, "127.0.0.1", 0)
+        proxies = ProxyCollection(seed=1)
+        proxy = await proxies.create(
+            ProxyInput(name="p", listen="127.0.0.1:0", upstream=f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        )
+        proxy.add_toxic(
+            Toxic("t", "http_status", "downstream", Direction.DOWNSTREAM, 1.0, HttpStatus(path="/", body=body))
+        )
+        host, _colon, port = proxy.listen.rpartition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.setblocking(False)
+            sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(client, GET * requests))
+            answered = proxy.traffic[Direction.DOWNSTREAM]
+            seen_bytes, still = -1, 0
+            while still < 10:  # for a quarter of a second, nothing more is answered
+                await asyncio.sleep(0.025)
+                still = still + 1 if answered.received_bytes == seen_bytes else 0
+                seen_bytes = answered.received_bytes
+            read_bytes = 0
+            while read_bytes < requests * len(body):
+                read_bytes += len(await asyncio.get_running_loop().sock_recv(client, 1_000_000))
+            await sending
+            await asyncio.get_running_loop().sock_sendall(client, GET * 2000)  # and is gone without reading
+        while proxy.connections_open:  # noqa: ASYNC110 - nothing announces the end of a connection
+            await asyncio.sleep(0.01)
+        hold.set()
+        proxies.close()
+        server.close()
+        return seen_bytes
+
+    held_bytes = asyncio.run(asyncio.wait_for(main(), 30))
+    assert 0 < held_bytes < 0.1 * requests * len(body)
