@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import apsw
+
 from refsystem.partners.payment_gateway.app import create_app
 from refsystem.partners.payment_gateway.settings import GatewaySettings
 from refsystem.serving import serve
@@ -17,7 +19,7 @@ def main() -> int:
     try:
         settings = GatewaySettings.from_environment(os.environ)
         serve(create_app(settings), settings.host, settings.port, ready_file=settings.ready_file)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, apsw.Error) as error:
         sys.stderr.write(f"the payment gateway cannot start: {error}\n")
         return 2
     return 0

@@ -20,7 +20,7 @@ BODY_BYTES_MAX = 64 * 1024
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
-    """The gateway; its database is opened when it starts."""
+    """The gateway, with its database open; raises `OSError` or `apsw.Error` if that cannot be used."""
     telemetry = Telemetry("gateway")
     gateway = Gateway(settings, telemetry)
     callbacks = CallbackSender(gateway, telemetry)

@@ -69,7 +69,7 @@ class CallbackSender:
         signature = sign(self._gateway.settings.secret, int(time.time()), body)
         headers = {"Content-Type": "application/json", SIGNATURE_HEADER: signature}
         status: int | None = None
-        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, ValueError):
             status = (await http.post(callback.url, content=body, headers=headers)).status_code
         if status is not None and 200 <= status < 300:
             taken = status

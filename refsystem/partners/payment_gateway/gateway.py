@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """One gateway process' work. Everything but `run`'s argument is called in the event loop."""
+    """One gateway process' work. Its database is opened when it is made; all but `run`'s argument is called in the event loop."""
 
     def __init__(self, settings: GatewaySettings, telemetry: Telemetry) -> None:
         self.settings = settings
@@ -45,7 +45,7 @@ class Gateway:
         self.callbacks_wanted = asyncio.Event()
         self._time_wanted = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-store")
-        self._store: GatewayStore | None = None
+        self._store = GatewayStore(settings.data, settings.limits, self._posting)
         self._waiting = 0
         self._clock: asyncio.Task[None] | None = None
         self._struck = telemetry.counter("gateway_misbehaviour_total", "What was done wrong on request", ("kind",))
@@ -55,10 +55,7 @@ class Gateway:
         self._repeated = telemetry.counter("gateway_repeated_total", "Requests that had been done before")
 
     async def start(self) -> None:
-        """Open the database, and let time do its part from now on."""
-        loop = asyncio.get_running_loop()
-        folder, limits = self.settings.data, self.settings.limits
-        self._store = await loop.run_in_executor(self._thread, lambda: GatewayStore(folder, limits, self._posting))
+        """Let time do its part from now on."""
         self._clock = asyncio.create_task(self._let_time_pass())
 
     async def stop(self) -> None:
@@ -67,13 +64,11 @@ class Gateway:
             self._clock.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._clock
-        if self._store is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
         self._thread.shutdown()
 
     async def run(self, work: Callable[[GatewayStore], Result]) -> Result:
         """Do `work` in the store's thread, behind what waits there already."""
-        assert self._store is not None, "the gateway was not started"
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._store)
         except apsw.Error as error:

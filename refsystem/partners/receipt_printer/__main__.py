@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import apsw
+
 from refsystem.partners.receipt_printer.app import create_app
 from refsystem.partners.receipt_printer.settings import PrinterSettings
 from refsystem.serving import serve
@@ -17,7 +19,7 @@ def main() -> int:
     try:
         settings = PrinterSettings.from_environment(os.environ)
         serve(create_app(settings), settings.host, settings.http_port, ready_file=settings.ready_file)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, apsw.Error) as error:
         sys.stderr.write(f"the receipt printer cannot start: {error}\n")
         return 2
     return 0

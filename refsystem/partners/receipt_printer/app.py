@@ -61,18 +61,15 @@ class MisbehaviourReply(BaseModel):
 
 
 def create_app(settings: PrinterSettings) -> FastAPI:
-    """The printer; it listens on its own port when this application starts."""
-    telemetry = Telemetry("printer")
-    driver: PrinterDriver | None = None
+    """The printer, with its paper and its port; raises `OSError` or `apsw.Error` if they cannot be used.
 
-    def printer() -> PrinterDriver:
-        assert driver is not None, "the printer was not started"
-        return driver
+    It takes connections when this application starts.
+    """
+    telemetry = Telemetry("printer")
+    driver = PrinterDriver(settings, telemetry)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        nonlocal driver
-        driver = PrinterDriver(settings, telemetry)
         await driver.start()
         try:
             yield
@@ -86,37 +83,37 @@ def create_app(settings: PrinterSettings) -> FastAPI:
     @router.get("/v1/operator/condition")
     async def condition() -> ConditionReply:
         """The printer as it is."""
-        return _told(printer())
+        return _told(driver)
 
     @router.patch("/v1/operator/condition", responses=problem_docs(CONDITION_INVALID))
     async def change_condition(change: ConditionChange) -> ConditionReply:
         """Put paper in, take it out, jam the cutter or clear it, open the cover, pull the plug."""
-        await _change(printer(), change)
-        return _told(printer())
+        await _change(driver, change)
+        return _told(driver)
 
     @router.get("/v1/operator/misbehaviour")
     async def misbehaviour() -> MisbehaviourReply:
         """What goes wrong now."""
-        return _misbehaviour(printer())
+        return _misbehaviour(driver)
 
     @router.put("/v1/operator/misbehaviour", responses=problem_docs(CONDITION_INVALID))
     async def put_misbehaviour(plan: Plan) -> MisbehaviourReply:
         """Let this go wrong from now on, and nothing else. What is wrong already stays so."""
-        printer().misbehaviour.set_plan(plan)
-        return _misbehaviour(printer())
+        driver.misbehaviour.set_plan(plan)
+        return _misbehaviour(driver)
 
     @router.delete("/v1/operator/misbehaviour")
     async def behave() -> MisbehaviourReply:
         """Let nothing go wrong from now on. What is wrong already stays so."""
-        printer().misbehaviour.set_plan(WELL_BEHAVED)
-        return _misbehaviour(printer())
+        driver.misbehaviour.set_plan(WELL_BEHAVED)
+        return _misbehaviour(driver)
 
     @router.get("/v1/audit/paper", tags=["audit"], responses=problem_docs(REQUEST_INVALID))
     async def paper(
         after: Annotated[int, Query(ge=0, le=NUMBER_MAX)] = 0, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1000
     ) -> dict[str, Any]:
         """Every slip that came out, the one that is not cut yet too (`cut_at_us` null), by what can be read on it."""
-        rows = printer().slips(after, limit)
+        rows = driver.slips(after, limit)
         return {"slips": rows, "next_after": rows[-1]["slip"] if len(rows) == limit else None}
 
     @router.get("/health")

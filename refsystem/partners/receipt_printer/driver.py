@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from dataclasses import replace
 
@@ -36,6 +37,7 @@ class PrinterDriver:
         self.refusing = False
         self._paper = Paper(settings.data, settings.roll_lines)
         self.machine = self._new_machine(self._paper.condition())
+        self._listener: socket.socket | None = listening_socket(settings.host, settings.port)
         self._server: asyncio.Server | None = None
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -115,7 +117,9 @@ class PrinterDriver:
 
     async def _listen(self) -> None:
         if self._server is None and not self.refusing:
-            listener = listening_socket(self.settings.host, self.settings.port)
+            # The first one was bound when the printer was made, so that a port in use is told before anything runs.
+            listener = self._listener or listening_socket(self.settings.host, self.settings.port)
+            self._listener = None
             self._server = await asyncio.start_server(self._serve, sock=listener, limit=READ_BYTES)
 
     def _close_connections(self) -> None:

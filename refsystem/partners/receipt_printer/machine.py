@@ -36,7 +36,7 @@ NEAR_END_LINES = 60
 """Some 25 cm, where the sensor beside the roll notices it."""
 
 FIXED_BITS = 0x12
-DRAWER_HIGH, OFFLINE = 0x04, 0x08
+OFFLINE = 0x08
 COVER_OPEN, PAPER_END_STOP, ERROR = 0x04, 0x20, 0x40
 CUTTER_ERROR = 0x08
 NEAR_END, PAPER_END = 0x0C, 0x60

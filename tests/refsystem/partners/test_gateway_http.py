@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 
 import pytest
@@ -272,3 +273,23 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_2(tmp_path, changes, name
     assert said.startswith("the payment gateway cannot start: ")
     assert named in said
     assert "Traceback" not in said
+
+
+def test_a_folder_or_a_port_that_cannot_be_used_is_one_sentence_too(tmp_path, monkeypatch, capsys):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"0123456789abcdef")
+    monkeypatch.setenv("RUSHPROOF_GATEWAY_SECRET_FILE", str(secret))
+    monkeypatch.setenv("RUSHPROOF_GATEWAY_DATA", str(secret))
+    assert main() == 2
+    assert "File exists" in capsys.readouterr().err
+    damaged = tmp_path / "data"
+    damaged.mkdir()
+    (damaged / "gateway.sqlite3").write_bytes(b"not a database" * 100)
+    monkeypatch.setenv("RUSHPROOF_GATEWAY_DATA", str(damaged))
+    assert main() == 2
+    assert "not a database" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("RUSHPROOF_GATEWAY_DATA", str(tmp_path / "good"))
+        monkeypatch.setenv("RUSHPROOF_GATEWAY_PORT", str(taken.getsockname()[1]))
+        assert main() == 2
+    assert "cannot listen on" in capsys.readouterr().err

@@ -235,3 +235,11 @@ def test_a_condition_that_makes_no_sense_is_a_problem(printer):
         assert (answer.status_code, answer.json()["type"]) == (422, "urn:rushproof:problem:condition-invalid")
     assert printer.client.get("/v1/audit/paper", params={"limit": 0}).status_code == 422
     assert "rushproof_printer_slips_total" in printer.client.get("/metrics").text
+
+
+def test_a_port_that_is_taken_is_one_sentence_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RUSHPROOF_PRINTER_DATA", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("RUSHPROOF_PRINTER_PORT", str(taken.getsockname()[1]))
+        assert main() == 2
+    assert "cannot listen on" in capsys.readouterr().err
