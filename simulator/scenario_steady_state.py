@@ -49,12 +49,14 @@ class HttpProbe(Strict):
 
 
 class AnsweredProbe(Strict):
-    """Enough of the submissions that were settled lately were told yes."""
+    """Enough of the orders that were answered lately, one way or the other, were told yes."""
 
-    probe: Literal["orders_answered"] = Field(description="A share of the submissions settled lately was told yes.")
+    probe: Literal["orders_answered"] = Field(description="Enough of the latest orders were told yes.")
     name: ProbeName
-    share: float = Field(gt=0, le=1, description="The least share of submissions told yes.")
-    last_s: float = Field(5.0, gt=0, le=3_600, description="Of those settled in so many of the last seconds.")
+    share: float = Field(gt=0, le=1, description="The least share of orders told yes.")
+    last_s: float = Field(
+        5.0, gt=0, le=3_600, description="Of those answered, or given up waiting for, in so many of the last seconds."
+    )
     store: str | None = Field(None, description="Of this store; left out: of all.")
     during: During = "recorded"
 

@@ -15,13 +15,16 @@ from refsystem.stack import Stack
 from simulator.scenario import Scenario
 from simulator.scenario_steady_state import AnsweredProbe, FigureProbe, HttpProbe
 
+REMEMBERED = 4
+"""How many times as long as a probe looks back a yes is remembered: a diner's device may ask again after it."""
+
 
 def drill_readers(
     scenario: Scenario, stack: Stack, observer: Observer, history: Path, http: httpx.AsyncClient
 ) -> dict[str, Reader]:
     """A reader for every probe of the hypothesis, by its name."""
     longest_s = max((probe.last_s for probe in scenario.steady_state if isinstance(probe, AnsweredProbe)), default=0.0)
-    settled = Settled(history, round(longest_s * 1e6))
+    settled = Settled(history, round(REMEMBERED * longest_s * 1e6))
     readers: dict[str, Reader] = {}
     for probe in scenario.steady_state:
         store = probe.store or scenario.stores[0].name

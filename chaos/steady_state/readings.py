@@ -71,31 +71,45 @@ def _figure(name: FigureName, sample: Sample) -> int | None:
 
 @dataclass
 class Settled:
-    """The submissions that were settled lately, from the history that the load writes."""
+    """The orders of which something was settled lately, from the history that the load writes.
+
+    An order counts once, however often its diner asked: being sent on to the other device is no refusal.
+    """
 
     history: Path
     keep_us: int
-    _rows: deque[tuple[int, str, bool]] = field(default_factory=deque)
+    _rows: deque[tuple[int, str, str]] = field(default_factory=deque)
+    _told_yes: dict[str, int] = field(default_factory=dict)
     _offsets: dict[Path, int] = field(default_factory=dict)
 
     def read(self, probe: AnsweredProbe, now_us: int) -> Reading:
-        """The share that was told yes of those settled within the probe's last seconds; None without any."""
+        """The share that was told yes of the orders of the probe's last seconds; None without any."""
         self._follow(now_us)
         since_us = now_us - round(probe.last_s * 1e6)
-        told = [ok for at_us, store, ok in self._rows if at_us >= since_us and probe.store in (None, store)]
-        if not told:
-            return Reading(None, None, f"no submission was settled in the last {probe.last_s:g} s")
-        share = sum(told) / len(told)
-        seen = f"{sum(told)} of {len(told)} submissions told yes in the last {probe.last_s:g} s"
+        orders = {
+            order_id for at_us, store, order_id in self._rows if at_us >= since_us and probe.store in (None, store)
+        }
+        if not orders:
+            return Reading(None, None, f"no order was settled in the last {probe.last_s:g} s")
+        told = len(orders & self._told_yes.keys())
+        share = told / len(orders)
+        seen = f"{told} of {len(orders)} orders of the last {probe.last_s:g} s were told yes"
         return Reading(share >= probe.share, round(share, 4), seen)
 
     def _follow(self, now_us: int) -> None:
         for path in sorted(self.history.glob("*.jsonl")):
             for row in self._new_rows(path):
                 if row.get("event") == "complete" and row.get("kind") == "order" and row.get("completed_at_us"):
-                    self._rows.append((int(row["completed_at_us"]), str(row["store"]), row["outcome"] == "ok"))
+                    self._note(int(row["completed_at_us"]), str(row["store"]), str(row["order_id"]), row["outcome"])
         while self._rows and self._rows[0][0] < now_us - self.keep_us:
-            self._rows.popleft()
+            at_us, _, order_id = self._rows.popleft()
+            if self._told_yes.get(order_id, now_us) <= at_us:
+                del self._told_yes[order_id]
+
+    def _note(self, at_us: int, store: str, order_id: str, outcome: str) -> None:
+        self._rows.append((at_us, store, order_id))
+        if outcome == "ok":
+            self._told_yes[order_id] = max(at_us, self._told_yes.get(order_id, 0))
 
     def _new_rows(self, path: Path) -> Iterable[Json]:
         with path.open("rb") as lines:

@@ -186,10 +186,10 @@ def test_the_share_of_orders_answered_lately(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path, "locust-1")
     settled = Settled(tmp_path, 10_000_000)
 
-    def settle(at_s: float, outcome: Any, *, store: str = "s1", kind: Any = "order") -> None:
+    def settle(at_s: float, outcome: Any, *, store: str = "s1", kind: Any = "order", order: str = "") -> None:
         at_us = round(at_s * 1e6)
         op = writer.next_op()
-        row = Attempt("locust-1", op, store, "t1", "qr", f"i{op}", f"o{op}", 1, kind, at_us, at_us)
+        row = Attempt("locust-1", op, store, "t1", "qr", f"i{op}", order or f"o{op}", 1, kind, at_us, at_us)
         writer.invoke(row)
         writer.complete(
             Attempt(
@@ -205,13 +205,18 @@ def test_the_share_of_orders_answered_lately(tmp_path: Path) -> None:
     settle(1, "fail")
     for at_s in (3, 4, 5):
         settle(at_s, "ok")
-    settle(5, "indefinite")
+    settle(4.9, "fail", order="sent on")
+    settle(5, "ok", order="sent on")
+    settle(5, "indefinite", order="late")
+    settle(5, "indefinite", order="late")
     settle(5, "fail", kind="read")
-    assert (read(5.5).holds, read(5.5).value) == (True, 0.75), "what was refused before is too long ago"
+    assert (read(5.5).holds, read(5.5).value) == (True, 0.8), "what was refused before is too long ago"
     settle(5.4, "fail", store="s2")
-    assert read(5.5).value == 0.6
+    assert read(5.5).value == round(4 / 6, 4)
     assert read(5.5, store="s2").value == 0
-    assert read(5.5, store="s1").value == 0.75
+    assert read(5.5, store="s1").value == 0.8
+    settle(14, "fail", order="sent on")
+    assert read(14.5).value == 1, "it had been told yes before"
     assert read(20).holds is None
     writer.close()
 
