@@ -21,7 +21,10 @@ TABLE_CHARACTERS_MAX = 40
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One submitted request. `items` holds `(item_id, quantity)` as sent, in order; `total_minor` is what was agreed."""
+    """One submitted request. `items` holds `(item_id, quantity)` as sent, in order; `total_minor` is what was agreed.
+
+    `check_id` names the check that it is put on; empty: one of its own.
+    """
 
     order_id: str
     channel: Channel
@@ -29,16 +32,20 @@ class Order:
     items: tuple[tuple[str, int], ...]
     total_minor: int
     note: str = ""
+    check_id: str = ""
 
     @property
     def body_hash(self) -> str:
         """Equal for equal content under one key; the same at the edge, in the cloud and in a client."""
-        return body_hash(self.channel, self.table, self.items, self.total_minor, self.note)
+        return body_hash(self.channel, self.table, self.items, self.total_minor, self.note, self.check_id)
 
 
-def body_hash(channel: str, table: str, items: tuple[tuple[str, int], ...], total_minor: int, note: str) -> str:
+def body_hash(
+    channel: str, table: str, items: tuple[tuple[str, int], ...], total_minor: int, note: str, check_id: str = ""
+) -> str:
     """The first 16 hexadecimal digits of SHA-256 over the content of an order."""
-    content = json.dumps([channel, table, list(items), total_minor, note], separators=(",", ":"), ensure_ascii=False)
+    said = [channel, table, list(items), total_minor, note, *([check_id] if check_id else [])]
+    content = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -51,7 +58,7 @@ def parse_key(key: str | None) -> str:
 
 
 def parse_order(order_id: str, body: Any) -> Order:
-    """The order in a request body: `channel`, `table`, `items` [{item_id, quantity}], `total_minor`, `note`.
+    """The order in a request body: `channel`, `table`, `items` [{item_id, quantity}], `total_minor`, `note`, `check_id`.
 
     Raises `OrderRejected` that names the field. Prices are checked apart, by `check_price`, because a key that is known is
     answered before any other check.
@@ -69,7 +76,8 @@ def parse_order(order_id: str, body: Any) -> Order:
     total_minor = body.get("total_minor")
     if not isinstance(total_minor, int) or isinstance(total_minor, bool) or total_minor < 0:
         raise OrderRejected(ORDER_INVALID, "total_minor must be a whole number of minor units, 0 or more")
-    return Order(order_id, channel, table, _parse_items(body.get("items")), total_minor, note)
+    items, check_id = _parse_items(body.get("items")), _parse_check_id(body.get("check_id"))
+    return Order(order_id, channel, table, items, total_minor, note, check_id)
 
 
 def check_price(order: Order, menu: Menu) -> None:
@@ -77,6 +85,15 @@ def check_price(order: Order, menu: Menu) -> None:
     total_minor = menu.total_minor(order.items)
     if total_minor != order.total_minor:
         raise OrderRejected(PRICE_CHANGED, f"the menu says {total_minor}, the order {order.total_minor}")
+
+
+def _parse_check_id(check_id: Any) -> str:
+    if check_id is None or check_id == "":
+        return ""
+    try:
+        return str(UUID(check_id if isinstance(check_id, str) else ""))
+    except ValueError:
+        raise OrderRejected(ORDER_INVALID, "check_id must be a UUID, or left out") from None
 
 
 def _parse_items(items: Any) -> tuple[tuple[str, int], ...]:

@@ -6,12 +6,17 @@ before its entry is committed, and "not there" only after a round trip that bega
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from refsystem.ordering.book import Book
+from refsystem.ordering.check import Check
+from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import (
+    CHECK_UNKNOWN,
     KEY_REUSED,
     NOT_CONFIRMED,
     NOT_PRIMARY,
@@ -37,17 +42,24 @@ STATION = "kitchen"
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request whose entry is not committed yet, or whose absence is not confirmed yet."""
+    """A request whose entry is not committed yet, or whose absence is not confirmed yet.
+
+    `checks` are those that a read of checks found, as they stood then; None for every other request.
+    """
 
     request_id: int
     since_us: int
     replayed: bool = False
     key_reused: bool = False
+    checks: tuple[Check, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A read that found nothing: it waits for round trip `round` to the peer, or register read `read` if alone."""
+    """A read that found nothing: it waits for round trip `round` to the peer, or register read `read` if alone.
+
+    `order_id` is the order that was asked for; empty for checks.
+    """
 
     waiting: Waiting
     order_id: str
@@ -58,8 +70,11 @@ class Confirmation:
 class Admission:
     """Requests waiting at one device. `policy` "require_r2" acknowledges nothing below R2."""
 
-    def __init__(self, replica: Replica, downlink: Downlink, returns: Returns, menu: Menu, policy: Policy) -> None:
+    def __init__(
+        self, replica: Replica, downlink: Downlink, returns: Returns, menu: Menu, policy: Policy, book: Book
+    ) -> None:
         self._replica = replica
+        self._book = book
         self._returns = returns
         self._menu = menu
         self._policy = policy
@@ -79,24 +94,37 @@ class Admission:
 
     def submit(self, request_id: int, order: Order, now_us: int) -> None:
         """An order of a diner. The key comes before any other check (P6)."""
-        waiting = Waiting(request_id, now_us)
+
+        def decide() -> dict[str, Any]:
+            check_price(order, self._menu)
+            check_id = self._book.order_check(order.order_id, order.check_id)
+            return order_record(order, "edge", check_id=check_id)
+
+        self._submit(Waiting(request_id, now_us), order.order_id, order.body_hash, decide)
+
+    def submit_act(self, request_id: int, act: Act, at_ms: int, now_us: int) -> None:
+        """An act of a person or of the cashier, by the wall clock `at_ms`. It goes the way of an order (P6)."""
+        self._submit(Waiting(request_id, now_us), act.act_id, act.body_hash, lambda: self._book.decide(act, at_ms))
+
+    def _submit(self, waiting: Waiting, identity: str, body_hash: str, decide: Callable[[], dict[str, Any]]) -> None:
+        """What has this key already waits for that entry; else what is decided becomes an entry, and waits for it."""
         if not self._is_primary(waiting):
             return
-        key = self._replica.log.key(order.order_id)
+        key = self._replica.log.key(identity)
         if key is not None:
-            self._wait(key.seq, replace(waiting, replayed=True, key_reused=key.body_hash != order.body_hash))
+            self._wait(key.seq, replace(waiting, replayed=True, key_reused=key.body_hash != body_hash))
             return
         if not self._has_room(waiting):
             return
         try:
-            check_price(order, self._menu)
+            record = decide()
         except OrderRejected as rejection:
             self._refuse(waiting, rejection.problem, rejection.detail)
             return
         if self._policy == "require_r2" and len(self._replica.members) < 2:
             self._refuse(waiting, STANDBY_REQUIRED, "")
             return
-        (entry,) = self._replica.propose([encode_record(order_record(order, "edge"))])
+        (entry,) = self._replica.propose([encode_record(record)])
         self._wait(entry.seq, waiting)
 
     def read(self, request_id: int, order_id: str, now_us: int) -> None:
@@ -104,10 +132,30 @@ class Admission:
         waiting = Waiting(request_id, now_us)
         if not self._is_primary(waiting):
             return
-        key = self._replica.log.key(order_id)
+        key = self._replica.log.order_key(order_id)
         if key is not None:
             self._wait(key.seq, waiting)
             return
+        self._confirm_absence(waiting, order_id)
+
+    def read_checks(self, request_id: int, find: Callable[[Book], tuple[Check, ...]], now_us: int) -> None:
+        """Someone asks for checks: those that `find` finds now, shown when all that they rest on has committed (P5).
+
+        `find` may raise `OrderRejected` when there is no such check; that, and that there are none, is "not there".
+        """
+        waiting = Waiting(request_id, now_us, checks=())
+        if not self._is_primary(waiting):
+            return
+        checks: tuple[Check, ...] = ()
+        with contextlib.suppress(OrderRejected):
+            checks = find(self._book)
+        if checks:
+            self._wait(self._replica.log.last.seq, replace(waiting, checks=checks))
+            return
+        self._confirm_absence(waiting, "")
+
+    def _confirm_absence(self, waiting: Waiting, order_id: str) -> None:
+        """Let a read that found nothing wait until it is sure that nothing is there."""
         if not self._has_room(waiting):
             return
         self._count += 1
@@ -131,7 +179,7 @@ class Admission:
         if self._replica.role is not Role.PRIMARY or self._room() == 0:
             return
         log = self._replica.log
-        if log.key(order_id) is None or log.bump_seq(order_id, version, station) is not None:
+        if log.order_key(order_id) is None or log.bump_seq(order_id, version, station) is not None:
             return
         record = {"kind": "bump", "order_id": order_id, "version": version, "station": station}
         self._replica.propose([encode_record(record)])
@@ -197,14 +245,21 @@ class Admission:
     def _acknowledge(self, waiting: Waiting, seq: int) -> None:
         self._count -= 1
         if waiting.key_reused:
-            self._refuse(waiting, KEY_REUSED, "the key belongs to an order with other content")
+            self._refuse(waiting, KEY_REUSED, "the key belongs to something with other content")
             return
-        entry = self._replica.log.entry(seq)
-        content = entry.content()
-        bump_seq = self._replica.log.bump_seq(content["order_id"], content["version"], STATION)
-        served = bump_seq is not None and bump_seq <= self._replica.commit_seq
-        level, epoch = self._level(seq), self._replica.epoch
+        level, epoch, entry = self._level(seq), self._replica.epoch, self._replica.log.entry(seq)
+        if waiting.checks is not None:
+            self._replies.append(Reply(waiting.request_id, None, "", level, epoch, checks=waiting.checks))
+            return
+        served = self._is_served(entry.content())
         self._replies.append(Reply(waiting.request_id, None, "", level, epoch, entry, waiting.replayed, served))
+
+    def _is_served(self, content: dict[str, Any]) -> bool:
+        """Whether the record is an order whose ticket was made."""
+        if content["kind"] != "order":
+            return False
+        bump_seq = self._replica.log.bump_seq(content["order_id"], content["version"], STATION)
+        return bump_seq is not None and bump_seq <= self._replica.commit_seq
 
     def _level(self, seq: int) -> Literal["R2", "R1", "RC"]:
         return self._replica.level(seq)
@@ -215,11 +270,13 @@ class Admission:
         while self._confirmations and self._confirmed(self._confirmations[0]):
             confirmation = self._confirmations.popleft()
             self._count -= 1
-            key = self._replica.log.key(confirmation.order_id)
+            key = self._replica.log.order_key(confirmation.order_id)
             if key is not None:
                 self._wait(key.seq, confirmation.waiting)
             elif self._returns.outstanding:
                 self._refuse(confirmation.waiting, NOT_CONFIRMED, "the cloud may hold it, and was not heard of since")
+            elif confirmation.waiting.checks is not None:
+                self._refuse(confirmation.waiting, CHECK_UNKNOWN, "no such check was opened here")
             else:
                 self._refuse(confirmation.waiting, ORDER_UNKNOWN, "no such order was taken here")
 
@@ -252,7 +309,7 @@ class Admission:
             late = [waiting for waiting in waitings if waiting.since_us <= limit_us]
             for waiting in late:
                 self._count -= 1
-                self._refuse(waiting, OUTCOME_UNKNOWN, "the order was not committed in time")
+                self._refuse(waiting, OUTCOME_UNKNOWN, "it was not committed in time")
             if late:
                 rest = [waiting for waiting in waitings if waiting.since_us > limit_us]
                 if rest:

@@ -5,10 +5,14 @@ Every input is followed by `take_ready`; the driver then flushes, sends and answ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from refsystem.ordering.book import Book
+from refsystem.ordering.book_steps import PaymentRules
+from refsystem.ordering.check import Check
+from refsystem.ordering.check_acts import Act
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order
 from refsystem.protocol.admission import Admission, Policy
@@ -18,6 +22,8 @@ from refsystem.protocol.downlink import Downlink, DownlinkOrder
 from refsystem.protocol.glass_replica import GlassReplica
 from refsystem.protocol.log import Cursor, Log
 from refsystem.protocol.messages import Message, Ready, RegisterRead, RegisterState
+from refsystem.protocol.payment_calls import CashierLimits
+from refsystem.protocol.payments import Cashier, CashierReady
 from refsystem.protocol.replica import DurableState
 from refsystem.protocol.returns import DownlinkQuestion, Returns
 from refsystem.protocol.roles import Role
@@ -48,6 +54,7 @@ class Parts:
     downlink: type[Downlink] = Downlink
     kitchen_feed: type[FeedSender] = FeedSender
     uplink_feed: type[FeedSender] = FeedSender
+    cashier: type[Cashier] = Cashier
 
 
 SOUND = Parts()
@@ -61,6 +68,8 @@ class DeviceSettings:
     menu: Menu
     policy: Policy = "available"
     timing: Timing = DEFAULT_TIMING
+    payment_rules: PaymentRules = field(default_factory=PaymentRules)
+    cashier_limits: CashierLimits = field(default_factory=CashierLimits)
 
 
 class Device:
@@ -71,9 +80,14 @@ class Device:
     ) -> None:
         self.settings = settings
         self.replica = parts.replica(state, incarnation, settings.timing, now_us, parts.log)
-        downlink = parts.downlink(self.replica.log, settings.menu)
+        self.book = Book(settings.menu, settings.payment_rules)
+        self.replica.log.follow(self.book)
+        self.cashier = parts.cashier(self.book, settings.cashier_limits)
+        downlink = parts.downlink(self.replica.log, settings.menu, self.book)
         self.returns = Returns(self.replica.log)
-        self.admission = parts.admission(self.replica, downlink, self.returns, settings.menu, settings.policy)
+        self.admission = parts.admission(
+            self.replica, downlink, self.returns, settings.menu, settings.policy, self.book
+        )
         self.feeds: dict[FeedName, FeedSender] = {
             "kitchen": parts.kitchen_feed(settings.store, settings.timing.entries_per_batch_max),
             "uplink": parts.uplink_feed(settings.store, settings.timing.entries_per_batch_max),
@@ -96,6 +110,19 @@ class Device:
     def read(self, request_id: int, order_id: str, now_us: int) -> None:
         """Someone asks for an order; see `Admission.read`."""
         self.admission.read(request_id, order_id, now_us)
+
+    def submit_act(self, request_id: int, act: Act, at_ms: int, now_us: int) -> None:
+        """An act on a check or a payment, by the wall clock `at_ms`; see `Admission.submit_act`."""
+        self.admission.submit_act(request_id, act, at_ms, now_us)
+
+    def read_checks(self, request_id: int, find: Callable[[Book], tuple[Check, ...]], now_us: int) -> None:
+        """Someone asks for checks; see `Admission.read_checks`."""
+        self.admission.read_checks(request_id, find, now_us)
+
+    def cashier_ready(self, now_ms: int) -> CashierReady:
+        """What the cashier has to do now, by the wall clock; nothing unless primary (P16)."""
+        self.cashier.lead(self.replica.epoch if self.is_primary else None)
+        return self.cashier.take_ready(self.replica.commit_seq, now_ms)
 
     def downlink_question(self) -> DownlinkQuestion | None:
         """What to ask the cloud for its orders; None unless primary."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from refsystem.ordering.book import Book
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order, check_price
@@ -13,8 +14,10 @@ from refsystem.protocol.log import Log
 DownlinkOrder = tuple[int, Order]
 
 
-def order_record(order: Order, origin: str, downlink_number: int | None = None) -> dict[str, Any]:
-    """The log record of version 1 of an order."""
+def order_record(
+    order: Order, origin: str, downlink_number: int | None = None, check_id: str | None = None
+) -> dict[str, Any]:
+    """The log record of version 1 of an order. `check_id` is the check that it stands on; by default the one it names."""
     record: dict[str, Any] = {
         "kind": "order",
         "order_id": order.order_id,
@@ -29,15 +32,19 @@ def order_record(order: Order, origin: str, downlink_number: int | None = None) 
     }
     if downlink_number is not None:
         record["downlink_number"] = downlink_number
+    stands_on = order.check_id if check_id is None else check_id
+    if stands_on not in ("", order.order_id):
+        record["check_id"] = stands_on
     return record
 
 
 class Downlink:
     """The store's side of the downlink. The cursor is a view of the log, so that it is set aside with its record."""
 
-    def __init__(self, log: Log, menu: Menu) -> None:
+    def __init__(self, log: Log, menu: Menu, book: Book) -> None:
         self._log = log
         self._menu = menu
+        self._book = book
 
     def records(self, orders: Sequence[DownlinkOrder]) -> list[dict[str, Any]]:
         """The records for the orders that follow the cursor; others are passed over (`cursor+1` only)."""
@@ -63,9 +70,10 @@ class Downlink:
             )
         try:
             check_price(order, self._menu)
+            check_id = self._book.order_check(order.order_id, order.check_id)
         except OrderRejected as rejection:
             return _outcome("refused", number, order, rejection.detail)
-        return order_record(order, "cloud", number)
+        return order_record(order, "cloud", number, check_id)
 
     def _known_body_hash(self, order_id: str) -> str | None:
         """P6: the key is looked up on this path into the log too."""

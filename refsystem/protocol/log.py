@@ -1,4 +1,4 @@
-"""The log that both devices of a store hold, and the index of keys that is a view of it (P6).
+"""The log that both devices of a store hold, and the views of it: the index of keys (P6), and those that follow it.
 
 Every entry is chained to the one before it by its hash, which covers epoch, seq, the previous hash and the record.
 """
@@ -9,9 +9,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
-RecordKind = Literal["order", "duplicate_of", "conflict", "refused", "bump", "fork"]
+RecordKind = Literal["order", "duplicate_of", "conflict", "refused", "bump", "fork", "act"]
 
 FORKS_TOLD_MAX = 16
 
@@ -106,10 +106,21 @@ def chain_error(after: Cursor, entries: Sequence[Entry]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the index knows of an idempotency key: where its order stands and what its content was."""
+    """What the index knows of an idempotency key: where its order or act stands and what its content was."""
 
     seq: int
     body_hash: str
+    kind: Literal["order", "act"] = "order"
+
+
+class View(Protocol):
+    """What follows a log entry by entry, and goes back with it."""
+
+    def apply(self, seq: int, record: dict[str, Any]) -> None:
+        """The entry at `seq` was added."""
+
+    def set_aside(self, from_seq: int) -> None:
+        """The entries from `from_seq` on were taken out."""
 
 
 class Log:
@@ -122,6 +133,7 @@ class Log:
         self._bumps: dict[tuple[str, int, str], int] = {}
         self._forks: list[ForkPlace] = []
         self._forks_without_cloud: list[int] = []
+        self._views: list[View] = []
         self.extend(tuple(entries))
 
     def __len__(self) -> int:
@@ -186,9 +198,20 @@ class Log:
                 return tuple(entries[index:])
         return ()
 
-    def key(self, order_id: str) -> Key | None:
-        """Where the order with this key stands, committed or not."""
-        return self._keys.get(order_id)
+    def key(self, identity: str) -> Key | None:
+        """Where the order or the act with this key stands, committed or not."""
+        return self._keys.get(identity)
+
+    def order_key(self, order_id: str) -> Key | None:
+        """Where the order with this key stands, committed or not; None for the key of an act."""
+        key = self._keys.get(order_id)
+        return key if key is not None and key.kind == "order" else None
+
+    def follow(self, view: View) -> None:
+        """Let `view`, which is empty, follow this log from its first entry on."""
+        self._views.append(view)
+        for entry in self._entries:
+            view.apply(entry.seq, entry.content())
 
     def bump_seq(self, order_id: str, version: int, station: str) -> int | None:
         """Where this ticket was bumped, or None."""
@@ -199,7 +222,10 @@ class Log:
         for entry in entries:
             assert entry.seq == len(self._entries) + 1, f"entry {entry.seq} behind a log of {len(self._entries)}"
             self._entries.append(entry)
-            self._index(entry)
+            content = entry.content()
+            self._index(entry, content)
+            for view in self._views:
+                view.apply(entry.seq, content)
 
     def set_aside(self, from_seq: int) -> tuple[Entry, ...]:
         """Take out the entries from `from_seq` on, and their keys with them; returns them."""
@@ -213,12 +239,14 @@ class Log:
             self._forks.pop()
         while self._forks_without_cloud and self._forks_without_cloud[-1] >= from_seq:
             self._forks_without_cloud.pop()
+        for view in self._views:
+            view.set_aside(from_seq)
         return aside
 
-    def _index(self, entry: Entry) -> None:
-        content = entry.content()
-        if content["kind"] == "order":
-            self._keys.setdefault(content["order_id"], Key(entry.seq, content["body_hash"]))
+    def _index(self, entry: Entry, content: dict[str, Any]) -> None:
+        identity = _identity(content)
+        if identity is not None:
+            self._keys.setdefault(identity, Key(entry.seq, content["body_hash"], content["kind"]))
         if content["kind"] == "bump":
             self._bumps.setdefault((content["order_id"], content["version"], content["station"]), entry.seq)
         if content["kind"] == "fork":
@@ -231,11 +259,22 @@ class Log:
 
     def _unindex(self, entry: Entry) -> None:
         content = entry.content()
-        if content["kind"] == "order":
-            key = self._keys.get(content["order_id"])
+        identity = _identity(content)
+        if identity is not None:
+            key = self._keys.get(identity)
             if key is not None and key.seq == entry.seq:
-                del self._keys[content["order_id"]]
+                del self._keys[identity]
         if content["kind"] == "bump":
             ticket = (content["order_id"], content["version"], content["station"])
             if self._bumps.get(ticket) == entry.seq:
                 del self._bumps[ticket]
+
+
+def _identity(content: dict[str, Any]) -> str | None:
+    """The idempotency key of a record, if it has one."""
+    match content["kind"]:
+        case "order":
+            return str(content["order_id"])
+        case "act":
+            return str(content["act_id"])
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from refsystem.ordering.check import Check
 from refsystem.ordering.errors import Problem
 from refsystem.protocol.break_glass import Intention
 from refsystem.protocol.log import Cursor, Entry, ForkPlace
@@ -166,7 +167,7 @@ PersistOp = StoreEpoch | SetAside | StoreEntries | StoreCommit | StoreBreakGlass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a waiting request: a committed `entry` with its level and the device's epoch, or a `problem`."""
+    """The answer to a waiting request: a committed `entry` or `checks` with level and the device's epoch, or a `problem`."""
 
     request_id: int
     problem: Problem | None = None
@@ -176,6 +177,7 @@ class Reply:
     entry: Entry | None = None
     replayed: bool = False
     served: bool = False
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from refsystem.ordering.book import Book
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import Order
 from refsystem.protocol import arbiter, wire
@@ -224,7 +225,7 @@ def test_a_sender_resumes_and_never_shows_what_is_not_committed(batch_max: int, 
 def test_every_number_makes_exactly_one_record(cloud: list[tuple[str, str, int]], polls: list[tuple[int, int]]) -> None:
     numbered = [(number, order(*content)) for number, content in enumerate(cloud, 1)]
     log = Log()
-    downlink = Downlink(log, DEMO_MENU)
+    downlink = Downlink(log, DEMO_MENU, Book(DEMO_MENU))
     for after, limit in [*polls, (0, len(numbered))]:
         records = downlink.records(numbered[after : after + limit])
         log.extend(chain(1, log.last, [encode_record(record) for record in records]))
