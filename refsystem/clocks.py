@@ -1,8 +1,9 @@
 """The one place where the stack reads the wall clock.
 
-It is for people only: it stands in log lines and in `/metrics`. Nothing is decided by it: time-outs, leases, tickets and
-latencies count on the monotonic clock, orders are put in order by their place in the log. So a clock that is wrong, jumps or
-drifts can spoil a log line and nothing else. A drill may make it wrong (`drill_control`); the monotonic clock never.
+It is for people: it stands in log lines and in `/metrics`. Time-outs, leases, tickets and latencies count on the monotonic
+clock, orders are put in order by their place in the log. So a clock that is wrong, jumps or drifts spoils a log line, and no
+order. Payments are dated by it, because another device may go on with them: a wrong one stops or expires a payment sooner or
+later than it should, and never charges twice. A drill may make it wrong (`drill_control`); the monotonic clock never.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -24,6 +25,9 @@ class OrderContent(BaseModel):
     items: Annotated[list[LineItem], Field(min_length=1, max_length=LINES_MAX)]
     total_minor: Annotated[int, Field(ge=0, description="what the diner was shown, in minor units of money")]
     note: Annotated[str, Field(max_length=NOTE_CHARACTERS_MAX)] = ""
+    check_id: Annotated[
+        UUID | None, Field(description="the check that it is put on, which the table's token opens; by default its own")
+    ] = None
 
 
 class KeptOrder(BaseModel):

@@ -64,6 +64,8 @@ def problem_response(
     headers = {}
     if problem.status == 503:
         headers["Retry-After"] = str(math.ceil(RETRY_AFTER_S if retry_after_s is None else retry_after_s))
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     body = ProblemBody(
         type=problem.type,
         title=problem.title,
@@ -87,6 +89,8 @@ def problem_docs(*problems: Problem) -> dict[int | str, dict[str, Any]]:
         }
         if problem.status == 503:
             docs[problem.status]["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+        if problem.status == 401:
+            docs[problem.status]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string", "enum": ["Bearer"]}}}
     return docs
 
 

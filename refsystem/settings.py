@@ -11,11 +11,13 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.money import BASIS_POINTS
 from refsystem.protocol.admission import Policy
 from refsystem.protocol.broken import PROTOCOL_VARIANTS
 from refsystem.sqlite import Synchronous
 
 HOST = "127.0.0.1"
+SECRET_BYTES_MIN = 16
 BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, "synchronous-normal")
 
 
@@ -25,7 +27,12 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """Of an edge device. `peer_port` is where the other device's messages arrive; `*_url` lead through the links."""
+    """Of an edge device. `peer_port` is where the other device's messages arrive; `*_url` lead through the links.
+
+    Without a `gateway_url` the store takes cash only. The gateway calls back to `callback_url` and signs with `gateway_secret`.
+    `access_secret` signs the tokens of tables and staff; without one the device knows nobody. `parties` get `(name, basis
+    points)` of what is captured.
+    """
 
     store: str
     slot: str
@@ -43,6 +50,12 @@ class EdgeSettings:
     volatile: bool
     synchronous: Synchronous
     broken_variant: str | None
+    gateway_url: str = ""
+    callback_url: str = ""
+    gateway_secret: bytes | None = None
+    access_secret: bytes | None = None
+    parties: tuple[tuple[str, int], ...] = ()
+    time_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,12 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         volatile=read.flag("RUSHPROOF_VOLATILE"),
         synchronous="NORMAL" if synchronous == "NORMAL" else "FULL",
         broken_variant=read.choice("RUSHPROOF_BREAK", BROKEN_VARIANTS, "") or None,
+        gateway_url=read.url("RUSHPROOF_GATEWAY_URL", ""),
+        callback_url=read.url("RUSHPROOF_CALLBACK_URL", ""),
+        gateway_secret=read.secret("RUSHPROOF_GATEWAY_SECRET_FILE"),
+        access_secret=read.secret("RUSHPROOF_ACCESS_SECRET_FILE"),
+        parties=read.parties("RUSHPROOF_PARTIES"),
+        time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
     )
 
 
@@ -130,9 +149,11 @@ class Reader:
             raise SettingsError(f"{name} must be HOST:PORT, not {value!r}")
         return host, int(port)
 
-    def url(self, name: str) -> str:
-        """An HTTP address without a slash at its end."""
-        value = self.text(name)
+    def url(self, name: str, default: str | None = None) -> str:
+        """An HTTP address without a slash at its end; the empty text if that is the `default` and there is none."""
+        if default == "" and not self._environment.get(name):
+            return ""
+        value = self.text(name, default)
         try:
             parts = urlsplit(value)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -141,6 +162,35 @@ class Reader:
         if not usable:
             raise SettingsError(f"{name} must be http://HOST:PORT, not {value!r}")
         return value.rstrip("/")
+
+    def secret(self, name: str) -> bytes | None:
+        """The secret in the file that the variable names; None without one."""
+        if not self._environment.get(name):
+            return None
+        path = Path(self.text(name))
+        try:
+            secret = path.read_bytes().strip()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise SettingsError(f"{name}: {path} cannot be read ({why})") from error
+        if len(secret) < SECRET_BYTES_MIN:
+            raise SettingsError(f"{name}: {path} must hold {SECRET_BYTES_MIN} bytes or more, not {len(secret)}")
+        return secret
+
+    def parties(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Parties and their basis points, as `platform=600,brand=300`; none by default."""
+        text = self._environment.get(name, "")
+        parties = []
+        for part in filter(None, text.split(",")):
+            party, _, points = part.partition("=")
+            if not (party.isidentifier() and points.isdecimal() and 1 <= int(points) <= BASIS_POINTS):
+                raise SettingsError(
+                    f"{name} must be like platform=600,brand=300 (hundredths of a per cent), not {text!r}"
+                )
+            parties.append((party, int(points)))
+        if sum(points for _, points in parties) > BASIS_POINTS or len(dict(parties)) < len(parties):
+            raise SettingsError(f"{name} must name each party once, and {BASIS_POINTS} together at most, not {text!r}")
+        return tuple(parties)
 
     def flag(self, name: str) -> bool:
         """0 (the default) or 1."""

@@ -9,8 +9,10 @@ import uuid
 from refsystem.edge.app import make_app
 from refsystem.edge.driver import Driver, now_us
 from refsystem.edge.store import EdgeStore, StoreDamaged
+from refsystem.ordering.book_steps import PaymentRules
 from refsystem.protocol.broken import parts_for
 from refsystem.protocol.device import Device, DeviceSettings
+from refsystem.protocol.payment_calls import CashierLimits
 from refsystem.serving import serve
 from refsystem.settings import HOST, EdgeSettings, SettingsError, edge_settings
 from refsystem.telemetry import configure_logging
@@ -32,7 +34,13 @@ def _run(settings: EdgeSettings) -> None:
     new_node_id = f"{settings.slot}-{uuid.uuid4().hex[:8]}"
     store = EdgeStore(settings.data, new_node_id, volatile=settings.volatile, synchronous=settings.synchronous)
     device = Device(
-        DeviceSettings(settings.store, settings.menu, settings.policy),
+        DeviceSettings(
+            settings.store,
+            settings.menu,
+            settings.policy,
+            payment_rules=PaymentRules(parties=settings.parties),
+            cashier_limits=CashierLimits().scaled(settings.time_scale),
+        ),
         store.load(),
         uuid.uuid4().hex[:8],
         now_us(),

@@ -10,13 +10,17 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
+from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
 from refsystem.order_messages import KeptOrder, OrderContent, order_request
 from refsystem.ordering.errors import (
+    CHECK_CLOSED,
     ITEM_UNKNOWN,
     KEY_MISSING,
     KEY_REUSED,
+    NOT_ALLOWED,
     NOT_CONFIRMED,
     NOT_PRIMARY,
     ORDER_INVALID,
@@ -25,13 +29,13 @@ from refsystem.ordering.errors import (
     OVERLOADED,
     PRICE_CHANGED,
     STANDBY_REQUIRED,
+    TOKEN_INVALID,
 )
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.problems import (
     REQUEST_INVALID,
     REQUEST_TOO_LARGE,
     BodyLimit,
-    ProblemError,
     install_problem_handlers,
     problem_docs,
     read_json,
@@ -61,16 +65,6 @@ class OrderDetails(OrderAnswer, KeptOrder):
     """An order as it is kept."""
 
 
-REPLAYED_DOC: dict[str, Any] = {
-    "headers": {
-        "Idempotency-Replayed": {
-            "description": "`true` when the order was taken before, under this key",
-            "schema": {"type": "string", "enum": ["true"]},
-        }
-    }
-}
-
-
 def make_app(driver: Driver) -> FastAPI:
     """The application of one device; starting it starts the driver."""
 
@@ -94,6 +88,7 @@ def make_app(driver: Driver) -> FastAPI:
     telemetry.install(app)
     orders_total = telemetry.counter("orders_total", "Orders acknowledged, by level", ("level",))
     _add_order_routes(app, driver, orders_total)
+    add_check_routes(app, driver)
     _add_operator_routes(app, driver)
     add_staff_routes(app, driver, telemetry)
     return app
@@ -101,6 +96,7 @@ def make_app(driver: Driver) -> FastAPI:
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
+    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED)
     unavailable = (NOT_PRIMARY, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
     menu_json = driver.settings.menu.to_json()
 
@@ -108,14 +104,15 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         "/v1/orders",
         status_code=201,
         response_model=OrderAnswer,
-        responses=problem_docs(*refusals, *unavailable) | {201: REPLAYED_DOC},
+        responses=problem_docs(*refusals, *on_a_check, *unavailable) | {201: REPLAYED_DOC},
         openapi_extra=order_request(OrderContent),
     )
     async def submit_order(request: Request) -> Response:
         """Submit an order. Asking again with the same key and content never makes a second one."""
         order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
+        check_order(driver, request.headers, order)
         reply = await driver.submit(order)
-        _raise_problem(driver, reply)
+        raise_problem(driver, reply)
         orders_total.labels(reply.level or "").inc()
         headers = {"Idempotency-Replayed": "true"} if reply.replayed else {}
         return JSONResponse(_order_json(driver, reply), 201, headers)
@@ -128,7 +125,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     async def read_order(order_id: str) -> Response:
         """An order as it is kept. 404 is told only when it is certain."""
         reply = await driver.read(parse_key(order_id))
-        _raise_problem(driver, reply)
+        raise_problem(driver, reply)
         assert reply.entry is not None
         content = reply.entry.content()
         items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]]
@@ -198,6 +195,9 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "uplink_cursor": _cursor_json(feeds["uplink"].cursor),
         "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
         "waiting": driver.device.admission.count,
+        "payments_under_way": len(driver.device.book.at_gateway()),
+        "payments_need_a_person": len(driver.device.cashier.attention()),
+        "entries_passed_over": len(driver.device.book.passed_over),
         "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},
         "orders_may_return": driver.device.returns.outstanding,
         "forks": [{"from_seq": fork.from_seq, "seq": fork.seq, "epoch": fork.epoch} for fork in replica.log.forks],
@@ -211,18 +211,6 @@ def _register_json(register: Register | None) -> dict[str, Any] | None:
     if register is None:
         return None
     return {"epoch": register.epoch, "primary": register.primary, "members": list(register.members)}
-
-
-def _raise_problem(driver: Driver, reply: Reply) -> None:
-    if reply.problem is not None:
-        raise ProblemError(reply.problem, reply.detail, primary_hint=_primary_hint(driver))
-
-
-def _primary_hint(driver: Driver) -> str | None:
-    """The other device's address when this one follows it; a primary that refuses sends nobody to its standby."""
-    leader = driver.device.replica.leader_node_id
-    follows = leader is not None and leader != driver.device.replica.node_id
-    return driver.settings.peer_hint_url or None if follows else None
 
 
 def _order_json(driver: Driver, reply: Reply) -> dict[str, Any]:

@@ -7,15 +7,19 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn, cast
 
 import httpx
 
+from refsystem.edge.cashier_desk import CashierDesk, wall_ms
 from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
 from refsystem.edge.store import EdgeStore
+from refsystem.ordering.book import Book
+from refsystem.ordering.check import Check
+from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_CONFIRMED, OUTCOME_UNKNOWN, Problem
 from refsystem.ordering.order import Order
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus
@@ -40,6 +44,7 @@ ARBITER_REQUESTS_MAX = 8
 STALL_US = 150_000
 GRACE_S = 0.03
 GLASS_PATIENCE_S = 5.0
+ROUNDS_MAX = 4
 
 
 def now_us() -> int:
@@ -59,6 +64,7 @@ class Driver:
         self._peer = PeerLink(settings.peer_host, settings.peer_address_port, self._on_peer)
         self._http = httpx.AsyncClient(trust_env=False, timeout=ARBITER_TIMEOUT_S)
         self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
+        self.desk = CashierDesk(settings, device, self._hand_in, self.pump)
         self._glass_stored = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._requests = 0
@@ -80,6 +86,7 @@ class Driver:
         self._spawn(self._feeds.run_uplink())
         self._spawn(self._feeds.run_downlink())
         self._spawn(self._feeds.run_branch())
+        self._spawn(self.desk.run_registration())
         self._tick()
 
     async def stop(self) -> None:
@@ -91,6 +98,7 @@ class Driver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.desk.stop()
         await self._peer.close()
         await self._http.aclose()
         self.journal.stop()
@@ -112,6 +120,22 @@ class Driver:
         self.pump()
         return await _answer(request_id, future, NOT_CONFIRMED)
 
+    async def submit_act(self, act: Act) -> Reply:
+        """Hand in an act of a person and wait for its answer."""
+        with _fail_stop_on_trouble():
+            future = self._hand_in(act)
+        request_id = self._requests
+        self.pump()
+        return await _answer(request_id, future, OUTCOME_UNKNOWN)
+
+    async def read_checks(self, find: Callable[[Book], tuple[Check, ...]]) -> Reply:
+        """Ask for checks and wait for the answer."""
+        request_id, future = self._expect()
+        with _fail_stop_on_trouble():
+            self.device.read_checks(request_id, find, now_us())
+        self.pump()
+        return await _answer(request_id, future, NOT_CONFIRMED)
+
     async def break_glass(self, word: BreakGlass) -> GlassStatus:
         """Hand in a person's word (P19); how far it has come when it is on the disk, or when that takes too long.
 
@@ -127,22 +151,35 @@ class Driver:
         return self.device.glass
 
     def pump(self) -> None:
-        """Do what the machine says is to be done; nothing any more once this driver has been stopped."""
+        """Do what the machine says is to be done; nothing any more once this driver has been stopped.
+
+        What the cashier then gives the machine is done in another round; what is left after some goes on at its timer.
+        """
         if self._ended:
             return
         with _fail_stop_on_trouble():
-            ready = self.device.take_ready(now_us())
-            self._send(ready.send)
-            if ready.needs_flush:
-                self.journal.add(ready)
-            for reply in ready.replies:
-                future = self._waiting.pop(reply.request_id, None)
-                if future is not None and not future.done():
-                    future.set_result(reply)
+            for _ in range(ROUNDS_MAX):
+                self._do(self.device.take_ready(now_us()))
+                if not self.desk.step():
+                    break
             if self.device.glass.stage != "storing":
                 self._glass_stored.set()
             self._feeds.wake()
             self._set_timer()
+
+    def _do(self, ready: Ready) -> None:
+        self._send(ready.send)
+        if ready.needs_flush:
+            self.journal.add(ready)
+        for reply in ready.replies:
+            future = self._waiting.pop(reply.request_id, None)
+            if future is not None and not future.done():
+                future.set_result(reply)
+
+    def _hand_in(self, act: Act) -> asyncio.Future[Reply]:
+        request_id, future = self._expect()
+        self.device.submit_act(request_id, act, wall_ms(), now_us())
+        return future
 
     def _expect(self) -> tuple[int, asyncio.Future[Reply]]:
         assert self._loop is not None

@@ -77,6 +77,11 @@ class Book:
             raise OrderRejected(CHECK_UNKNOWN, f"there is no check {check_id}")
         return check
 
+    def find(self, check_id: str) -> Check | None:
+        """The check that stands for `check_id` now, where it was merged to; None when there is none."""
+        check = self._checks.get(check_id)
+        return None if check is None else self._follow(check)
+
     def checks_at(self, table: str) -> tuple[Check, ...]:
         """The checks of a table that are open or closing, in the order of their opening."""
         checks = (self._checks[check_id] for check_id in self._tables.get(table, ()))

@@ -71,6 +71,9 @@ REFUND_TOO_LARGE = Problem(
     "refund-too-large", 409, "The refund is more than what was captured and not yet refunded", True
 )
 OFFLINE_LIMIT = Problem("offline-limit", 409, "The payment is over what may be taken while the gateway is away", True)
+TENDER_UNAVAILABLE = Problem("tender-unavailable", 409, "Nobody settles this tender for the store", True)
+TOKEN_INVALID = Problem("token-invalid", 401, "The header Authorization must hold a token of this store", True)
+NOT_ALLOWED = Problem("not-allowed", 403, "Whoever has this token may not do this", True)
 
 PROBLEMS: dict[str, Problem] = {
     problem.type: problem
@@ -110,6 +113,9 @@ PROBLEMS: dict[str, Problem] = {
         PAYMENT_STATE,
         REFUND_TOO_LARGE,
         OFFLINE_LIMIT,
+        TENDER_UNAVAILABLE,
+        TOKEN_INVALID,
+        NOT_ALLOWED,
     )
 }
 

@@ -53,6 +53,45 @@ def test_a_device_takes_what_is_told_beyond_the_defaults(tmp_path: Path) -> None
     assert settings.menu == menu
 
 
+def test_a_device_takes_what_is_told_of_payments(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"long enough for a secret\n")
+    told = {
+        "RUSHPROOF_GATEWAY_URL": "http://127.0.0.1:8010/",
+        "RUSHPROOF_CALLBACK_URL": "http://127.0.0.1:8001",
+        "RUSHPROOF_GATEWAY_SECRET_FILE": str(tmp_path / "secret"),
+        "RUSHPROOF_ACCESS_SECRET_FILE": str(tmp_path / "secret"),
+        "RUSHPROOF_PARTIES": "platform=600,brand=300",
+        "RUSHPROOF_TIME_SCALE": "10",
+    }
+    settings = edge_settings(EDGE | told)
+    assert (settings.gateway_url, settings.callback_url) == ("http://127.0.0.1:8010", "http://127.0.0.1:8001")
+    assert settings.gateway_secret == settings.access_secret == b"long enough for a secret"
+    assert settings.parties == (("platform", 600), ("brand", 300))
+    assert settings.time_scale == 10
+    alone = edge_settings(EDGE)
+    assert (alone.gateway_url, alone.access_secret, alone.parties, alone.time_scale) == ("", None, (), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RUSHPROOF_GATEWAY_URL", "gateway", "RUSHPROOF_GATEWAY_URL must be http://HOST:PORT"),
+        ("RUSHPROOF_ACCESS_SECRET_FILE", "/no/file", "cannot be read"),
+        ("RUSHPROOF_ACCESS_SECRET_FILE", "short", "must hold 16 bytes or more, not 5"),
+        ("RUSHPROOF_PARTIES", "platform", "like platform=600,brand=300"),
+        ("RUSHPROOF_PARTIES", "platform=6000,brand=6000", "10000 together at most"),
+        ("RUSHPROOF_TIME_SCALE", "0", "from 0.001 to 100000"),
+    ],
+)
+def test_what_is_wrong_about_payments_is_said_in_one_sentence(tmp_path: Path, name: str, value: str, said: str) -> None:
+    if value == "short":
+        (tmp_path / "secret").write_bytes(b"short")
+        value = str(tmp_path / "secret")
+    with pytest.raises(SettingsError, match=name) as raised:
+        edge_settings(EDGE | {name: value})
+    assert said in str(raised.value)
+
+
 @pytest.mark.parametrize("name", list(EDGE))
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_device_names_the_value_that_is_missing(name: str, value: str | None) -> None:

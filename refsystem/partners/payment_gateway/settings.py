@@ -9,7 +9,6 @@ from pathlib import Path
 from refsystem.partners.payment_gateway.misbehaviour import WELL_BEHAVED, Plan, read_plan
 from refsystem.settings import HOST, Reader, SettingsError
 
-SECRET_BYTES_MIN = 16
 DAY_S = 86_400.0
 
 
@@ -60,6 +59,9 @@ class GatewaySettings:
         Raises `SettingsError` that names the variable.
         """
         read = Reader(environment)
+        read.text("RUSHPROOF_GATEWAY_SECRET_FILE")
+        secret = read.secret("RUSHPROOF_GATEWAY_SECRET_FILE")
+        assert secret is not None, "it is named"
         misbehaviour = environment.get("RUSHPROOF_GATEWAY_MISBEHAVIOUR")
         ready_file = environment.get("RUSHPROOF_GATEWAY_READY_FILE")
         try:
@@ -68,7 +70,7 @@ class GatewaySettings:
             raise SettingsError(f"RUSHPROOF_GATEWAY_MISBEHAVIOUR: {error}") from error
         return cls(
             Path(read.text("RUSHPROOF_GATEWAY_DATA")),
-            _secret(Path(read.text("RUSHPROOF_GATEWAY_SECRET_FILE"))),
+            secret,
             read.text("RUSHPROOF_GATEWAY_HOST", HOST),
             read.port("RUSHPROOF_GATEWAY_PORT", "8002"),
             Limits(
@@ -79,17 +81,3 @@ class GatewaySettings:
             plan,
             Path(ready_file) if ready_file else None,
         )
-
-
-def _secret(path: Path) -> bytes:
-    try:
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise SettingsError(
-            f"RUSHPROOF_GATEWAY_SECRET_FILE: {path} cannot be read ({error.strerror or type(error).__name__})"
-        ) from error
-    if len(secret) < SECRET_BYTES_MIN:
-        raise SettingsError(
-            f"RUSHPROOF_GATEWAY_SECRET_FILE: {path} must hold {SECRET_BYTES_MIN} bytes or more, not {len(secret)}"
-        )
-    return secret

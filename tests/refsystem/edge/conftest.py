@@ -23,12 +23,17 @@ from refsystem.edge.app import make_app
 from refsystem.edge.driver import Driver, now_us
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.partners.payment_gateway.app import create_app as make_gateway
+from refsystem.partners.payment_gateway.settings import GatewaySettings
+from refsystem.partners.payment_gateway.settings import Limits as GatewayLimits
 from refsystem.processes import PythonProcess, process_state, reserve_port
 from refsystem.protocol.device import Device, DeviceSettings
+from refsystem.protocol.payment_calls import CashierLimits
 from refsystem.protocol.timing import DEFAULT_TIMING
 from refsystem.settings import EdgeSettings
 
 PATIENCE_S = 20.0
+GATEWAY_SECRET, ACCESS_SECRET = b"what the gateway signs with", b"what the store signs tokens with"
 
 
 def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
@@ -277,7 +282,10 @@ class Others:
 class Alone:
     """One device inside the test's loop, alone in its store, and a client of it."""
 
-    def __init__(self, driver: Driver, store: SlowStore, client: httpx.AsyncClient, others: Others) -> None:
+    def __init__(
+        self, driver: Driver, store: SlowStore, client: httpx.AsyncClient, others: Others, gateway_url: str = ""
+    ) -> None:
+        self.gateway_url = gateway_url
         self.driver = driver
         self.store = store
         self.client = client
@@ -290,8 +298,19 @@ class Alone:
             await asyncio.sleep(0.005)
         raise AssertionError(f"waited in vain for {count} waiting requests")
 
-    async def post(self, key: str, **changes: Any) -> httpx.Response:
-        return await self.client.post("/v1/orders", json=order_body(**changes), headers={"Idempotency-Key": key})
+    async def post(self, key: str, token: str = "", **changes: Any) -> httpx.Response:
+        return await self.client.post("/v1/orders", json=order_body(**changes), headers=self._headers(token, key))
+
+    async def act(self, token: str, act: str, key: str | None = None, **fields: Any) -> httpx.Response:
+        headers = self._headers(token, key or new_key())
+        return await self.client.post("/v1/acts", json={"act": act, **fields}, headers=headers)
+
+    async def get(self, token: str, path: str) -> httpx.Response:
+        return await self.client.get(path, headers=self._headers(token))
+
+    @staticmethod
+    def _headers(token: str, key: str = "") -> dict[str, str]:
+        return ({"Idempotency-Key": key} if key else {}) | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 class QuietServer(uvicorn.Server):
@@ -322,16 +341,35 @@ def served_app() -> Callable[[Any], contextlib.AbstractAsyncContextManager[str]]
 
 @pytest.fixture
 def run_alone(tmp_path: Path) -> Callable[..., None]:
-    """Runs a coroutine function with a device alone in its store; keyword arguments change its timing."""
+    """Runs a coroutine function with a device alone in its store; keyword arguments change its timing.
 
-    def run(conversation: Callable[[Alone], Awaitable[None]], **timing: int) -> None:
-        asyncio.run(_alone(tmp_path, conversation, timing))
+    `limits`: there is a payment gateway, and these are the limits of the device's cashier.
+    """
+
+    def run(
+        conversation: Callable[[Alone], Awaitable[None]], limits: CashierLimits | None = None, **timing: int
+    ) -> None:
+        asyncio.run(_alone(tmp_path, conversation, limits, timing))
 
     return run
 
 
-async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]], timing: dict[str, int]) -> None:
-    with contextlib.ExitStack() as ports:
+@contextlib.asynccontextmanager
+async def _gateway(folder: Path) -> AsyncIterator[str]:
+    """A payment gateway in the test's loop, a thousand times as fast as a real one."""
+    settings = GatewaySettings(folder / "gateway", GATEWAY_SECRET, limits=GatewayLimits(time_scale=1000))
+    async with served(make_gateway(settings)) as url:
+        yield url
+
+
+async def _alone(
+    folder: Path,
+    conversation: Callable[[Alone], Awaitable[None]],
+    limits: CashierLimits | None,
+    timing: dict[str, int],
+) -> None:
+    async with contextlib.AsyncExitStack() as ports:
+        gateway_url = await ports.enter_async_context(_gateway(folder)) if limits is not None else ""
         own, peer, nobody = (ports.enter_context(reserve_port()).getsockname()[1] for _ in range(3))
         others = Others()
         async with served(make_arbiter(RegisterStore(folder / "arbiter"))) as arbiter_url, served(others) as others_url:
@@ -352,9 +390,19 @@ async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]],
                 False,
                 "FULL",
                 None,
+                gateway_url=gateway_url,
+                callback_url=f"http://127.0.0.1:{own}",
+                gateway_secret=GATEWAY_SECRET,
+                access_secret=ACCESS_SECRET,
             )
             store = SlowStore(settings.data, "a-1")
-            device_settings = DeviceSettings("s1", DEMO_MENU, "available", replace(DEFAULT_TIMING, **timing))
+            device_settings = DeviceSettings(
+                "s1",
+                DEMO_MENU,
+                "available",
+                replace(DEFAULT_TIMING, **timing),
+                cashier_limits=limits or CashierLimits(),
+            )
             driver = Driver(settings, Device(device_settings, store.load(), "life-1", now_us()), store)
             app = make_app(driver)
             async with (
@@ -368,4 +416,4 @@ async def _alone(folder: Path, conversation: Callable[[Alone], Awaitable[None]],
                     if (await client.get("/ready")).status_code == 200:
                         break
                     await asyncio.sleep(0.01)
-                await conversation(Alone(driver, store, client, others))
+                await conversation(Alone(driver, store, client, others, gateway_url))

@@ -276,7 +276,7 @@ def test_the_openapi_document_resolves_and_describes_every_problem(pair: Any) ->
             node = node[part]
     submit = document["paths"]["/v1/orders"]["post"]
     assert [parameter["required"] for parameter in submit["parameters"]] == [True]
-    told = {201, 400, 409, 413, 422, 503}
+    told = {201, 400, 401, 403, 409, 413, 422, 503}
     assert {int(status) for status in submit["responses"]} == told
     for kind in ("not-primary", "overloaded", "standby-required", "outcome-unknown"):
         assert PREFIX + kind in submit["responses"]["503"]["description"]

@@ -1,0 +1,165 @@
+"""Checks and what is done with them, over HTTP. Who asks is told by a token (`refsystem.access`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from refsystem.access import Person, person_of
+from refsystem.callback_messages import SIGNATURE_HEADER
+from refsystem.check_messages import ActAnswer, CheckBody, TableChecks, act_request, act_result, check_json
+from refsystem.edge.cashier_desk import CALLBACK_PATH, wall_ms
+from refsystem.edge.driver import Driver
+from refsystem.edge.permissions import has_settler, may_act, may_order, may_see, may_see_table
+from refsystem.edge.replies import REPLAYED_DOC, raise_problem
+from refsystem.ordering import errors
+from refsystem.ordering.check_acts import Act, parse_act
+from refsystem.ordering.order import Order, parse_key
+from refsystem.problems import REQUEST_TOO_LARGE, ProblemError, problem_docs, read_json
+
+UNAVAILABLE = (errors.NOT_PRIMARY, errors.OVERLOADED, errors.OUTCOME_UNKNOWN, errors.STANDBY_REQUIRED)
+REFUSALS = (
+    errors.CHECK_UNKNOWN,
+    errors.CHECK_CLOSED,
+    errors.CHECK_NOT_CLOSED,
+    errors.CHECK_NOT_COVERED,
+    errors.CHECK_HAS_PAYMENTS,
+    errors.LINE_UNKNOWN,
+    errors.QUANTITY_TOO_LARGE,
+    errors.TOTAL_TOO_LOW,
+    errors.COUPON_USED,
+    errors.AMOUNT_OVER_DUE,
+    errors.PAYMENT_UNKNOWN,
+    errors.PAYMENT_PENDING,
+    errors.PAYMENT_STATE,
+    errors.REFUND_TOO_LARGE,
+    errors.OFFLINE_LIMIT,
+    errors.TENDER_UNAVAILABLE,
+)
+CALLBACK_BYTES_MAX = 64 * 1024
+
+
+def check_order(driver: Driver, headers: Mapping[str, str], order: Order) -> None:
+    """Raises `OrderRejected` unless whoever sends `order` may put it on the check that it names. A known key is let through."""
+    device = driver.device
+    person = _person(driver, headers) if "authorization" in headers else None
+    if device.is_primary and device.replica.log.key(order.order_id) is None:
+        may_order(person, order, device.book)
+
+
+def add_check_routes(app: FastAPI, driver: Driver) -> None:
+    """Add them."""
+    _add_acts(app, driver)
+    _add_reads(app, driver)
+    _add_callbacks(app, driver)
+
+
+def _add_acts(app: FastAPI, driver: Driver) -> None:
+    told = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID, errors.ACT_INVALID, REQUEST_TOO_LARGE)
+
+    @app.post(
+        "/v1/acts",
+        tags=["checks"],
+        status_code=201,
+        response_model=ActAnswer,
+        responses=problem_docs(errors.TOKEN_INVALID, errors.NOT_ALLOWED, *told, *REFUSALS, *UNAVAILABLE)
+        | {201: REPLAYED_DOC},
+        openapi_extra=act_request(),
+    )
+    async def submit_act(request: Request) -> Response:
+        """Do something with a check or a payment. Asking again with the same key and content never does it twice."""
+        person = _person(driver, request.headers)
+        act_id = parse_key(request.headers.get("Idempotency-Key"))
+        act = parse_act(act_id, person.who, await read_json(request))
+        _check_act(driver, person, act)
+        reply = await driver.submit_act(act)
+        raise_problem(driver, reply)
+        assert reply.entry is not None
+        record = reply.entry.content()
+        answer = {
+            **{name: record[name] for name in ("act_id", "act", "who")},
+            "store": driver.settings.store,
+            "level": reply.level,
+            "node_id": driver.device.replica.node_id,
+            "epoch": reply.epoch,
+            "seq": reply.entry.seq,
+            "result": act_result(record),
+        }
+        return JSONResponse(answer, 201, {"Idempotency-Replayed": "true"} if reply.replayed else {})
+
+
+def _add_reads(app: FastAPI, driver: Driver) -> None:
+    problems = (errors.TOKEN_INVALID, errors.NOT_ALLOWED, errors.NOT_CONFIRMED, *UNAVAILABLE)
+
+    @app.get(
+        "/v1/checks/{check_id}",
+        tags=["checks"],
+        response_model=CheckBody,
+        responses=problem_docs(*problems, errors.KEY_MISSING, errors.CHECK_UNKNOWN),
+    )
+    async def read_check(request: Request, check_id: str) -> Response:
+        """A check as it stands. 404 is told only when it is certain."""
+        person, wanted = _person(driver, request.headers), parse_key(check_id)
+        reply = await driver.read_checks(lambda book: (book.check(wanted),))
+        raise_problem(driver, reply)
+        (check,) = reply.checks
+        may_see(person, check)
+        return JSONResponse(check_json(check))
+
+    @app.get(
+        "/v1/tables/{table}/checks",
+        tags=["checks"],
+        response_model=TableChecks,
+        responses=problem_docs(*problems),
+    )
+    async def read_table(request: Request, table: str) -> Response:
+        """The checks of a table that are open or being paid. None is told only when it is certain."""
+        may_see_table(_person(driver, request.headers), table)
+        reply = await driver.read_checks(lambda book: book.checks_at(table))
+        if reply.problem is not errors.CHECK_UNKNOWN:
+            raise_problem(driver, reply)
+        return JSONResponse({"table": table, "checks": [check_json(check) for check in reply.checks]})
+
+
+def _add_callbacks(app: FastAPI, driver: Driver) -> None:
+    @app.post(
+        CALLBACK_PATH,
+        tags=["gateway"],
+        status_code=204,
+        responses=problem_docs(
+            errors.TOKEN_INVALID, errors.ORDER_INVALID, REQUEST_TOO_LARGE, errors.NOT_PRIMARY, errors.OUTCOME_UNKNOWN
+        ),
+    )
+    async def gateway_callback(request: Request) -> Response:
+        """The payment gateway says that something changed. It is asked about; a callback is taken when nothing is left to do."""
+        body = await request.body()
+        if len(body) > CALLBACK_BYTES_MAX:
+            raise ProblemError(REQUEST_TOO_LARGE, f"a callback has {CALLBACK_BYTES_MAX} bytes at most")
+        try:
+            problem = await driver.desk.called_back(request.headers.get(SIGNATURE_HEADER, ""), body)
+        except PermissionError as error:
+            raise ProblemError(errors.TOKEN_INVALID, str(error)) from error
+        except ValueError as error:
+            raise ProblemError(errors.ORDER_INVALID, str(error)) from error
+        if problem is not None:
+            raise ProblemError(problem)
+        return Response(status_code=204)
+
+
+def _person(driver: Driver, headers: Mapping[str, str]) -> Person:
+    settings = driver.settings
+    return person_of(settings.access_secret, settings.store, headers.get("authorization"), wall_ms() // 1000)
+
+
+def _check_act(driver: Driver, person: Person, act: Act) -> None:
+    """Whether `person` may do it. A key that is known is looked up before any other check (P6): it is only told again."""
+    device = driver.device
+    if not device.is_primary:
+        return
+    key = device.replica.log.key(act.act_id)
+    if key is not None and device.replica.log.entry(key.seq).content().get("who") == person.who:
+        return
+    may_act(person, act, device.book)
+    has_settler(act, driver.desk.tenders)

@@ -1,0 +1,314 @@
+"""Checks and payments over HTTP: who may do what, what is told, and the way to the payment gateway and back."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from refsystem.access import person_of, staff_token, table_token
+from refsystem.callback_messages import SIGNATURE_HEADER, sign
+from refsystem.ordering.errors import OrderRejected
+from refsystem.protocol.payment_calls import CashierLimits
+
+from .conftest import ACCESS_SECRET, GATEWAY_SECRET
+
+PREFIX = "urn:rushproof:problem:"
+FAR_S = 4_000_000_000
+TABLE, OTHER_TABLE = table_token(ACCESS_SECRET, "s1", "7"), table_token(ACCESS_SECRET, "s1", "8")
+WAITER, CASHIER, MANAGER = (
+    staff_token(ACCESS_SECRET, "s1", "Li", role, FAR_S)  # type: ignore[arg-type]
+    for role in ("waiter", "cashier", "manager")
+)
+QUICK = CashierLimits(
+    wallet_stop_ms=10_000,
+    reverse_after_ms=50,
+    call_timeout_ms=400,
+    retry_ms=20,
+    retry_max_ms=100,
+    ask_again_ms=30,
+    offline_after_ms=1_000,
+)
+
+
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+def told(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("type", "").removeprefix(PREFIX)
+
+
+def code() -> str:
+    return f"{uuid.uuid4().int % 10**18:018d}"
+
+
+async def until(condition: Callable[[], Any], what: str) -> None:
+    deadline_s = time.monotonic() + 20
+    while not await condition():
+        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
+        await asyncio.sleep(0.02)
+
+
+async def opened(alone: Any) -> str:
+    """A check of table 7 with its first order."""
+    order_id = key()
+    assert (await alone.post(order_id)).status_code == 201
+    return order_id
+
+
+async def closed(alone: Any, check_id: str) -> None:
+    async def is_closed() -> bool:
+        return bool((await alone.get(CASHIER, f"/v1/checks/{check_id}")).json()["status"] == "closed")
+
+    await until(is_closed, "the check is closed")
+
+
+def test_a_token_is_worth_nothing_when_changed_in_another_store_or_too_late() -> None:
+    assert person_of(ACCESS_SECRET, "s1", f"Bearer {TABLE}", 0).table == "7"
+    body, _, signature = TABLE.partition(".")
+    said = json.loads(base64.urlsafe_b64decode(body + "=="))
+    forged = base64.urlsafe_b64encode(json.dumps({**said, "table": "8"}).encode()).decode()
+    ended = staff_token(ACCESS_SECRET, "s1", "Li", "manager", 10)
+    for secret, header in (
+        (ACCESS_SECRET, None),
+        (ACCESS_SECRET, TABLE),
+        (ACCESS_SECRET, f"Bearer {forged}.{signature}"),
+        (ACCESS_SECRET, f"Bearer {body}.{signature[:-1]}"),
+        (ACCESS_SECRET, "Bearer é.é"),
+        (ACCESS_SECRET, f"Bearer {table_token(ACCESS_SECRET, 's2', '7')}"),
+        (b"the secret of somebody else", f"Bearer {TABLE}"),
+        (None, f"Bearer {TABLE}"),
+    ):
+        with pytest.raises(OrderRejected):
+            person_of(secret, "s1", header, 0)
+    assert person_of(ACCESS_SECRET, "s1", f"Bearer {ended}", 9).role == "manager"
+    with pytest.raises(OrderRejected, match="ended"):
+        person_of(ACCESS_SECRET, "s1", f"Bearer {ended}", 10)
+
+
+def test_a_table_sees_and_pays_its_own_check_and_no_other(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        check_id = await opened(alone)
+        found = (await alone.get(TABLE, "/v1/tables/7/checks")).json()["checks"]
+        assert [check["check_id"] for check in found] == [check_id]
+        assert (await alone.get(TABLE, f"/v1/checks/{check_id}")).json()["due_minor"] == 5900
+        assert told(await alone.get("", f"/v1/checks/{check_id}")) == (401, "token-invalid")
+        assert told(await alone.get(OTHER_TABLE, f"/v1/checks/{check_id}")) == (403, "not-allowed")
+        assert told(await alone.get(OTHER_TABLE, "/v1/tables/7/checks")) == (403, "not-allowed")
+        assert (await alone.get(OTHER_TABLE, "/v1/tables/8/checks")).json() == {"table": "8", "checks": []}
+        assert told(await alone.get(TABLE, f"/v1/checks/{key()}")) == (404, "check-unknown")
+        pay = {"check_id": check_id, "tender": "wallet_code", "amount_minor": 5900, "instrument": code()}
+        for token in ("", OTHER_TABLE):
+            assert (await alone.act(token, "pay", **pay)).status_code in (401, 403)
+        assert told(await alone.act(TABLE, "pay", **pay)) == (409, "tender-unavailable"), "there is no gateway here"
+        cash = {"check_id": check_id, "tender": "cash", "amount_minor": 5900, "given_minor": 6000}
+        assert told(await alone.act(TABLE, "pay", **cash)) == (403, "not-allowed")
+        assert alone.driver.device.book.check(check_id).payments == ()
+
+    run_alone(conversation)
+
+
+def test_an_order_on_an_open_check_needs_the_tables_token(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        check_id, added = await opened(alone), key()
+        assert told(await alone.post(key(), check_id=check_id)) == (403, "not-allowed")
+        assert told(await alone.post(key(), OTHER_TABLE, check_id=check_id)) == (403, "not-allowed")
+        assert told(await alone.post(key(), OTHER_TABLE, check_id=check_id, table="8")) == (403, "not-allowed")
+        assert (await alone.post(added, TABLE, check_id=check_id)).status_code == 201
+        assert (await alone.post(added, TABLE, check_id=check_id)).headers["idempotency-replayed"] == "true"
+        shared = key()
+        assert (await alone.post(key(), TABLE, check_id=shared)).status_code == 201
+        assert told(await alone.post(shared)) == (403, "not-allowed"), "its id is no way onto a check"
+        assert (await alone.get(TABLE, f"/v1/checks/{check_id}")).json()["total_minor"] == 11_800
+
+    run_alone(conversation)
+
+
+def test_who_may_void_and_comp_and_what_the_log_says_of_them(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        check_id = await opened(alone)
+        void = {"check_id": check_id, "order_id": check_id, "line": 0, "quantity": 1, "reason": "cold"}
+        for token in (WAITER, CASHIER, TABLE):
+            assert told(await alone.act(token, "void", **void)) == (403, "not-allowed")
+        answer = await alone.act(MANAGER, "void", act_id := key(), **void)
+        assert answer.status_code == 201
+        assert answer.json()["result"]["amount_minor"] == 2800
+        assert (answer.json()["who"], answer.json()["level"]) == ("manager Li", "R1")
+        again = await alone.act(MANAGER, "void", act_id, **void)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json() == answer.json()
+        assert told(await alone.act(MANAGER, "void", act_id, **void | {"quantity": 2})) == (422, "key-reused")
+        cash = {"check_id": check_id, "tender": "cash", "amount_minor": 3100, "given_minor": 5000}
+        paid = await alone.act(WAITER, "pay", **cash)
+        assert paid.json()["result"]["change_minor"] == 1900
+        assert (await alone.get(WAITER, f"/v1/checks/{check_id}")).json()["status"] == "closed"
+        assert told(await alone.post(key(), TABLE, check_id=check_id)) == (409, "check-closed")
+
+    run_alone(conversation)
+
+
+def test_what_cannot_be_read_is_refused_in_one_sentence(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        check_id = await opened(alone)
+        for fields, word in (
+            ({"act": "tip"}, "act must be one of"),
+            ({"act": "close"}, "check_id is missing"),
+            ({"act": "close", "check_id": check_id, "tip": 1}, "tip is no field"),
+            ({"act": "payment_outcome", "attempt_id": check_id, "outcome": "captured"}, "act must be one of"),
+            ({"act": "pay", "check_id": check_id, "tender": "card", "amount_minor": -1}, "amount_minor must be"),
+        ):
+            headers = {"Idempotency-Key": key(), "Authorization": f"Bearer {MANAGER}"}
+            answer = await alone.client.post("/v1/acts", json=fields, headers=headers)
+            assert told(answer) == (422, "act-invalid")
+            assert word in answer.json()["detail"]
+        no_key = await alone.client.post("/v1/acts", json={}, headers={"Authorization": f"Bearer {MANAGER}"})
+        assert told(no_key) == (400, "key-missing")
+
+    run_alone(conversation)
+
+
+def test_the_description_of_an_act_fits_what_is_taken(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        document = (await alone.client.get("/openapi.json")).json()
+        route = document["paths"]["/v1/acts"]["post"]
+        schema = route["requestBody"]["content"]["application/json"]["schema"]
+        check_id = await opened(alone)
+        line = {"order_id": check_id, "line": 0, "quantity": 1}
+        for act in (
+            {"act": "split", "check_id": check_id, "lines": [line]},
+            {"act": "discount", "check_id": check_id, "reason": "regular", "amount_minor": 100},
+            {"act": "pay", "check_id": check_id, "tender": "cash", "amount_minor": 100, "given_minor": 100},
+        ):
+            jsonschema.validate(act, schema)
+            assert (await alone.act(MANAGER, **act)).status_code == 201
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"act": "pay", "check_id": check_id}, schema)
+        answer = (await alone.get(MANAGER, f"/v1/checks/{check_id}")).json()
+        shown = document["components"]["schemas"]
+        jsonschema.validate(answer, {**shown["CheckBody"], "components": {"schemas": shown}})
+
+    run_alone(conversation)
+
+
+@pytest.mark.parametrize("tender", ["card", "wallet_code"])
+def test_a_diner_pays_and_the_check_is_closed_when_the_gateway_has_captured_it(
+    run_alone: Callable[..., None], tender: str
+) -> None:
+    async def conversation(alone: Any) -> None:
+        check_id, attempt_id = await opened(alone), key()
+        pay = {"check_id": check_id, "tender": tender, "amount_minor": 5900, "instrument": code()}
+        answer = await alone.act(TABLE, "pay", attempt_id, **pay)
+        assert answer.json()["result"]["attempt_id"] == attempt_id
+        await closed(alone, check_id)
+        assert "instrument" not in json.dumps((await alone.get(TABLE, f"/v1/checks/{check_id}")).json())
+        async with httpx.AsyncClient(trust_env=False, base_url=alone.gateway_url) as gateway:
+            payment = (await gateway.get(f"/v1/payments/{attempt_id}")).json()
+        assert (payment["merchant"], payment["captured_minor"]) == ("s1", 5900)
+        assert (await alone.client.get("/v1/status")).json()["payments_under_way"] == 0
+
+    run_alone(conversation, limits=QUICK)
+
+
+def test_a_payment_that_timed_out_after_success_is_asked_about_and_captured_once(
+    run_alone: Callable[..., None],
+) -> None:
+    async def conversation(alone: Any) -> None:
+        async with httpx.AsyncClient(trust_env=False, base_url=alone.gateway_url) as gateway:
+            lost = [
+                {"kind": "timeout_after", "share": 1.0, "ms": 5000, "times": 2, "operations": ["authorize", "capture"]}
+            ]
+            await gateway.put("/v1/operator/misbehaviour", json={"seed": 1, "rules": lost})
+            check_id, attempt_id = await opened(alone), key()
+            pay = {"check_id": check_id, "tender": "card", "amount_minor": 5900, "instrument": "card-1"}
+            assert (await alone.act(CASHIER, "pay", attempt_id, **pay)).status_code == 201
+            second = await alone.act(CASHIER, "pay", **pay | {"amount_minor": 1})
+            assert told(second) == (409, "payment-pending")
+            await closed(alone, check_id)
+            ledger = (await gateway.get("/v1/audit/ledger")).json()["movements"]
+            assert [(row["attempt_id"], row["kind"]) for row in ledger] == [(attempt_id, "capture")]
+            struck = (await gateway.get("/v1/operator/misbehaviour")).json()["struck"]
+            assert struck["timeout_after"] == 2
+
+    run_alone(conversation, limits=QUICK)
+
+
+def test_without_an_answer_a_card_is_stored_and_captured_when_the_gateway_is_back(
+    run_alone: Callable[..., None],
+) -> None:
+    async def conversation(alone: Any) -> None:
+        async with httpx.AsyncClient(trust_env=False, base_url=alone.gateway_url) as gateway:
+            silent = [{"kind": "timeout_before", "share": 1.0, "ms": 5000}]
+            await gateway.put("/v1/operator/misbehaviour", json={"seed": 1, "rules": silent})
+            check_id = await opened(alone)
+            pay = {"check_id": check_id, "tender": "card", "amount_minor": 5900, "instrument": "card-1"}
+            assert (await alone.act(CASHIER, "pay", **pay)).status_code == 201
+            await closed(alone, check_id)
+            (payment,) = alone.driver.device.book.check(check_id).payments
+            assert payment.state == "stored"
+            await gateway.delete("/v1/operator/misbehaviour")
+
+            async def captured() -> bool:
+                return bool(alone.driver.device.book.check(check_id).payments[0].state == "captured")
+
+            await until(captured, "what was stored is captured")
+
+    run_alone(conversation, limits=QUICK)
+
+
+def test_a_callback_that_is_not_the_gateways_is_refused_and_its_word_is_never_believed(
+    run_alone: Callable[..., None],
+) -> None:
+    async def conversation(alone: Any) -> None:
+        check_id = await opened(alone)
+        body = json.dumps({"payment": {"attempt_id": key(), "status": "captured"}, "dispute": None}).encode()
+        path = "/v1/callbacks/gateway"
+        assert told(await alone.client.post(path, content=body)) == (401, "token-invalid")
+        signed = {SIGNATURE_HEADER: sign(GATEWAY_SECRET, int(time.time()), body)}
+        assert (await alone.client.post(path, content=body, headers=signed)).status_code == 204
+        assert told(await alone.client.post(path, content=body + b" ", headers=signed)) == (401, "token-invalid")
+        other = b"[]"
+        signed = {SIGNATURE_HEADER: sign(GATEWAY_SECRET, int(time.time()), other)}
+        assert told(await alone.client.post(path, content=other, headers=signed)) == (422, "order-invalid")
+        assert alone.driver.device.book.check(check_id).payments == ()
+
+    run_alone(conversation, limits=QUICK)
+
+
+def test_a_lost_dispute_is_taken_only_when_it_is_in_the_log(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        async with httpx.AsyncClient(trust_env=False, base_url=alone.gateway_url) as gateway:
+            check_id, attempt_id = await opened(alone), key()
+            pay = {"check_id": check_id, "tender": "card", "amount_minor": 5900, "instrument": "card-1"}
+            await alone.act(CASHIER, "pay", attempt_id, **pay)
+            await closed(alone, check_id)
+            dispute_id = key()
+            disputed = {"attempt_id": attempt_id, "amount_minor": 5900, "reason": "not me"}
+            answer = await gateway.post("/v1/operator/disputes", json=disputed, headers={"Idempotency-Key": dispute_id})
+            assert answer.status_code == 200
+            ruling = f"/v1/operator/disputes/{dispute_id}/rulings"
+            await gateway.post(ruling, json={"winner": "payer"}, headers={"Idempotency-Key": key()})
+            body = json.dumps({"payment": {"attempt_id": attempt_id}, "dispute": {"dispute_id": dispute_id}}).encode()
+            statuses: list[int] = []
+
+            async def taken() -> bool:
+                headers = {SIGNATURE_HEADER: sign(GATEWAY_SECRET, int(time.time()), body)}
+                posted = await alone.client.post("/v1/callbacks/gateway", content=body, headers=headers)
+                statuses.append(posted.status_code)
+                return statuses[-1] == 204
+
+            await until(taken, "the callback is taken")
+            assert statuses[0] == 503
+            (payment,) = alone.driver.device.book.check(check_id).payments
+            assert payment.state == "charged_back"
+            assert alone.driver.device.book.check(check_id).status == "closed"
+
+    run_alone(conversation, limits=QUICK)
