@@ -13,14 +13,30 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import apsw
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI, Header, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
-from refsystem.feed_messages import NUMBER_MAX, BatchBody, CursorBody, FeedRefusal, cursor_json, refusal_response
-from refsystem.kitchen_display.store import DELIVERIES_MAX, STATION, Bump, KitchenStore
-from refsystem.ordering.errors import ORDER_INVALID, OUTCOME_UNKNOWN, OVERLOADED, STORE_UNKNOWN
+from refsystem.feed_messages import NUMBER_MAX, BatchBody, CursorBody, FeedRefusal, Text, cursor_json, refusal_response
+from refsystem.kitchen_display.shown import Shown
+from refsystem.kitchen_display.store import DELIVERIES_MAX, STATION, WHO, Bump, KitchenStore
+from refsystem.ordering.errors import (
+    ACT_INVALID,
+    ITEM_UNKNOWN,
+    KEY_MISSING,
+    KEY_REUSED,
+    ORDER_INVALID,
+    OUTCOME_UNKNOWN,
+    OVERLOADED,
+    STORE_UNKNOWN,
+    OrderRejected,
+)
+from refsystem.ordering.kitchen_acts import EightySix
+from refsystem.ordering.kitchen_errors import COURSE_NOT_HELD, ITEM_STATE, TICKET_STATE
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.order import parse_key
+from refsystem.ordering.store_acts import parse_store_act
+from refsystem.ordering.store_rules import ONE_SLIP, KitchenRules, read_store_rules, scaled
 from refsystem.problems import (
     REQUEST_INVALID,
     TICKET_UNKNOWN,
@@ -28,14 +44,19 @@ from refsystem.problems import (
     ProblemError,
     install_problem_handlers,
     problem_docs,
+    read_json,
 )
-from refsystem.protocol.uplink import Accepted, Forked, Matched
+from refsystem.protocol.uplink import Accepted, Forked, Judgement, Matched
 from refsystem.telemetry import Telemetry
 
 WAITING_MAX = 100
 OPEN_TICKETS_MAX = 200
+BUMPED_TICKETS_MAX = 30
+REFUSED_MAX = 200
 TICKETS_MAX = 200_000
 PAGE = Path(__file__).parent.with_name("web") / "kitchen_display.html"
+COOKS_ACTS = ("fire", "recall", "rush", "eighty_six", "restore")
+Station = Annotated[str, Query(max_length=40)]
 Number = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
 Result = TypeVar("Result")
 
@@ -51,11 +72,13 @@ class KitchenSettings:
     kitchen_s: float = 0.0
     menu: Menu = DEMO_MENU
     ready_file: Path | None = None
+    rules: KitchenRules = ONE_SLIP
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> KitchenSettings:
-        """Read `RUSHPROOF_KITCHEN_STORE`, `_DATA`, `_HOST`, `_PORT`, `_SECONDS`, `_READY_FILE` and `RUSHPROOF_MENU`.
+        """Read `RUSHPROOF_KITCHEN_STORE`, `_DATA`, `_HOST`, `_PORT`, `_SECONDS`, `_READY_FILE`, `RUSHPROOF_MENU`, and
 
+        `RUSHPROOF_STORE_RULES`, whose times `RUSHPROOF_TIME_SCALE` divides; without rules a kitchen has one station.
         Raises `ValueError` that names the variable.
         """
         prefix = "RUSHPROOF_KITCHEN_"
@@ -74,14 +97,31 @@ class KitchenSettings:
             _seconds(values.get("SECONDS", "0")),
             read_menu(Path(menu)) if menu else DEMO_MENU,
             Path(ready_file) if ready_file else None,
+            _rules(environment),
         )
 
 
+class RefusedAct(BaseModel):
+    """An act of the kitchen that the store has refused."""
+
+    model_config = ConfigDict(strict=True)
+
+    act_id: Text
+    why: Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
+
+
+class KitchenBatchBody(BatchBody):
+    """A batch of the feed, and what became of acts that the display has sent."""
+
+    refused: Annotated[list[RefusedAct], Field(max_length=REFUSED_MAX, default_factory=list)]
+
+
 class FeedReply(BaseModel):
-    """Where the display stands now, and the tickets that are done and whose bump has not come back yet."""
+    """Where the display stands now, the tickets that are done and whose bump has not come back yet, and the kitchen's acts."""
 
     cursor: CursorBody
     bumps: list[dict[str, Any]]
+    acts: list[dict[str, Any]] = []
 
 
 class Display:
@@ -97,8 +137,14 @@ class Display:
     async def start(self) -> None:
         """Open the database."""
         loop = asyncio.get_running_loop()
-        kitchen_us = int(self._settings.kitchen_s * 1_000_000)
-        self._store = await loop.run_in_executor(self._thread, KitchenStore, self._settings.data, kitchen_us)
+        settings = self._settings
+
+        def opened() -> KitchenStore:
+            return KitchenStore(
+                settings.data, int(settings.kitchen_s * 1_000_000), menu=settings.menu, rules=settings.rules
+            )
+
+        self._store = await loop.run_in_executor(self._thread, opened)
 
     async def stop(self) -> None:
         """Finish what waits and close the database."""
@@ -135,7 +181,7 @@ def create_app(settings: KitchenSettings) -> FastAPI:
     app = FastAPI(title="Rushproof kitchen display", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
     app.include_router(_feed_routes(display, settings))
-    app.include_router(_cook_routes(display, settings.menu))
+    app.include_router(_cook_routes(display, settings.menu, Shown(settings.menu, settings.rules)))
     app.include_router(_operator_routes(display))
     app.add_middleware(BodyLimit)
     Telemetry("kitchen").install(app)
@@ -153,21 +199,31 @@ def _feed_routes(display: Display, settings: KitchenSettings) -> APIRouter:
             409: {"model": FeedRefusal, "description": "The batch was not taken"},
         },
     )
-    async def feed(body: BatchBody) -> Response:
+    async def feed(body: KitchenBatchBody) -> Response:
         """Take a batch of the store's committed entries (P17); one without entries asks for the cursor."""
         if body.store != settings.store:
             raise ProblemError(STORE_UNKNOWN, f"this display belongs to store {settings.store!r}")
         now_us = _now_us()
-        judgement, bumps = await display.run(lambda store: store.receive(body.to_batch(), now_us))
+        refused = [(act.act_id, act.why) for act in body.refused]
+
+        def take(store: KitchenStore) -> tuple[Judgement, list[Bump], list[dict[str, Any]]]:
+            judgement, bumps = store.receive(body.to_batch(), now_us)
+            taken = isinstance(judgement, Accepted | Matched | Forked)
+            if taken:
+                store.acts_refused(refused)
+            return judgement, bumps, store.pending_acts(now_us) if taken else []
+
+        judgement, bumps, acts = await display.run(take)
         if not isinstance(judgement, Accepted | Matched | Forked):
             return refusal_response(judgement)
         display.fed_at_us = now_us
-        return JSONResponse({"cursor": cursor_json(judgement.cursor), "bumps": [asdict(bump) for bump in bumps]})
+        reply = {"cursor": cursor_json(judgement.cursor), "bumps": [asdict(bump) for bump in bumps], "acts": acts}
+        return JSONResponse(reply)
 
     return router
 
 
-def _cook_routes(display: Display, menu: Menu) -> APIRouter:
+def _cook_routes(display: Display, menu: Menu, shown: Shown) -> APIRouter:
     router = APIRouter(tags=["kitchen"])
 
     @router.get("/", response_class=HTMLResponse)
@@ -175,13 +231,38 @@ def _cook_routes(display: Display, menu: Menu) -> APIRouter:
         """The page for the cooks. It loads nothing from elsewhere."""
         return HTMLResponse(await asyncio.to_thread(PAGE.read_text, encoding="utf-8"))
 
+    @router.get("/v1/kitchen")
+    async def kitchen() -> dict[str, Any]:
+        """Stations, courses, and what is on the menu and what of it is sold out, with names in both languages."""
+        return shown.kitchen(await display.run(lambda store: store.orders.all_sold_out()))
+
     @router.get("/v1/tickets")
-    async def tickets() -> dict[str, Any]:
-        """Tickets to be made, the oldest first, with names in both languages and how long each waits."""
+    async def tickets(station: Station = "") -> dict[str, Any]:
+        """Tickets to be made, as they stand on the display, with names in both languages and how long each waits.
+
+        `held` are courses that orders hold back; `acts_waiting` counts what the store has not settled yet.
+        """
         now_us = _now_us()
-        found, counts = await display.run(lambda store: (store.open_tickets(OPEN_TICKETS_MAX), store.counts()))
+
+        def read(store: KitchenStore) -> dict[str, Any]:
+            rows = store.open_tickets(OPEN_TICKETS_MAX, station, now_us)
+            held = shown.held(store.orders.held(), station, now_us)
+            return {
+                "tickets": [shown.ticket(row, now_us) for row in rows],
+                "open": store.counts()[2],
+                "held": held,
+                "acts_waiting": store.acts_waiting(),
+            }
+
+        found = await display.run(read)
         fed_ms = None if display.fed_at_us is None else (now_us - display.fed_at_us) // 1000
-        return {"tickets": [_shown(row, menu, now_us) for row in found], "open": counts[2], "fed_ms_ago": fed_ms}
+        return {**found, "fed_ms_ago": fed_ms}
+
+    @router.get("/v1/tickets/bumped")
+    async def bumped(station: Station = "") -> dict[str, Any]:
+        """What was done last, for whoever recalls it; the newest first."""
+        rows = await display.run(lambda store: store.bumped_tickets(BUMPED_TICKETS_MAX, station))
+        return {"tickets": [shown.ticket(row, _now_us()) for row in rows]}
 
     @router.post("/v1/tickets/{order_id}/bump", responses=problem_docs(TICKET_UNKNOWN, REQUEST_INVALID, OVERLOADED))
     async def bump(order_id: str, version: Number = 1, station: str = STATION) -> dict[str, str]:
@@ -190,6 +271,26 @@ def _cook_routes(display: Display, menu: Menu) -> APIRouter:
         if status is None:
             raise ProblemError(TICKET_UNKNOWN, "there is no such ticket")
         return {"status": status}
+
+    @router.post(
+        "/v1/acts",
+        responses=problem_docs(
+            *(ACT_INVALID, KEY_MISSING, KEY_REUSED, ITEM_UNKNOWN, ITEM_STATE, TICKET_UNKNOWN, TICKET_STATE),
+            *(COURSE_NOT_HELD, OVERLOADED, OUTCOME_UNKNOWN),
+        ),
+    )
+    async def act(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> dict[str, str]:
+        """Something else the kitchen wants: `recall`, `fire`, `rush`, `eighty_six`, `restore`.
+
+        Pending until the store's log has it; then logged, or refused with a reason. The same key asks again where it stands.
+        """
+        wanted = parse_store_act(parse_key(idempotency_key), WHO, await read_json(request))
+        if wanted.name not in COOKS_ACTS:
+            raise OrderRejected(ACT_INVALID, f"the kitchen may {', '.join(COOKS_ACTS)}, not {wanted.name}")
+        if isinstance(wanted.content, EightySix) and wanted.content.item_id not in menu.by_id:
+            raise OrderRejected(ITEM_UNKNOWN, f"there is no item {wanted.content.item_id!r} on the menu")
+        answer = await display.run(lambda store: store.ask_act(wanted, _now_us()))
+        return asdict(answer)
 
     return router
 
@@ -238,17 +339,15 @@ def _operator_routes(display: Display) -> APIRouter:
     return router
 
 
-def _shown(row: dict[str, Any], menu: Menu, now_us: int) -> dict[str, Any]:
-    items = [_line(line, menu) for line in row["items"] or ()]
-    kept = {name: row[name] for name in ("order_id", "version", "station", "channel", "table", "note", "given_up")}
-    return {**kept, "items": items, "waiting_s": max(0, now_us - row["shown_at_us"]) // 1_000_000}
-
-
-def _line(line: Any, menu: Menu) -> dict[str, Any]:
-    item_id, quantity = line if isinstance(line, list) and len(line) == 2 else (line, 1)
-    item = menu.by_id.get(str(item_id))
-    name, name_zh = (item.name, item.name_zh) if item else (str(item_id), str(item_id))
-    return {"item_id": item_id, "quantity": quantity, "name": name, "name_zh": name_zh}
+def _rules(environment: Mapping[str, str]) -> KitchenRules:
+    path, scale = environment.get("RUSHPROOF_STORE_RULES"), environment.get("RUSHPROOF_TIME_SCALE", "1")
+    try:
+        time_scale = float(scale)
+    except ValueError:
+        time_scale = math.nan
+    if not 0 < time_scale <= 10_000:
+        raise ValueError(f"RUSHPROOF_TIME_SCALE must be a number above 0, at most 10000, not {scale!r}")
+    return scaled(read_store_rules(Path(path)).kitchen if path else ONE_SLIP, time_scale)
 
 
 def _seconds(text: str) -> float:

@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiosql
-
+from refsystem.kitchen_display.act_box import ActAnswer, ActBox
+from refsystem.kitchen_display.orders import StoredOrders, followed_rows, new_rows
+from refsystem.kitchen_display.queries import queries
+from refsystem.ordering.kitchen_order import KitchenOrder
+from refsystem.ordering.menu import DEMO_MENU, Menu
+from refsystem.ordering.store_acts import StoreAct, bump_again, escalate, fire_in_time
+from refsystem.ordering.store_rules import ONE_SLIP, ONE_STATION, KitchenRules
+from refsystem.ordering.ticket import TicketKey
 from refsystem.protocol.log import Cursor, Entry
 from refsystem.protocol.uplink import (
     Accepted,
@@ -29,11 +35,11 @@ from refsystem.protocol.uplink import (
 )
 from refsystem.sqlite import Synchronous, open_database
 
-STATION = "kitchen"
+STATION = ONE_STATION
 BUMPS_MAX = 200
+DUE_MAX = 50
 DELIVERIES_MAX = 500_000
-
-queries: Any = aiosql.from_path(Path(__file__).with_name("sql"), "apsw")
+WHO = "kitchen display"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +52,31 @@ class Bump:
 
 
 class KitchenStore:
-    """The display's database in `folder`. `kitchen_us` after it is shown a ticket is done by itself; 0 means never."""
+    """The display's database in `folder`. `kitchen_us` after it is shown a ticket is done by itself; 0 means never.
 
-    def __init__(self, folder: Path, kitchen_us: int, *, synchronous: Synchronous = "FULL") -> None:
+    `menu` and `rules` route orders whose record does not say how, and say how tickets age.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kitchen_us: int,
+        *,
+        synchronous: Synchronous = "FULL",
+        menu: Menu = DEMO_MENU,
+        rules: KitchenRules = ONE_SLIP,
+    ) -> None:
         self._kitchen_us = kitchen_us
+        self._rules = rules
         self._connection = open_database(folder / "kitchen.sqlite3", synchronous=synchronous)
         with self._transaction():
             queries.create_schema(self._connection)
             if not queries.knows_forks(self._connection):
                 queries.add_forks(self._connection)
+            if not queries.knows_stations(self._connection):
+                queries.add_stations(self._connection)
+        self.orders = StoredOrders(self._connection, menu, rules)
+        self._acts = ActBox(self._connection)
         self._deliveries: int = queries.last_delivery(self._connection)
         self.deliveries_left_out = 0
 
@@ -93,19 +115,33 @@ class KitchenStore:
         places = [{"seq": entry.seq, "epoch": entry.epoch, "hash": entry.hash} for entry in judgement.entries]
         if places:
             queries.insert_places(self._connection, places)
-        tickets: list[dict[str, Any]] = []
+        hashes = {entry.seq: entry.hash for entry in judgement.entries}
+        changed: dict[str, KitchenOrder] = {}
+        if isinstance(judgement, Forked):
+            changed |= self.orders.leave_branch(judgement.shared.seq)
         bumps: list[dict[str, Any]] = []
+        acts: list[tuple[str, int]] = []
         for entry in judgement.entries:
             content = _content(entry)
-            if content.get("kind") == "order":
-                tickets.append(_ticket(entry, content, now_us))
-            elif content.get("kind") == "bump":
+            changed |= self.orders.apply(entry.seq, content, now_us)
+            if content.get("kind") == "bump":
                 key = {"order_id": _text(content, "order_id"), "station": _text(content, "station")}
                 bumps.append({**key, "version": _version(content), "seq": entry.seq, "at_us": now_us})
+            elif content.get("kind") == "act":
+                acts.append((_text(content, "act_id"), entry.seq))
+        tickets = new_rows(changed.values(), hashes, now_us)
         if tickets:
             queries.insert_tickets(self._connection, tickets)
+        self._follow(changed, now_us)
         if bumps:
+            # Tickets of a file of an earlier version have no order here: they are known by their keys.
             queries.set_bumped(self._connection, bumps)
+        self._acts.logged(acts)
+
+    def _follow(self, orders: dict[str, KitchenOrder], now_us: int) -> None:
+        rows = followed_rows(orders.values(), now_us)
+        if rows:
+            queries.follow_tickets(self._connection, rows)
 
     def place(self) -> tuple[Cursor, int]:
         """The cursor, and the highest epoch of a sender."""
@@ -118,20 +154,98 @@ class KitchenStore:
         return [Bump(*row) for row in found]
 
     def ask_bump(self, ticket: Bump, now_us: int) -> str | None:
-        """Somebody said that `ticket` is done: "pending" or, once it came back, "bumped"; None if there is none."""
+        """Somebody said that `ticket` is done: "pending" or, once it came back, "bumped"; None if there is none.
+
+        "superseded": a newer version of it is there.
+        """
         key = {"order_id": ticket.order_id, "version": ticket.version, "station": ticket.station}
         with self._transaction():
-            queries.ask_bump(self._connection, **key, at_us=now_us)
             row = queries.ticket(self._connection, **key)
-        if row is None:
-            return None
-        return "pending" if row[1] is None else "bumped"
+            if row is None:
+                return None
+            _, bumped_at_us, superseded, rounds, given_up = row
+            if superseded:
+                return "superseded"
+            if bumped_at_us is not None:
+                return "bumped"
+            queries.ask_bump(self._connection, **key, at_us=now_us)
+            if rounds and not given_up:
+                self._acts.ask(
+                    bump_again(TicketKey(ticket.order_id, ticket.version, ticket.station), rounds, WHO), now_us
+                )
+        return "pending"
 
-    def open_tickets(self, limit: int) -> list[dict[str, Any]]:
-        """Tickets to be made, the oldest first."""
-        names = ("order_id", "version", "station", "channel", "table", "items", "note", "shown_at_us", "given_up")
-        rows = [dict(zip(names, row, strict=True)) for row in queries.open_tickets(self._connection, limit=limit)]
-        return [{**row, "items": json.loads(row["items"]), "given_up": bool(row["given_up"])} for row in rows]
+    def ask_act(self, act: StoreAct, now_us: int) -> ActAnswer:
+        """Somebody in the kitchen wants something: it waits until the store has it. Raises `OrderRejected` when it cannot be."""
+        with self._transaction():
+            known = self._acts.status(act)
+            if known is None:
+                self.orders.allows(act.record(0))
+                self._acts.ask(act, now_us)
+        return known or ActAnswer("pending")
+
+    def acts_waiting(self) -> int:
+        """How many acts the store has not settled yet."""
+        return self._acts.waiting()
+
+    def acts_refused(self, acts: list[tuple[str, str]]) -> None:
+        """The store refused acts: `(act_id, why)`."""
+        if acts:
+            with self._transaction():
+                self._acts.refused(acts)
+
+    def pending_acts(self, now_us: int) -> list[dict[str, Any]]:
+        """Acts to be sent to the store: what somebody asked for, and what is due by the rules."""
+        due = self._due(now_us)
+        if due:
+            with self._transaction():
+                new = [act for act in due if self._acts.status(act) is None]
+                for act in new[: self._acts.room()]:  # without room they are due the next time, too
+                    self._acts.ask(act, now_us)
+        return self._acts.pending()
+
+    def _due(self, now_us: int) -> list[StoreAct]:
+        """Courses whose time has come, and tickets that the front is to be told of."""
+        due = [
+            fire_in_time(order.order_id, course)
+            for seen_at_us, order in self.orders.held()
+            for course, _ in order.held
+            if 0 < self._rules.at_latest_s(course) * 1_000_000 <= now_us - seen_at_us
+        ]
+        if self._rules.escalate_s:
+            before_us = now_us - self._rules.escalate_s * 1_000_000
+            overdue = list(queries.overdue_tickets(self._connection, before_us=before_us, limit=DUE_MAX))
+            due += [escalate(TicketKey(*row)) for row in overdue]
+        return due
+
+    def open_tickets(self, limit: int, station: str = "", now_us: int = 0) -> list[dict[str, Any]]:
+        """Tickets to be made, in the order in which they stand on the display (`ticket.rank`)."""
+        names = (
+            *("order_id", "version", "station", "channel", "table", "items", "note", "shown_at_us", "given_up"),
+            *("priority", "escalated", "rounds", "detail"),
+        )
+        red_before_us = now_us - self._rules.red_s * 1_000_000
+        found = queries.open_tickets(self._connection, station=station, red_before_us=red_before_us, limit=limit)
+        return [_read_row(dict(zip(names, row, strict=True))) for row in found]
+
+    def bumped_tickets(self, limit: int, station: str = "") -> list[dict[str, Any]]:
+        """What was done last, the newest first."""
+        names = (
+            *(
+                "order_id",
+                "version",
+                "station",
+                "channel",
+                "table",
+                "items",
+                "note",
+                "bumped_at_us",
+                "rounds",
+                "detail",
+            ),
+        )
+        found = queries.bumped_tickets(self._connection, station=station, limit=limit)
+        return [_read_row(dict(zip(names, row, strict=True))) for row in found]
 
     def counts(self) -> tuple[int, int, int]:
         """How many tickets were ever shown, how many are bumped, how many are open."""
@@ -164,6 +278,7 @@ class KitchenStore:
         queries.leave_places(self._connection, shared_seq=shared_seq)
         queries.give_up_tickets(self._connection, shared_seq=shared_seq)
         queries.take_bumps_back(self._connection, shared_seq=shared_seq)
+        self._acts.leave_branch(shared_seq)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -229,16 +344,6 @@ def _order_id(content: dict[str, Any]) -> str | None:
     return _text(content, "order_id") if content.get("kind") == "order" else None
 
 
-def _ticket(entry: Entry, content: dict[str, Any], now_us: int) -> dict[str, Any]:
-    return {
-        "order_id": _text(content, "order_id"),
-        "version": _version(content),
-        "station": STATION,
-        "channel": _text(content, "channel"),
-        "table_name": _text(content, "table"),
-        "items": json.dumps(content.get("items")),
-        "note": _text(content, "note"),
-        "seq": entry.seq,
-        "hash": entry.hash,
-        "shown_at_us": now_us,
-    }
+def _read_row(row: dict[str, Any]) -> dict[str, Any]:
+    flags: dict[str, Any] = {name: bool(row[name]) for name in ("given_up", "escalated") if name in row}
+    return {**row, **flags, "items": json.loads(row["items"]), "detail": json.loads(row["detail"])}

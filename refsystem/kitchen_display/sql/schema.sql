@@ -29,10 +29,54 @@ CREATE TABLE IF NOT EXISTS tickets (
     -- P19: where in the log the bump stands, and whether the order's entry is of a branch that was left.
     bumped_seq INTEGER,
     given_up INTEGER NOT NULL DEFAULT 0,
+    -- What the rules say of it besides (`kitchen_order.py`), for lists; `detail` is its lines as JSON.
+    priority INTEGER NOT NULL DEFAULT 0,
+    rounds INTEGER NOT NULL DEFAULT 0,
+    superseded INTEGER NOT NULL DEFAULT 0,
+    escalated INTEGER NOT NULL DEFAULT 0,
+    detail TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (order_id, version, station)
 ) STRICT;
 
 CREATE INDEX IF NOT EXISTS tickets_not_bumped ON tickets (seq) WHERE bumped_at_us IS NULL;
+
+-- Each order as the rules have it, once for every entry that changed it: the last one counts, and P19 takes back what a left
+-- branch did.
+CREATE TABLE IF NOT EXISTS kitchen_orders (
+    order_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    check_id TEXT NOT NULL,
+    is_held INTEGER NOT NULL,
+    seen_at_us INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (order_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS kitchen_orders_of_check ON kitchen_orders (check_id);
+
+CREATE INDEX IF NOT EXISTS kitchen_orders_held ON kitchen_orders (seen_at_us) WHERE is_held = 1;
+
+-- What was eighty-sixed or restored, once for every entry that did it.
+CREATE TABLE IF NOT EXISTS sold_out (
+    item_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    is_sold_out INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (item_id, seq)
+) STRICT;
+
+-- What the cooks asked for, until it comes back through the log or the store refuses it.
+CREATE TABLE IF NOT EXISTS acts (
+    act_id TEXT PRIMARY KEY,
+    who TEXT NOT NULL,
+    body TEXT NOT NULL,
+    asked_at_us INTEGER NOT NULL,
+    logged_seq INTEGER,
+    refused TEXT
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS acts_waiting ON acts (asked_at_us) WHERE logged_seq IS NULL AND refused IS NULL;
 
 -- The entries that the cursor has passed: what a batch across a fork (P19) is compared with.
 CREATE TABLE IF NOT EXISTS places (
@@ -63,3 +107,14 @@ ALTER TABLE tickets ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
 INSERT OR REPLACE INTO places (seq, epoch, hash)
 SELECT seq, epoch, hash FROM deliveries
 WHERE judgement = 'accepted' AND seq <= (SELECT cursor_seq FROM place);
+
+-- name: knows_stations()$
+SELECT count(*) FROM pragma_table_info('tickets') WHERE name = 'detail';
+
+-- name: add_stations#
+-- A file of an earlier version: its tickets have one station, and are followed by their keys alone.
+ALTER TABLE tickets ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tickets ADD COLUMN rounds INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tickets ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tickets ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tickets ADD COLUMN detail TEXT NOT NULL DEFAULT '{}';

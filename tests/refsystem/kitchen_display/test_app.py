@@ -36,9 +36,9 @@ def test_a_feed_is_answered_with_cursor_and_bumps_or_with_a_judgement(tmp_path, 
         async with display(tmp_path) as client:
             log = records.log(*(records.order(name) for name in "abc"))
             asked = await client.post("/v1/feed", json=body(log, 1, 0))
-            assert asked.json() == {"cursor": {"seq": 0, "hash": ""}, "bumps": []}
+            assert asked.json() == {"cursor": {"seq": 0, "hash": ""}, "bumps": [], "acts": []}
             taken = await client.post("/v1/feed", json=body(log, 1, 1, sender_epoch=2))
-            assert taken.json() == {"cursor": {"seq": 1, "hash": log[0].hash}, "bumps": []}
+            assert taken.json() == {"cursor": {"seq": 1, "hash": log[0].hash}, "bumps": [], "acts": []}
             gap = await client.post("/v1/feed", json=body(log, 3, 3, sender_epoch=2))
             assert (gap.status_code, gap.json()) == (409, {"judgement": "gap", "expected_seq": 2})
             stale = await client.post("/v1/feed", json=body(log, 2, 2, sender_epoch=1))
@@ -75,13 +75,26 @@ def test_a_feed_of_another_store_or_another_shape_is_a_problem(tmp_path, records
 def test_cooks_see_a_ticket_in_both_languages_and_bump_it(tmp_path, records):
     async def conversation():
         async with display(tmp_path) as client:
-            assert (await client.get("/v1/tickets")).json() == {"tickets": [], "open": 0, "fed_ms_ago": None}
+            assert (await client.get("/v1/tickets")).json() == {
+                "tickets": [],
+                "open": 0,
+                "held": [],
+                "acts_waiting": 0,
+                "fed_ms_ago": None,
+            }
             log = records.log(records.order("a"), records.bump("a"))
             await client.post("/v1/feed", json=body(log, 1, 1))
             page = (await client.get("/v1/tickets")).json()
             (ticket,) = page["tickets"]
             assert ticket["items"] == [
-                {"item_id": "mapo-tofu", "quantity": 2, "name": "Mapo tofu", "name_zh": "麻婆豆腐"}
+                {
+                    "item_id": "mapo-tofu",
+                    "quantity": 2,
+                    "cancelled": 0,
+                    "course": 2,
+                    "name": "Mapo tofu",
+                    "name_zh": "麻婆豆腐",
+                }
             ]
             assert page["fed_ms_ago"] >= 0
             unknown = await client.post("/v1/tickets/b/bump")
@@ -136,6 +149,8 @@ def test_openapi_tells_the_problems_of_a_bump_and_the_refusals_of_a_feed(tmp_pat
         ({"RUSHPROOF_KITCHEN_SECONDS": "nan"}, "RUSHPROOF_KITCHEN_SECONDS"),
         ({"RUSHPROOF_KITCHEN_SECONDS": "soon"}, "RUSHPROOF_KITCHEN_SECONDS"),
         ({"RUSHPROOF_MENU": "/nowhere.json"}, "/nowhere.json"),
+        ({"RUSHPROOF_STORE_RULES": "/no-rules.json"}, "/no-rules.json"),
+        ({"RUSHPROOF_TIME_SCALE": "0"}, "RUSHPROOF_TIME_SCALE"),
     ],
 )
 def test_a_wrong_setting_is_named(changes, named):
