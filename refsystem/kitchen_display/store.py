@@ -129,13 +129,13 @@ class KitchenStore:
                 bumps.append({**key, "version": _version(content), "seq": entry.seq, "at_us": now_us})
             elif content.get("kind") == "act":
                 acts.append((_text(content, "act_id"), entry.seq))
+        if bumps:
+            # For tickets of a file of an earlier version, which are known by their keys alone; the rules have the last word.
+            queries.set_bumped(self._connection, bumps)
         tickets = new_rows(changed.values(), hashes, now_us)
         if tickets:
             queries.insert_tickets(self._connection, tickets)
         self._follow(changed, now_us)
-        if bumps:
-            # Tickets of a file of an earlier version have no order here: they are known by their keys.
-            queries.set_bumped(self._connection, bumps)
         self._acts.logged(acts)
 
     def _follow(self, orders: dict[str, KitchenOrder], now_us: int) -> None:
