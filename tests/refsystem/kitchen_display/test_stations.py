@@ -215,7 +215,7 @@ def test_what_a_left_branch_did_to_the_kitchen_is_taken_back(store):
     more = Batch("s1", 4, "b", 6, new.cursor(5).hash, new.slice(6, 6, 6), new.forks_told(len(new)))
     assert isinstance(store.receive(more, now_us=3)[0], Accepted)
     marked = [(row["order_id"][-1], row["version"], row["given_up"]) for row in store.open_tickets(9)]
-    assert marked == [("1", 3, True), ("1", 2, False)]
+    assert marked == [("1", 2, False), ("1", 3, True)]
     (fired,) = [row for row in store.open_tickets(9) if not row["given_up"]]
     assert fired["items"] == [["tripe", 2]], "as the new branch has it"
 
