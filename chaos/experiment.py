@@ -37,7 +37,7 @@ from loadtests.launch import STARTUP_US, LoadRun
 from loadtests.plan import LoadPlan, Retries, StoreTargets
 from refsystem.cloud.schemas import fresh_schema
 from refsystem.ordering.menu import Menu
-from refsystem.stack import SLOTS, Stack, StackSettings, StoreSettings
+from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
 from simulator.diners import Diner, write_timetable
 from simulator.scenario import Scenario, dump_scenario
 
@@ -118,13 +118,18 @@ class Drill:
                     tasks.create_task(self._wait_for_load(load))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
+            if not await observer.heal_gateway():
+                self._view.say("the payment gateway does not answer, and goes on misbehaving")
             await self._converge_and_read(observer, watch)
 
     async def _wait_for_load(self, load: LoadRun) -> None:
         """Until Locust has ended by itself; it is stopped when it does not."""
         patience_us = max((diner.patience_us for diner in self._plan.timetable), default=0)
         polls_us = max((diner.poll_us * diner.polls_max for diner in self._plan.timetable), default=0)
-        limit_s = self._plan.scenario.duration_s + (STARTUP_US + patience_us + polls_us) / 1e6 + LOAD_SLACK_S
+        paying_us = max((2 * diner.pay_patience_us for diner in self._plan.timetable), default=0)
+        limit_s = (
+            self._plan.scenario.duration_s + (STARTUP_US + patience_us + polls_us + paying_us) / 1e6 + LOAD_SLACK_S
+        )
         deadline_us = now_us() + round(limit_s * 1e6)
         while load.poll() is None:
             if now_us() > deadline_us:
@@ -182,7 +187,18 @@ class Drill:
             controlled=troubles_files(scenario),
             synchronous=variant.synchronous if variant is not None else "FULL",
             broken_variant=variant.name if variant is not None else None,
+            gateway=self._gateway_settings(),
+            time_scale=scenario.time_scale,
         )
+
+    def _gateway_settings(self) -> GatewayStackSettings | None:
+        said = self._plan.scenario.payments
+        if said is None:
+            return None
+        rules = [rule.model_dump(mode="json") for rule in said.misbehaviour]
+        parties = (("platform", said.platform_basis_points),) if said.platform_basis_points else ()
+        misbehaviour = json.dumps({"seed": self._plan.seed, "rules": rules})
+        return GatewayStackSettings(misbehaviour, said.wallet_confirm_s, parties)
 
     def _set_standing_links(self, links: Links) -> None:
         for kind, state in self._plan.scenario.links.items():
@@ -206,6 +222,7 @@ class Drill:
             attempt_timeout_ms=said.attempt_timeout_ms,
             late_after_ms=LATE_AFTER_MS,
             retries=Retries(said.retries.attempts_max, said.retries.backoff_ms, said.retries.backoff_max_ms),
+            access_secret=str(stack.secret("access").resolve()) if stack.has_gateway else None,
         )
         with LoadRun(self._folder, plan) as load:
             self._load = load

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,8 @@ class Sample:
         found += self._receiver_differences(primary, place)
         if primary["waiting"]:
             found.append(f"{primary['waiting']} requests wait")
+        if primary.get("payments_under_way"):
+            found.append(f"{primary['payments_under_way']} payments are under way")
         return found
 
     def _receiver_differences(self, primary: Json, place: Json) -> Iterable[str]:
@@ -149,12 +151,15 @@ class Observer:
         for store in stores:
             target = folder / store
             target.mkdir(parents=True, exist_ok=True)
-            for name, read in (
+            reads: list[tuple[str, Callable[[str], Awaitable[Json]]]] = [
                 ("edge_a", lambda store: self._edge(store, "a")),
                 ("edge_b", lambda store: self._edge(store, "b")),
                 ("cloud", self._cloud),
                 ("kitchen", self._kitchen),
-            ):
+            ]
+            if self.stack.has_gateway:
+                reads.append(("gateway", self._gateway))
+            for name, read in reads:
                 try:
                     content = await read(store)
                 except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
@@ -192,6 +197,39 @@ class Observer:
         alarms = await self._get(f"{url}/v1/audit/alarms", {"store": store})
         status = await self._get(f"{url}/v1/stores/{store}/status")
         return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"]}
+
+    async def heal_gateway(self) -> bool:
+        """Let the payment gateway, if there is one, behave well from now on; False if it cannot be told so."""
+        if not self.stack.has_gateway:
+            return True
+        url = f"{self.stack.url('gateway')}/v1/operator/misbehaviour"
+        try:
+            return (await self._http.delete(url, timeout=READ_TIMEOUT_S)).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    async def _gateway(self, store: str) -> Json:
+        """The gateway's own books of this store, and how often it has misbehaved in what way."""
+        url = self.stack.url("gateway")
+        ledger = await self._pages(f"{url}/v1/audit/ledger", "movements")
+        payments = await self._pages(f"{url}/v1/audit/payments", "payments")
+        told = await self._get(f"{url}/v1/operator/misbehaviour")
+        return {
+            "movements": [row for row in ledger if row["merchant"] == store],
+            "payments": [row for row in payments if row["merchant"] == store],
+            "struck": told["struck"],
+        }
+
+    async def _pages(self, url: str, name: str) -> list[Json]:
+        rows: list[Json] = []
+        after: int | None = 0
+        for _ in range(PAGES_MAX):
+            page = await self._get(url, {"after": after, "limit": PAGE})
+            rows += page[name]
+            after = page["next_after"]
+            if after is None:
+                return rows
+        raise ValueError(f"more than {PAGES_MAX} pages of {name}")
 
     async def _kitchen(self, store: str) -> Json:
         url = self.stack.url(f"{store}.kitchen")

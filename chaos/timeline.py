@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 DEVICES = {"edge_a": "a", "edge_b": "b"}
 STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
-SHARED = ("cloud", "postgres")
+SHARED = ("cloud", "postgres", "gateway")
 RESOLVE_TIMEOUT_S = 3.0
 HELD_TIMEOUT_S = 15.0
 UNDO_TIMEOUT_S = 60.0

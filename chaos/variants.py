@@ -32,6 +32,12 @@ VARIANTS: dict[str, Variant] = {
         Variant("uplink-before-commit", "P5: the cloud gets what is not committed", "primary_disk_lost", "unbacked"),
         Variant("promote-without-register", "P9: a silent primary is replaced unasked", "switch_failure", "split"),
         Variant("two-doors", "P6: a key from the cloud is not looked up", "calm", "duplicated"),
+        Variant(
+            "new-id-after-timeout",
+            "P16: a payment without an answer is tried under a new id",
+            "gateway_timeouts",
+            "mischarged",
+        ),
         Variant("synchronous-normal", "flush: commits are not synced", "store_power_cut", "lost", synchronous="NORMAL"),
     )
 }

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import gevent
 
 from loadtests.contract import Answer, Door, OrderingApi, Reply, Request, answer_to_trouble
-from loadtests.ledger import Rows
+from loadtests.ledger import AttemptRows
 from loadtests.plan import Retries, monotonic_us
 from loadtests.wire import Connection
 from simulator.history import Kind
@@ -49,7 +49,7 @@ class Device:
         self._attempt_timeout_us = attempt_timeout_ms * 1000
         self._draw = draw
 
-    def ask(self, kind: Kind, request: Request, rows: Rows, intended_at_us: int, deadline_us: int) -> Answer:
+    def ask(self, kind: Kind, request: Request, rows: AttemptRows, intended_at_us: int, deadline_us: int) -> Answer:
         """Send `request` until the answer is final, the rounds are used up, or `deadline_us` would pass.
 
         Returns the last answer. A submission is not sent again when another door or tap was told yes meanwhile.
@@ -75,7 +75,9 @@ class Device:
         for connection in self._connections:
             connection.close()
 
-    def _round(self, kind: Kind, request: Request, rows: Rows, intended_at_us: int, deadline_us: int) -> Answer | None:
+    def _round(
+        self, kind: Kind, request: Request, rows: AttemptRows, intended_at_us: int, deadline_us: int
+    ) -> Answer | None:
         """One attempt, and one more where its hint leads; None if it is too late to send."""
         answer = self._attempt(kind, request, rows, intended_at_us, deadline_us)
         hinted = self._hinted(answer)
@@ -85,14 +87,18 @@ class Device:
         return self._attempt(kind, request, rows, intended_at_us, deadline_us) or answer
 
     def _attempt(
-        self, kind: Kind, request: Request, rows: Rows, intended_at_us: int, deadline_us: int
+        self, kind: Kind, request: Request, rows: AttemptRows, intended_at_us: int, deadline_us: int
     ) -> Answer | None:
         left_us = deadline_us - monotonic_us()
         if left_us <= 0:
             return None
         row = rows.invoke(kind, intended_at_us)
         reply = self._connections[self._at].exchange(request, min(left_us, self._attempt_timeout_us))
-        told = self.api.answer(kind, row.order_id, reply) if isinstance(reply, Reply) else answer_to_trouble(reply)
+        told = (
+            self.api.answer(kind, row.act_id or row.order_id, reply)
+            if isinstance(reply, Reply)
+            else answer_to_trouble(reply)
+        )
         rows.complete(row, told)
         return told
 

@@ -19,8 +19,9 @@ import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
+from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_PRIMARY, PROBLEMS, TYPE_PREFIX
 from refsystem.ordering.order import Order
 from simulator.history import Kind, Level, Outcome
@@ -29,6 +30,8 @@ Door = Literal["edge", "cloud"]
 """Where an order enters: a device in the store, or the cloud."""
 
 LEVELS: tuple[Level, ...] = ("R2", "R1", "RC")
+IDENTITIES: Mapping[str, str] = {"act": "act_id", "check": "check_id"}
+"""The field of a reply that says what it is about; of orders it is `order_id`."""
 ASKED_AGAIN_4XX = frozenset({408, 425, 429})
 """The client errors that speak of the moment, not of the request."""
 
@@ -66,7 +69,8 @@ class Trouble:
 class Answer:
     """What a client was told.
 
-    `problem` is the slug of one of our problems, a foreign problem's type as sent, or the trouble of the transport.
+    `problem` is the slug of one of our problems, a foreign problem's type as sent, or the trouble of the transport. `check` is
+    what a look at a check has shown.
     """
 
     outcome: Outcome
@@ -80,6 +84,7 @@ class Answer:
     primary_hint: str | None = None
     total_minor: int | None = None
     retry_after_ms: int | None = None
+    check: Mapping[str, Any] | None = None
 
     @property
     def asks_again(self) -> bool:
@@ -114,6 +119,19 @@ class OrderingApi(Protocol):
         ...
 
 
+@runtime_checkable
+class PayingApi(Protocol):
+    """What an ordering system must offer besides if its checks are to be paid. `token` says who asks."""
+
+    def check(self, check_id: str, token: str) -> Request:
+        """The request that asks how a check stands."""
+        ...
+
+    def act(self, act: Act, token: str) -> Request:
+        """The request that submits `act`; sent again, unchanged, for every retry."""
+        ...
+
+
 class ReferenceApi:
     """The adapter of the reference stack."""
 
@@ -139,15 +157,31 @@ class ReferenceApi:
         """`GET /v1/orders/{order_id}`."""
         return Request("GET", f"/v1/orders/{order_id}")
 
+    def check(self, check_id: str, token: str) -> Request:
+        """`GET /v1/checks/{check_id}`."""
+        return Request("GET", f"/v1/checks/{check_id}", {"Authorization": f"Bearer {token}"})
+
+    def act(self, act: Act, token: str) -> Request:
+        """`POST /v1/acts` under the header `Idempotency-Key`."""
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": act.act_id,
+            "Authorization": f"Bearer {token}",
+        }
+        return Request("POST", "/v1/acts", headers, json.dumps(act.request_body(), ensure_ascii=False).encode())
+
     def answer(self, kind: Kind, order_id: str, reply: Reply) -> Answer:
         """As `classify` says."""
         return classify(kind, order_id, reply)
 
 
-def classify(kind: Kind, order_id: str, reply: Reply) -> Answer:
-    """What a reply of the reference stack tells the client; see the module's text for the three outcomes."""
+def classify(kind: Kind, identity: str, reply: Reply) -> Answer:
+    """What a reply of the reference stack tells the client; see the module's text for the three outcomes.
+
+    `identity` is the id of the order, the act or the check that was asked about.
+    """
     if 200 <= reply.status < 300:
-        return Answer("ok", reply.status) if kind == "menu" else _told_yes(order_id, reply)
+        return Answer("ok", reply.status) if kind == "menu" else _told_yes(kind, identity, reply)
     document = _json_object(reply.body) or {}
     problem_type = document.get("type")
     known = PROBLEMS.get(problem_type) if isinstance(problem_type, str) else None
@@ -176,12 +210,14 @@ def load_api(name: str) -> OrderingApi:
     return cast(OrderingApi, made)
 
 
-def _told_yes(order_id: str, reply: Reply) -> Answer:
+def _told_yes(kind: Kind, identity: str, reply: Reply) -> Answer:
     document = _json_object(reply.body)
     if document is None:
         return Answer("indefinite", reply.status, "reply-unreadable")
-    if document.get("order_id") != order_id:
+    if document.get(IDENTITIES.get(kind, "order_id")) != identity:
         return Answer("indefinite", reply.status, "reply-about-another-order")
+    if kind == "check":
+        return Answer("ok", reply.status, check=document)
     level = document.get("level")
     return Answer(
         outcome="ok",

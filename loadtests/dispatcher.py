@@ -82,7 +82,8 @@ class Dispatcher:
     def _longest_us(self, diner: Diner) -> int:
         attempt_us = self._plan.attempt_timeout_ms * 1000
         watching_us = diner.polls_max * max(diner.poll_us, attempt_us) + attempt_us
-        return diner.at_us + diner.think_us + attempt_us + 2 * diner.patience_us + watching_us
+        paying_us = 2 * (diner.pay_patience_us + attempt_us)
+        return diner.at_us + diner.think_us + attempt_us + 2 * diner.patience_us + watching_us + paying_us
 
     @staticmethod
     def _sleep_until(at_us: int) -> None:

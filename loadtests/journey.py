@@ -1,4 +1,4 @@
-"""One diner's visit: look at the menu, choose, order, and look now and then how the order stands.
+"""One diner's visit: look at the menu, choose, order, look now and then how the order stands, and pay.
 
 All moments come from the timetable, never from when the last answer happened to arrive: the order is *meant* at the
 start of the visit plus the thinking, and its latency counts from there. A slow menu therefore delays the order
@@ -19,12 +19,13 @@ from gevent import Greenlet
 from loadtests.client import Device
 from loadtests.contract import Answer, Door, OrderingApi
 from loadtests.ledger import Ledger, Rows
+from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
 from refsystem.ordering.order import Order
 from simulator.diners import Diner, intent_id, marker, order_id
 from simulator.history import Outcome
 
-Step = Literal["menu", "order", "read"]
+Step = Literal["menu", "order", "read", "pay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Journey:
         self._observer.told(Told("order", intended_at_us, completed_at_us, answer))
         if answer.outcome == "ok":
             self._watch(device, rows, order.order_id, completed_at_us)
+            self._pay(device, order)
         return rows.outcome, answer
 
     def _second_taps(self) -> list[Device]:
@@ -148,6 +150,16 @@ class Journey:
             self._observer.told(Told("read", intended_at_us, monotonic_us(), answer))
             if answer.served:
                 return
+
+    def _pay(self, device: Device, order: Order) -> None:
+        """Pay the order's check, at the edge."""
+        if self._diner.tender is None:
+            return
+        if device.door != "edge":
+            device = self._device("edge", "pay")
+        intended_at_us = monotonic_us()
+        answer = Payer(self._diner, self._plan, device, self._ledger, self._intent_id, order.order_id).run()
+        self._observer.told(Told("pay", intended_at_us, monotonic_us(), answer))
 
     def _order(self, which: Literal[0, 1]) -> Order:
         """The diner's order; `which` 1 is the one made after giving up, with a key and a marker of its own."""

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from loadtests.contract import Answer
 from loadtests.plan import monotonic_us
+from refsystem.ordering.check_acts import Act
 from refsystem.ordering.order import Order
 from simulator.diners import Diner
 from simulator.history import Attempt, HistoryWriter, Kind, Outcome
@@ -73,6 +75,23 @@ class Ledger:
         self.close()
 
 
+class AttemptRows(Protocol):
+    """Where a device writes its attempts of one thing."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What they fold to."""
+        ...
+
+    def invoke(self, kind: Kind, intended_at_us: int) -> Attempt:
+        """Write the row of the next attempt of `kind`."""
+        ...
+
+    def complete(self, attempt: Attempt, answer: Answer) -> Attempt:
+        """Write what the client was told; returns the completed row."""
+        ...
+
+
 class Rows:
     """The attempts of one order, counted across doors and double taps, and what they fold to."""
 
@@ -118,4 +137,54 @@ class Rows:
         if attempt.kind == "order":
             self._unanswered -= 1
             self._told.add(answer.outcome)
+        return self._ledger.complete(attempt, answer)
+
+
+class CheckRows:
+    """The attempts of one act on a check, or looks at it (`act` None). `order_id` is the order that began the check."""
+
+    def __init__(
+        self, ledger: Ledger, diner: Diner, intent_id: str, order_id: str, act: Act | None = None, amount_minor: int = 0
+    ) -> None:
+        self._ledger, self._diner, self._intent_id, self._order_id = ledger, diner, intent_id, order_id
+        self._act, self._amount_minor = act, amount_minor
+        self._sent = 0
+        self._told: set[Outcome] = set()
+        self._unanswered = 0
+
+    @property
+    def outcome(self) -> Outcome:
+        """The attempts so far, folded: any ok is ok, else any indefinite is indefinite, else (or unsent) fail."""
+        if "ok" in self._told:
+            return "ok"
+        return "indefinite" if self._unanswered or "indefinite" in self._told else "fail"
+
+    def invoke(self, kind: Kind, intended_at_us: int) -> Attempt:
+        """Write the row of the next attempt; call it right before the send."""
+        self._sent += 1
+        self._unanswered += 1
+        diner, act = self._diner, self._act
+        attempt = Attempt(
+            process=self._ledger.process,
+            op=0,
+            store=diner.store,
+            table=diner.table,
+            channel=diner.channel,
+            intent_id=self._intent_id,
+            order_id=self._order_id,
+            attempt=self._sent,
+            kind=kind,
+            intended_at_us=intended_at_us,
+            invoked_at_us=0,
+            body_hash="" if act is None else act.body_hash,
+            total_minor=self._amount_minor,
+            act="" if act is None else act.name,
+            act_id="" if act is None else act.act_id,
+        )
+        return self._ledger.invoke(attempt)
+
+    def complete(self, attempt: Attempt, answer: Answer) -> Attempt:
+        """Write what the client was told; returns the completed row."""
+        self._unanswered -= 1
+        self._told.add(answer.outcome)
         return self._ledger.complete(attempt, answer)

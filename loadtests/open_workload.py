@@ -28,8 +28,8 @@ from simulator.history import Outcome
 EXIT_UNFINISHED = 2
 """The exit code of a process that was stopped or broke before its last diner was done."""
 
-_NAMES = {"menu": "look at the menu", "order": "order", "read": "look how it stands"}
-_METHODS = {"menu": "GET", "order": "POST", "read": "GET"}
+_NAMES = {"menu": "look at the menu", "order": "order", "read": "look how it stands", "pay": "pay"}
+_METHODS = {"menu": "GET", "order": "POST", "read": "GET", "pay": "POST"}
 
 
 class StepFailed(Exception):

@@ -38,7 +38,8 @@ class LoadPlan:
     `start_us` is the moment of load offset 0 on the host's monotonic clock, `start_unix_ms` the same moment on the clock
     on the wall (None: worked out when the plan is written). Paths are taken from the folder of `load.json` unless absolute.
     `in_flight_max` bounds the diners who are under way at once, over all `processes`; a start beyond it is dropped.
-    `adapter` names the `OrderingApi` as "module:Class".
+    `adapter` names the `OrderingApi` as "module:Class". `access_secret` is the file of the secret that signs the tokens of tables
+    and staff; it is needed where diners pay.
     """
 
     run: str
@@ -55,6 +56,7 @@ class LoadPlan:
     processes: int = 1
     adapter: str = "loadtests.contract:ReferenceApi"
     start_unix_ms: int | None = None
+    access_secret: str | None = None
 
 
 def write_plan(path: Path, plan: LoadPlan) -> LoadPlan:

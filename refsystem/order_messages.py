@@ -25,6 +25,11 @@ class OrderContent(BaseModel):
     items: Annotated[list[LineItem], Field(min_length=1, max_length=LINES_MAX)]
     total_minor: Annotated[int, Field(ge=0, description="what the diner was shown, in minor units of money")]
     note: Annotated[str, Field(max_length=NOTE_CHARACTERS_MAX)] = ""
+
+
+class StoreOrderContent(OrderContent):
+    """An order as a device of the store takes it: it may be put on an open check."""
+
     check_id: Annotated[
         UUID | None, Field(description="the check that it is put on, which the table's token opens; by default its own")
     ] = None

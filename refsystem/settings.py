@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
 from refsystem.ordering.money import BASIS_POINTS
 from refsystem.protocol.admission import Policy
-from refsystem.protocol.broken import PROTOCOL_VARIANTS
+from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS
 from refsystem.sqlite import Synchronous
 
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
-BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, "synchronous-normal")
+BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, "synchronous-normal")
 
 
 class SettingsError(ValueError):

@@ -1,4 +1,5 @@
-"""The whole stack: PostgreSQL, the cloud, and for each store two edge devices, an arbiter and a kitchen display.
+"""The whole stack: PostgreSQL, the cloud, for each store two edge devices, an arbiter and a kitchen display, and a payment
+gateway if payments are asked for.
 
 `links` tells every TCP link between them; a launcher that wants to disturb a link puts a proxy before it and says so with
 `route`, before `start`.
@@ -7,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import socket
 import time
@@ -59,10 +61,20 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayStackSettings:
+    """The payment gateway: what it does wrong (JSON, as it takes it), how fast diners confirm, who shares what is captured."""
+
+    misbehaviour: str = ""
+    wallet_confirm_s: float = 3.0
+    parties: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StackSettings:
     """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose.
 
-    `controlled` lets disks and wall clocks of the processes be troubled while they run (see `drill_control`).
+    `controlled` lets disks and wall clocks of the processes be troubled while they run (see `drill_control`). `gateway` None:
+    the stores take cash only. `time_scale` divides business times of devices and gateway.
     """
 
     folder: Path
@@ -73,6 +85,8 @@ class StackSettings:
     controlled: bool = False
     synchronous: str = "FULL"
     broken_variant: str | None = None
+    gateway: GatewayStackSettings | None = None
+    time_scale: float = 1.0
 
 
 class DatabaseProcess:
@@ -166,6 +180,20 @@ class Stack:
         for name in self._listeners():
             self._reservations[name] = reserve_port()
 
+    @property
+    def has_gateway(self) -> bool:
+        """Whether there is a payment gateway."""
+        return self.settings.gateway is not None
+
+    def secret(self, name: str) -> Path:
+        """The file of a secret of this stack: "access" signs tokens of tables and staff, "gateway" the gateway's callbacks."""
+        path = self.settings.folder / "secrets" / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(32), encoding="ascii")
+        return path
+
     def links(self) -> list[Link]:
         """Every link of the stack."""
         database_host, database_port = self._database_address()
@@ -199,7 +227,7 @@ class Stack:
     # --- processes ---
 
     def process(self, name: str) -> Managed:
-        """A process by its name: `postgres`, `cloud`, or `<store>.edge_a|edge_b|arbiter|kitchen`."""
+        """A process by its name: `postgres`, `cloud`, `gateway`, or `<store>.edge_a|edge_b|arbiter|kitchen`."""
         if name == "postgres":
             if self._postgres is None:
                 raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")
@@ -207,7 +235,9 @@ class Stack:
         return self.program(name)
 
     def program(self, name: str) -> PythonProcess:
-        """A process of our own programs, which is each but `postgres`."""
+        """A process of our own programs, which is each but `postgres`. Raises `StackError` if there is none."""
+        if name not in self._python:
+            raise StackError(f"this stack has no process {name}")
         return self._python[name]
 
     def data_folder(self, process: str) -> Path:
@@ -259,13 +289,26 @@ class Stack:
 
     def _listeners(self) -> Iterable[str]:
         yield "cloud"
+        if self.has_gateway:
+            yield "gateway"
         for store in self.settings.stores:
             for role in ("edge_a", "edge_a.peer", "edge_b", "edge_b.peer", "arbiter", "kitchen"):
                 yield f"{store.name}.{role}"
 
+    def _gateway_links(self, store: str, slot: str) -> list[Link]:
+        """The way to the gateway, and its way back with callbacks."""
+        if not self.has_gateway:
+            return []
+        device, name = f"{store}.edge_{slot}", f"partner_gateway.{store}.{slot}"
+        return [
+            Link(name, "partner_gateway", store, device, "gateway", self.port("gateway")),
+            Link(f"{name}.back", "partner_gateway", store, "gateway", device, self.port(device)),
+        ]
+
     def _device_links(self, store: str, slot: str, other: str) -> list[Link]:
         device, peer = f"{store}.edge_{slot}", f"{store}.edge_{other}"
         return [
+            *self._gateway_links(store, slot),
             Link(f"diner_edge.{store}.{slot}", "diner_edge", store, "diner", device, self.port(device)),
             Link(f"edge_edge.{store}.{slot}", "edge_edge", store, device, peer, self.port(f"{peer}.peer")),
             Link(
@@ -317,6 +360,8 @@ class Stack:
             "RUSHPROOF_MENU": str(self.settings.menu_path),
         }
         yield self._process("cloud", "refsystem.cloud", cloud)
+        if self.settings.gateway is not None:
+            yield self._gateway(self.settings.gateway)
         for store in self.settings.stores:
             yield self._process(
                 f"{store.name}.arbiter",
@@ -344,6 +389,19 @@ class Stack:
             for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
                 yield self._device(store, slot, other)
 
+    def _gateway(self, settings: GatewayStackSettings) -> PythonProcess:
+        environment = {
+            "RUSHPROOF_GATEWAY_DATA": str(self.data_folder("gateway")),
+            "RUSHPROOF_GATEWAY_HOST": HOST,
+            "RUSHPROOF_GATEWAY_PORT": str(self.port("gateway")),
+            "RUSHPROOF_GATEWAY_SECRET_FILE": str(self.secret("gateway")),
+            "RUSHPROOF_GATEWAY_WALLET_SECONDS": str(settings.wallet_confirm_s),
+            "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
+        }
+        if settings.misbehaviour:
+            environment["RUSHPROOF_GATEWAY_MISBEHAVIOUR"] = settings.misbehaviour
+        return self._process("gateway", "refsystem.partners.payment_gateway", environment)
+
     def _device(self, store: StoreSettings, slot: str, other: str) -> PythonProcess:
         name = f"{store.name}.edge_{slot}"
         peer_host, peer_port = self._address(f"edge_edge.{store.name}.{slot}")
@@ -362,7 +420,17 @@ class Stack:
             "RUSHPROOF_POLICY": store.policy,
             "RUSHPROOF_VOLATILE": str(int(self.settings.volatile)),
             "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,
+            "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
+            "RUSHPROOF_ACCESS_SECRET_FILE": str(self.secret("access")),
         }
+        if self.settings.gateway is not None:
+            gateway = f"partner_gateway.{store.name}.{slot}"
+            environment["RUSHPROOF_GATEWAY_URL"] = self.link_url(gateway)
+            environment["RUSHPROOF_CALLBACK_URL"] = self.link_url(f"{gateway}.back")
+            environment["RUSHPROOF_GATEWAY_SECRET_FILE"] = str(self.secret("gateway"))
+            environment["RUSHPROOF_PARTIES"] = ",".join(
+                f"{name}={points}" for name, points in self.settings.gateway.parties
+            )
         if self.settings.broken_variant is not None:
             environment["RUSHPROOF_BREAK"] = self.settings.broken_variant
         return self._process(name, "refsystem.edge", environment)

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Channel
+from refsystem.ordering.payment import Tender
 from simulator.arrivals import arrival_times_s
 from simulator.distributions import between, choice, distinct, geometric, lognormal, whole_between
 from simulator.scenario_model import Scenario
@@ -44,7 +45,8 @@ class Diner:
     (`intended_us`), and `patience_us` runs from there. `items` holds `(item_id, quantity)`. `note` is what the person
     writes, nothing by default: what is sent is the `marker` of the run. The key bits are the 74 random bits of the
     UUIDv7 of the first and of the second order. `double_tap` sends the same key twice at once; `two_doors` sends it
-    to edge and cloud at once; `reorders` makes a second order under the same intent on giving up.
+    to edge and cloud at once; `reorders` makes a second order under the same intent on giving up. `tender` is what the check
+    is paid with, in `pay_patience_us`; None: it is not paid.
     """
 
     diner: int
@@ -62,6 +64,8 @@ class Diner:
     poll_us: int
     polls_max: int
     behaviour: Behaviour
+    tender: Tender | None = None
+    pay_patience_us: int = 0
 
     @property
     def intended_us(self) -> int:
@@ -129,7 +133,19 @@ def make_diner(
         poll_us=max(1, scenario.scaled_us(said.poll_s * between(draw("poll"), 1 - POLL_SPREAD, 1 + POLL_SPREAD))),
         polls_max=said.polls_max,
         behaviour=_behaviour(scenario, draw("behaviour")),
+        **_payment(scenario, channel, draw("tender")),
     )
+
+
+def _payment(scenario: Scenario, channel: Channel, uniform: float) -> dict[str, Any]:
+    """How the check is paid. Who orders at the cloud has paid there, which is no matter of the store's."""
+    said = scenario.payments
+    if said is None or channel == "mini_program":
+        return {}
+    return {
+        "tender": choice(uniform, said.tenders.shares),
+        "pay_patience_us": max(1, scenario.scaled_us(said.patience_s)),
+    }
 
 
 def order_id(diner: Diner, start_unix_ms: int, which: Literal[0, 1] = 0) -> str:
@@ -176,7 +192,9 @@ def _diner(row: dict[str, Any]) -> Diner:
 
 
 def _plain(diner: Diner) -> dict[str, Any]:
-    return {field.name: getattr(diner, field.name) for field in dataclasses.fields(diner)}
+    """Its fields; those of a payment only when there is one."""
+    row = {field.name: getattr(diner, field.name) for field in dataclasses.fields(diner)}
+    return {name: value for name, value in row.items() if diner.tender or name not in ("tender", "pay_patience_us")}
 
 
 def _around(uniform: float, mean: float, relative_deviation: float) -> float:

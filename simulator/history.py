@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-Kind = Literal["menu", "order", "read"]
+Kind = Literal["menu", "order", "read", "check", "act"]
 Outcome = Literal["ok", "fail", "indefinite"]
 Level = Literal["R2", "R1", "RC"]
 
@@ -29,6 +29,9 @@ class Attempt:
     (`order_id`, `kind`). `kind` is "order" for a submission, "read" for `GET` of an order, "menu" for the menu.
     For a completed read, `outcome` "ok" means found and `status` 404 with "fail" a definite "not there".
     `items` is the list of `(item_id, quantity)` as sent; `body_hash` tells equal bodies from different ones.
+
+    `kind` "act" is a submission of the act `act` under the key `act_id`, "check" a look at a check; both name the order that the
+    check began with as `order_id`, and count attempts within (`act_id`, `kind`). `total_minor` is then the amount of the act.
     """
 
     process: str
@@ -55,6 +58,8 @@ class Attempt:
     epoch: int | None = None
     seq: int | None = None
     served: bool = False
+    act: str = ""
+    act_id: str = ""
 
 
 class HistoryWriter:
@@ -106,7 +111,9 @@ def read_history(folder: Path) -> list[Attempt]:
 
 
 def _plain(attempt: Attempt) -> dict[str, Any]:
-    return {field.name: getattr(attempt, field.name) for field in dataclasses.fields(attempt)}
+    """Its fields; those of acts only when it is one."""
+    row = {field.name: getattr(attempt, field.name) for field in dataclasses.fields(attempt)}
+    return {name: value for name, value in row.items() if attempt.act or name not in ("act", "act_id")}
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,7 @@ Path = tuple[str | int, ...]
 _SAME_DEVICES = frozenset(
     frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
 )
+GATEWAY_TARGETS = frozenset({"partner_gateway", "gateway"})
 _IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"})
 
 
@@ -50,6 +51,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
     return [
         *_store_flaws(scenario),
         *_diner_flaws(scenario),
+        *_payment_flaws(scenario),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
         *_overlap_flaws(scenario),
@@ -93,6 +95,24 @@ def _diner_flaws(scenario: Scenario) -> Iterator[Flaw]:
             f"makes {expected:.0f} diners over duration_s; lower one of them, {ARRIVALS_MAX} diners are the most",
         )
     yield from _point_flaws(scenario)
+
+
+def _payment_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    if scenario.payments is not None:
+        total = math.fsum(scenario.payments.tenders.shares.values())
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            yield Flaw(
+                ("payments", "tenders"), f"the shares sum to {total:g}; cash, wallet_code and card must sum to 1"
+            )
+        return
+    there_is_none = "is there only in a scenario with payments; add `payments: {}`"
+    for number, fault in enumerate(scenario.faults):
+        if fault_target(fault) in GATEWAY_TARGETS:
+            field = "link" if isinstance(fault, LinkFault) else "process"
+            yield Flaw(("faults", number, field), f"{fault_target(fault)} {there_is_none}")
+    for link in scenario.links:
+        if link in GATEWAY_TARGETS:
+            yield Flaw(("links", link), there_is_none)
 
 
 def _point_flaws(scenario: Scenario) -> Iterator[Flaw]:

@@ -8,7 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.network import LinkProfile, symmetric
 
-LinkName = Literal["diner_edge", "diner_cloud", "edge_edge", "edge_arbiter", "edge_cloud", "edge_kds", "cloud_database"]
+LinkName = Literal[
+    "diner_edge",
+    "diner_cloud",
+    "edge_edge",
+    "edge_arbiter",
+    "edge_cloud",
+    "edge_kds",
+    "cloud_database",
+    "partner_gateway",
+]
 LINKS: tuple[LinkName, ...] = (
     "diner_edge",
     "diner_cloud",
@@ -17,16 +26,17 @@ LINKS: tuple[LinkName, ...] = (
     "edge_cloud",
     "edge_kds",
     "cloud_database",
+    "partner_gateway",
 )
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
 PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
-ProcessName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres"]
-ProgramName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen"]
+ProcessName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway"]
+ProgramName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "gateway"]
 DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
-HttpLinkName = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds"]
+HttpLinkName = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway"]
 
 SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database"})
-SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres"})
+SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres", "gateway"})
 
 LatencyMs = Annotated[
     float, Field(ge=0, le=60_000, description="One-way latency added in each direction, in milliseconds.")

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from refsystem.ordering.order import LINES_MAX, QUANTITY_MAX, Channel
+from refsystem.ordering.payment import Tender
+from refsystem.partners.payment_gateway.misbehaviour import Rule
 from simulator.arrivals import PROFILE_POINTS, Points
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
 from simulator.scenario_checks import flaws
@@ -155,6 +157,40 @@ class Diners(Strict):
     behaviours: Behaviours = Field(default_factory=Behaviours, description="What people do beside ordering once.")
 
 
+class TenderShares(Strict):
+    """The share of diners who pay with each tender; together 1."""
+
+    cash: Share = Field(0.1, description="Share of checks paid in cash, to a waiter.")
+    wallet_code: Share = Field(0.6, description="Share of checks paid with a wallet's payment code.")
+    card: Share = Field(0.3, description="Share of checks paid by card.")
+
+    @property
+    def shares(self) -> dict[Tender, float]:
+        """The shares by tender."""
+        return {"cash": self.cash, "wallet_code": self.wallet_code, "card": self.card}
+
+
+class Payments(Strict):
+    """Checks are paid, and there is a payment gateway. Left out: nobody pays, and there is none."""
+
+    tenders: TenderShares = Field(default_factory=TenderShares, description="Share of each tender.")
+    patience_s: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="How long somebody who pays goes on until the check is closed, in seconds, scaled.",
+    )
+    wallet_confirm_s: float = Field(
+        3.0, ge=0, le=3_600, description="Mean time in which a diner confirms a wallet payment, in seconds, scaled. [G]"
+    )
+    platform_basis_points: int = Field(
+        0, ge=0, le=3_000, description="What a platform gets of each captured sum, in hundredths of a per cent."
+    )
+    misbehaviour: tuple[Rule, ...] = Field(
+        (), max_length=32, description="What the gateway does wrong; times in `ms` are real."
+    )
+
+
 class Budgets(Strict):
     """What may go wrong before the gate says fail; what is not listed may never."""
 
@@ -197,6 +233,7 @@ class Scenario(Strict):
     profiles: dict[Name, ProfileFigures] = Field(
         default_factory=dict, description="Link profiles beside the built-in ones."
     )
+    payments: Payments | None = Field(None, description="How checks are paid; left out: nobody pays.")
     faults: tuple[PlannedFault, ...] = Field((), max_length=1_000, description="What goes wrong, and when.")
     blast_radius: BlastRadius | None = Field(
         None, description="What the faults may touch; left out: what they name. A fault outside is refused."

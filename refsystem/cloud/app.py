@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from refsystem.branch_messages import BranchBody, BranchReply, answer_json
 from refsystem.cloud.audit_reads import AuditReads
 from refsystem.cloud.branch import BranchReads
+from refsystem.cloud.checks import CheckReads
 from refsystem.cloud.database import Database, queries
 from refsystem.cloud.dispatch import Dispatch
 from refsystem.cloud.ingest import Ingest
@@ -100,7 +101,7 @@ def create_app(settings: CloudSettings) -> FastAPI:
     app.include_router(_diner_routes(database, settings.menu))
     app.include_router(_store_routes(database))
     app.include_router(_operator_routes(database))
-    app.include_router(_audit_routes(database))
+    app.include_router(_audit_routes(database, settings.menu))
     app.add_middleware(BodyLimit)
     Telemetry("cloud").install(app)
     return app
@@ -126,6 +127,8 @@ def _diner_routes(database: Database, menu: Menu) -> APIRouter:
         store = body.get("store")
         if not isinstance(store, str):
             raise errors.OrderRejected(errors.ORDER_INVALID, "store must be a text")
+        if order.check_id:
+            raise errors.OrderRejected(errors.ORDER_INVALID, "check_id is for orders in the store, not here")
         reply, repeated = await orders.place(store, order)
         return JSONResponse(reply, 201, {"Idempotency-Replayed": "true"} if repeated else None)
 
@@ -233,14 +236,19 @@ def _operator_routes(database: Database) -> APIRouter:
     return router
 
 
-def _audit_routes(database: Database) -> APIRouter:
+def _audit_routes(database: Database, menu: Menu) -> APIRouter:
     router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problem_docs(*READ_PROBLEMS))
-    reads = AuditReads(database)
+    reads, checks = AuditReads(database), CheckReads(database, menu)
 
     @router.get("/orders")
     async def audit_orders(store: StoreName, after: UUID | None = None, limit: Limit = 1000) -> dict[str, Any]:
         """The store's orders by ascending `order_id`, beginning behind `after`."""
         return await reads.orders(store, str(after) if after else None, limit)
+
+    @router.get("/checks", responses=problem_docs(errors.STORE_UNKNOWN))
+    async def audit_checks(store: StoreName, after: UUID | None = None, limit: Limit = 1000) -> dict[str, Any]:
+        """The store's checks with their payments by ascending `check_id`, beginning behind `after`, as its log says them."""
+        return await checks.page(store, str(after) if after else "", limit)
 
     @router.get("/entries")
     async def audit_entries(store: StoreName, from_seq: Number = 1, limit: Limit = 1000) -> dict[str, Any]:

@@ -36,5 +36,6 @@ def _order(row: Any) -> dict[str, Any]:
         "items": json.loads(row["items"]),
         "total_minor": row["total_minor"],
         "note": row["note"],
+        "check_id": row["check_id"],
         "body_hash": row["body_hash"],
     }

@@ -152,6 +152,7 @@ class Ingest:
                     "items": content.items,
                     "total_minor": content.total_minor,
                     "note": content.note,
+                    "check_id": content.check_id,
                     "store_seq": order.store_seq,
                     "outcome": order.outcome,
                     "served": order.served,

@@ -44,6 +44,7 @@ class OrderContent:
     items: str
     total_minor: int
     note: str
+    check_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class _Merge:
                 self._settled(kind, content)
             case "bump":
                 self._bump(content)
+            case "act":
+                pass  # it is kept with the entry and changes checks, which `checks.py` reads; it changes no order
             case "fork":
                 pass  # it says where the store's log left another branch, and changes no order
             case kind:
@@ -170,6 +173,8 @@ class _Merge:
     def undo(self, entry: Entry, content: dict[str, Any]) -> HeldOrder | None:
         """Take back what `entry` made, if it made anything; entries are undone from the last one on. The order it was."""
         kind = content.get("kind")
+        if kind == "act":
+            return None
         if kind in ("order", "bump"):
             held = self._by_id.get(_order_id(content))
             made = held is not None and (held.store_seq == entry.seq if kind == "order" else held.served)
@@ -284,4 +289,5 @@ def _order_content(content: dict[str, Any]) -> OrderContent:
         text,
         _integer(content, "total_minor"),
         _text(content, "note"),
+        _text(content, "check_id") if "check_id" in content else "",
     )

@@ -14,7 +14,7 @@ from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
-from refsystem.order_messages import KeptOrder, OrderContent, order_request
+from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
     ITEM_UNKNOWN,
@@ -32,6 +32,7 @@ from refsystem.ordering.errors import (
     TOKEN_INVALID,
 )
 from refsystem.ordering.order import parse_key, parse_order
+from refsystem.ordering.payment import PaymentState
 from refsystem.problems import (
     REQUEST_INVALID,
     REQUEST_TOO_LARGE,
@@ -105,7 +106,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         status_code=201,
         response_model=OrderAnswer,
         responses=problem_docs(*refusals, *on_a_check, *unavailable) | {201: REPLAYED_DOC},
-        openapi_extra=order_request(OrderContent),
+        openapi_extra=order_request(StoreOrderContent),
     )
     async def submit_order(request: Request) -> Response:
         """Submit an order. Asking again with the same key and content never makes a second one."""
@@ -195,7 +196,7 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "uplink_cursor": _cursor_json(feeds["uplink"].cursor),
         "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
         "waiting": driver.device.admission.count,
-        "payments_under_way": len(driver.device.book.at_gateway()),
+        "payments_under_way": _payments_under_way(driver),
         "payments_need_a_person": len(driver.device.cashier.attention()),
         "entries_passed_over": len(driver.device.book.passed_over),
         "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},
@@ -204,6 +205,11 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "flush_us_max": driver.journal.flush_us_max,
         "alarm": replica.alarm or feeds["uplink"].mismatch or feeds["kitchen"].mismatch,
     }
+
+
+def _payments_under_way(driver: Driver) -> int:
+    """Payments that the cashier goes on with; an unverified one waits for the staff."""
+    return sum(payment.state is not PaymentState.UNVERIFIED for payment in driver.device.book.at_gateway())
 
 
 def _register_json(register: Register | None) -> dict[str, Any] | None:

@@ -329,13 +329,16 @@ class Act:
     @property
     def body_hash(self) -> str:
         """Equal for equal given content under one key (P6), whoever asks."""
-        given = {
-            each.name: getattr(self.content, each.name)
-            for each in dataclasses.fields(self.content)
-            if not each.metadata["derived"]
-        }
-        text = json.dumps([self.name, given], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps([self.name, self._given()], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def request_body(self) -> dict[str, Any]:
+        """The body of a request that asks for it, as `parse_act` reads it."""
+        return {"act": self.name, **self._given()}
+
+    def _given(self) -> dict[str, Any]:
+        fields = dataclasses.fields(self.content)
+        return {each.name: getattr(self.content, each.name) for each in fields if not each.metadata["derived"]}
 
     def record(self, at_ms: int) -> dict[str, Any]:
         """The log record; `at_ms` is the wall clock. Decided acts only: `Book.decide` calls this."""

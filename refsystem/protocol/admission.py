@@ -97,8 +97,8 @@ class Admission:
 
         def decide() -> dict[str, Any]:
             check_price(order, self._menu)
-            check_id = self._book.order_check(order.order_id, order.check_id)
-            return order_record(order, "edge", check_id=check_id)
+            self._book.order_check(order.order_id, order.check_id)
+            return order_record(order, "edge")
 
         self._submit(Waiting(request_id, now_us), order.order_id, order.body_hash, decide)
 

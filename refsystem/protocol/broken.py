@@ -15,6 +15,7 @@ from refsystem.protocol.downlink import Downlink
 from refsystem.protocol.glass_replica import GlassReplica
 from refsystem.protocol.log import Entry, Log
 from refsystem.protocol.messages import Appended, Level, Register
+from refsystem.protocol.payments_broken import CASHIER_VARIANTS
 from refsystem.protocol.uplink import FeedSender
 
 
@@ -156,6 +157,12 @@ PROTOCOL_VARIANTS: dict[str, Parts] = {
 }
 
 
+PAYMENT_VARIANTS: dict[str, Parts] = {
+    name: replace(SOUND, cashier=cashier) for name, cashier in CASHIER_VARIANTS.items()
+}
+"""Those of P16. They need a payment gateway to show: a drill or the search over cashiers finds them, not the campaign."""
+
+
 def parts_for(variant: str | None) -> Parts:
     """The parts of a device; the sound ones unless a variant of the protocol is named."""
-    return SOUND if variant is None else PROTOCOL_VARIANTS.get(variant, SOUND)
+    return SOUND if variant is None else (PROTOCOL_VARIANTS | PAYMENT_VARIANTS).get(variant, SOUND)

@@ -14,10 +14,8 @@ from refsystem.protocol.log import Log
 DownlinkOrder = tuple[int, Order]
 
 
-def order_record(
-    order: Order, origin: str, downlink_number: int | None = None, check_id: str | None = None
-) -> dict[str, Any]:
-    """The log record of version 1 of an order. `check_id` is the check that it stands on; by default the one it names."""
+def order_record(order: Order, origin: str, downlink_number: int | None = None) -> dict[str, Any]:
+    """The log record of version 1 of an order."""
     record: dict[str, Any] = {
         "kind": "order",
         "order_id": order.order_id,
@@ -32,9 +30,8 @@ def order_record(
     }
     if downlink_number is not None:
         record["downlink_number"] = downlink_number
-    stands_on = order.check_id if check_id is None else check_id
-    if stands_on not in ("", order.order_id):
-        record["check_id"] = stands_on
+    if order.check_id:
+        record["check_id"] = order.check_id
     return record
 
 
@@ -70,10 +67,10 @@ class Downlink:
             )
         try:
             check_price(order, self._menu)
-            check_id = self._book.order_check(order.order_id, order.check_id)
+            self._book.order_check(order.order_id, order.check_id)
         except OrderRejected as rejection:
             return _outcome("refused", number, order, rejection.detail)
-        return order_record(order, "cloud", number, check_id)
+        return order_record(order, "cloud", number)
 
     def _known_body_hash(self, order_id: str) -> str | None:
         """P6: the key is looked up on this path into the log too."""

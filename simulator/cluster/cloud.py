@@ -223,7 +223,15 @@ class VirtualCloud:
     def _apply(self, store: str, changes: Changes) -> None:
         for held, content in changes.inserted:
             items = tuple((str(item), int(quantity)) for item, quantity in json.loads(content.items))
-            order = Order(held.order_id, content.channel, content.table, items, content.total_minor, content.note)  # type: ignore[arg-type]
+            order = Order(
+                held.order_id,
+                content.channel,  # type: ignore[arg-type]
+                content.table,
+                items,
+                content.total_minor,
+                content.note,
+                content.check_id,
+            )
             self.database.orders[held.order_id] = OrderRow(held, order, "edge")
         for held in changes.updated:
             self.database.orders[held.order_id].held = held

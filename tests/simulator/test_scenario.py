@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from refsystem.ordering.menu import DEMO_MENU
+from simulator.diners import make_timetable, read_timetable, write_timetable
 from simulator.network import BUILT_IN_PROFILES
 from simulator.scenario import (
     DEFAULT_SCENARIO,
@@ -31,6 +34,7 @@ from simulator.scenario import (
     load_scenario,
     scenario_schema,
     shipped_scenarios,
+    with_changes,
 )
 
 RELAXED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -238,7 +242,35 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         "faults": faults,
         "budgets": {"loss_rate": draw(st.none() | st.floats(0.001, 0.5))},
     }
+    if draw(st.booleans()) or any(fault.get("link") == "partner_gateway" for fault in faults):
+        card = draw(st.integers(0, 100)) / 100
+        rule = {"kind": "slow", "share": draw(st.floats(0, 1)), "operations": ["sale", "query"]}
+        content["payments"] = {
+            "tenders": {"cash": 1 - card, "wallet_code": 0, "card": card},
+            "misbehaviour": draw(st.sampled_from([[], [rule]])),
+        }
     return Scenario.model_validate_json(json.dumps(content))
+
+
+def test_a_scenario_without_payments_has_the_same_timetable_and_no_gateway_to_be_hit() -> None:
+    calm = load_scenario(SHIPPED["calm"])
+    paying = with_changes(calm, {"payments": {}})
+    plain, paid = make_timetable(calm, DEMO_MENU, 1), make_timetable(paying, DEMO_MENU, 1)
+    assert [replace(diner, tender=None, pay_patience_us=0) for diner in paid] == plain
+    assert all((diner.tender is None) == (diner.channel == "mini_program") for diner in paid)
+    assert {diner.tender for diner in paid} == {None, "cash", "wallet_code", "card"}
+    with pytest.raises(ScenarioError, match="only in a scenario with payments"):
+        with_changes(calm, {"faults": [{"fault": "link_down", "link": "partner_gateway", "at_s": 1, "for_s": 1}]})
+    with pytest.raises(ScenarioError, match="sum to 1"):
+        with_changes(calm, {"payments": {"tenders": {"cash": 0.5}}})
+
+
+def test_a_timetable_without_payments_is_written_as_it_was(tmp_path: Path) -> None:
+    for changes, named in (({}, False), ({"payments": {}}, True)):
+        diners = make_timetable(with_changes(load_scenario(SHIPPED["calm"]), changes), DEMO_MENU, 1)
+        write_timetable(tmp_path / "timetable.json", diners)
+        assert ('"tender"' in (tmp_path / "timetable.json").read_text("utf-8")) is named
+        assert read_timetable(tmp_path / "timetable.json") == diners
 
 
 @given(scenarios())

@@ -61,13 +61,14 @@ WHERE order_id = ANY(:order_ids::uuid []) OR (store = :store AND number = ANY(:n
 INSERT INTO entries (store, seq, epoch, hash, record, sender_epoch, sender_node_id)
 VALUES (:store, :seq, :epoch, :hash, :record, :sender_epoch, :sender_node_id);
 
--- name: insert_edge_orders(order_id, store, body_hash, channel, table_name, items, total_minor, note, store_seq, outcome, served)*!
+-- name: insert_edge_orders(order_id, store, body_hash, channel, table_name, items, total_minor, note, check_id, store_seq, outcome, served)*!
 INSERT INTO orders (
-    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, store_seq, outcome, served
+    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, check_id, store_seq, outcome,
+    served
 )
 VALUES (
-    :order_id, :store, 'edge', :body_hash, :channel, :table_name, :items, :total_minor, :note, :store_seq, :outcome,
-    :served
+    :order_id, :store, 'edge', :body_hash, :channel, :table_name, :items, :total_minor, :note, :check_id, :store_seq,
+    :outcome, :served
 );
 
 -- name: update_orders(order_id, store_seq, outcome, served)*!
@@ -119,7 +120,7 @@ INSERT INTO alarms (store, kind, detail) VALUES (:store, :kind, :detail)
 ON CONFLICT (store, kind, detail) DO UPDATE SET times = alarms.times + 1, last_at = now();
 
 -- name: downlink(store, after, limit)
-SELECT number, order_id, channel, table_name, items, total_minor, note, body_hash
+SELECT number, order_id, channel, table_name, items, total_minor, note, check_id, body_hash
 FROM orders
 WHERE store = :store AND number > :after
 ORDER BY number

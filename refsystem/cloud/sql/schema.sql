@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS orders (
     UNIQUE (store, number)
 );
 
+-- The check that an order of the store was put on; empty: one of its own. Needed when the order goes back to the store.
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS check_id text NOT NULL DEFAULT '';
+
 CREATE INDEX IF NOT EXISTS orders_by_store ON orders (store, order_id);
 
 -- The stores' logs as they came, whether their entries could be applied or not.

@@ -62,8 +62,8 @@ class Rule(BaseModel):
         "unknown: for `ms` after a payment was made, a query does not find it. "
         "callback_twice, callback_late (by `ms`), callback_out_of_order (after the merchant's next one, or `ms`)."
     )
-    share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
-    ms: Annotated[int, Field(ge=0, le=MS_MAX)] = 1000
+    share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="of what it can strike")] = 1.0
+    ms: Annotated[int, Field(ge=0, le=MS_MAX, description="real milliseconds, as the kind says")] = 1000
     operations: tuple[Operation, ...] = Field(
         default=(), description="only these; empty: all that it can strike", strict=False
     )
