@@ -11,9 +11,10 @@ from refsystem.ordering.check_acts import SYSTEM, derived_id
 from refsystem.ordering.errors import ACT_INVALID, OrderRejected
 from refsystem.ordering.fields import FieldError
 from refsystem.ordering.kitchen_acts import KITCHEN_ACTS, BumpAgain, Escalate, Fire
+from refsystem.ordering.stock_acts import STOCK_ACTS, ReturnRights, SettleRights
 from refsystem.ordering.ticket import TicketKey
 
-STORE_ACTS: dict[str, type[Any]] = {**KITCHEN_ACTS}
+STORE_ACTS: dict[str, type[Any]] = {**KITCHEN_ACTS, **STOCK_ACTS}
 """Every act of kitchen and stock by its name in a record."""
 NAMES: dict[type[Any], str] = {kind: name for name, kind in STORE_ACTS.items()}
 
@@ -80,3 +81,8 @@ def fire_in_time(order_id: str, course: int) -> StoreAct:
 def escalate(key: TicketKey) -> StoreAct:
     """The front is told of a ticket."""
     return StoreAct(derived_id(str(key), "escalate"), SYSTEM, Escalate(*key))
+
+
+def from_downlink(content: ReturnRights | SettleRights) -> StoreAct:
+    """What the cloud sent under a number of its downlink."""
+    return StoreAct(derived_id("downlink", str(content.number)), SYSTEM, content)
