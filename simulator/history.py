@@ -61,6 +61,11 @@ class Attempt:
     act: str = ""
     act_id: str = ""
 
+    @property
+    def identity(self) -> str:
+        """The key of what was asked for: of the act, else of the order."""
+        return self.act_id or self.order_id
+
 
 class HistoryWriter:
     """Appends attempts to `<folder>/<process>.jsonl`; every line is handed to the kernel before the call returns."""

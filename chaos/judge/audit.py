@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from chaos.judge import contents, replies
+from chaos.judge.acts import audit_acts, fold_acts
+from chaos.judge.charges import Sums, mischarged, sums
 from chaos.judge.findings import CLASSES, Finding
 from chaos.judge.ledger import StoreLedger, unsettled_reason
 from chaos.judge.losses import Undecided, audit_losses, fell_with_its_device, unacknowledged_gaps
@@ -21,12 +23,17 @@ from chaos.judge.runfolder import Plan, RunFiles
 
 @dataclass(frozen=True)
 class Audit:
-    """What the audit found. `undecided`: places that cannot yet say whether they hold an acknowledged order."""
+    """What the audit found. `undecided`: places that cannot yet say whether they hold an acknowledged order or act.
+
+    `acts` are the stories of acts by their keys; `payments` the money of each store, in a run in which checks are paid.
+    """
 
     stories: Mapping[str, OrderStory]
     ledgers: Mapping[str, StoreLedger]
     findings: tuple[Finding, ...]
     undecided: tuple[Undecided, ...] = field(default=())
+    acts: Mapping[str, OrderStory] = field(default_factory=dict)
+    payments: Mapping[str, Sums] = field(default_factory=dict)
 
     @cached_property
     def by_class(self) -> Mapping[str, tuple[Finding, ...]]:
@@ -49,7 +56,7 @@ class Audit:
     @cached_property
     def lost_acknowledged(self) -> int:
         """Lost orders that somebody had been told yes for."""
-        return len({finding.subject for finding in self.by_class["lost"] if finding.level != "none"})
+        return len({f.subject for f in self.by_class["lost"] if f.level != "none" and f.order_id is not None})
 
     @cached_property
     def lost_by(self) -> Mapping[str, Mapping[str, int]]:
@@ -63,11 +70,11 @@ class Audit:
 
 def audit(files: RunFiles) -> Audit:
     """The audit of a run. A place that could not be read makes its findings undecided, never a loss."""
-    stories = fold(files.attempts)
+    stories, acts = fold(files.attempts), fold_acts(files.attempts)
     struck = [fault for fault in files.faults if fault.took_effect]
     gone = frozenset(node for fault in struck for node in (*fault.disk_lost_node_ids, *fault.off_node_ids))
     ledgers = {
-        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone)
+        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone, files.menu)
         for store, reads in files.rounds[ROUNDS[-1]].items()
     }
     if not stories:
@@ -90,11 +97,19 @@ def audit(files: RunFiles) -> Audit:
         found += contents.unexpected(ledger, stories, history_whole=files.history_whole)
         found += contents.altered(ledger, stories)
         found += contents.late(ledger, stories, _late_after_us(files))
-        found += replies.split(ledger, stories.values(), fallen)
+        found += replies.split(ledger, (*stories.values(), *acts.values()), fallen)
+        for item in audit_acts(ledger, acts):
+            if isinstance(item, Finding):
+                found.append(item)
+            else:
+                undecided.append(item)
+        if files.has_payments:
+            found += mischarged(ledger)
     found += contents.duplicated(ledgers, stories)
     found += _from_replies(stories.values(), ledgers)
     found += _reordered(stories, ledgers)
-    return Audit(stories, ledgers, tuple(found), tuple(undecided))
+    payments = {store: sums(ledger) for store, ledger in ledgers.items()} if files.has_payments else {}
+    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, payments)
 
 
 def _late_after_us(files: RunFiles) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from chaos.judge.audit import Audit
-from chaos.judge.findings import CLASSES, AuditClass
+from chaos.judge.findings import CLASSES, OF_PAYMENTS, AuditClass
 from chaos.judge.gate import Budgets
-from chaos.judge.reads import ROUNDS, Convergence, Unreadable, disagreement
+from chaos.judge.reads import ROUNDS, Convergence, GatewayRead, Unreadable, disagreement
 from chaos.judge.runfolder import Environment, Plan, RunFiles
 from chaos.judge.statistics import orders_enough
 from chaos.judge.steady import SteadyAccount
@@ -54,7 +54,7 @@ def all_checks(evidence: Evidence) -> tuple[Check, ...]:
 
 def _grounds(evidence: Evidence) -> Iterator[Check]:
     files = evidence.files
-    yield _first("data", _data(files, evidence.acknowledged), f"{len(evidence.audit.stories)} orders were attempted")
+    yield _first("data", _data(evidence), f"{len(evidence.audit.stories)} orders were attempted")
     yield _first("places", _places(files), f"every place of {', '.join(files.stores)} was read twice")
     yield _first("convergence", _convergence(evidence), "every place stands where the primary stands")
     yield _first("reads_agree", _reads_agree(files), "both rounds of reads hold the same orders")
@@ -71,13 +71,30 @@ def _first(name: str, reasons: Iterable[str], good: str) -> Check:
     return Check(name, "unknown", every[0] + more)
 
 
-def _data(files: RunFiles, acknowledged: int) -> Iterator[str]:
+def _payment_data(evidence: Evidence) -> Iterator[str]:
+    """Whether enough was paid, and went wrong, to say anything."""
+    if not any(sums.closed for sums in evidence.audit.payments.values()):
+        yield "checks were to be paid, and none was"
+    for kind in evidence.files.plan.misbehaviour if isinstance(evidence.files.plan, Plan) else ():
+        struck = [
+            reads.gateway.struck.get(kind, 0)
+            for reads in evidence.files.rounds[ROUNDS[-1]].values()
+            if isinstance(reads.gateway, GatewayRead)
+        ]
+        if struck and not any(struck):
+            yield f"the payment gateway was to misbehave ({kind}) and never did"
+
+
+def _data(evidence: Evidence) -> Iterator[str]:
+    files, acknowledged = evidence.files, evidence.acknowledged
     if isinstance(files.plan, Unreadable):
         yield f"the scenario of the run cannot be read: {files.plan.reason}"
     if not any(attempt.kind == "order" for attempt in files.attempts):
         yield "there is no data: the history holds no order"
     elif not acknowledged:
         yield "there is no data: no order was acknowledged"
+    if isinstance(files.plan, Plan) and files.plan.payments:
+        yield from _payment_data(evidence)
     if isinstance(files.environment, Unreadable):
         yield f"the environment of the run is not known: {files.environment.reason}"
     for item in files.broken:
@@ -92,6 +109,8 @@ def _places(files: RunFiles) -> Iterator[str]:
         for store in files.rounds[number].values():
             for place in store.unreadable:
                 yield f"a place could not be read: {place.place} in read {number} ({place.reason})"
+            if store.gateway is None and isinstance(files.plan, Plan) and files.plan.payments:
+                yield f"a place could not be read: {store.store}/gateway in read {number} (gateway.json is missing)"
 
 
 def _convergence(evidence: Evidence) -> Iterator[str]:
@@ -153,7 +172,7 @@ def _faults(files: RunFiles) -> Iterator[str]:
 
 def _class_check(audit_class: AuditClass, evidence: Evidence, ungrounded: str | None) -> Check:
     name = audit_class.name
-    if audit_class.rule == "not_exercised":
+    if audit_class.rule == "not_exercised" or (name in OF_PAYMENTS and not evidence.files.has_payments):
         return Check(name, "not_exercised", "not exercised: no payments/stock in this stack")
     count = evidence.audit.count(name)
     limit = {"always": 0, "budget": _limit(evidence.budgets, name)}.get(audit_class.rule)
@@ -179,7 +198,11 @@ def _case(name: str, count: int, limit: int, audit: Audit) -> str:
     if name == "lost":
         cells = [f"{level} at the {place}: {n}" for level, row in audit.lost_by.items() for place, n in row.items()]
         where = f" ({', '.join(cells)})"
-    things = ("log place or epoch", "log places or epochs") if name == "split" else ("order", "orders")
+    named = {
+        "split": ("log place or epoch", "log places or epochs"),
+        "mischarged": ("check or payment", "checks or payments"),
+    }
+    things = named.get(name, ("order", "orders"))
     cases = f"{count} {things[0] + ' is' if count == 1 else things[1] + ' are'} {name.replace('_', ' ')}"
     return f"{cases}{where}{allowed}; the first, {first.subject}: {first.evidence}"
 

@@ -29,24 +29,29 @@ CLASSES: tuple[AuditClass, ...] = (
         "split", "always", "one place in the log committed with two contents, or one epoch acknowledged by two devices"
     ),
     AuditClass("stale", "always", "told that the order does not exist, after it had been acknowledged"),
-    AuditClass("mischarged", "not_exercised", "captured less refunds differs from what was owed"),
+    AuditClass(
+        "mischarged", "always", "what was taken differs from what was owed, or the gateway's books from the store's log"
+    ),
     AuditClass("oversold", "not_exercised", "more sold than stocked"),
     AuditClass("late", "budget", "shown in the kitchen later after the first yes than the budget allows"),
     AuditClass("refused_after_rc", "budget", "acknowledged by the cloud, then refused by the store"),
     AuditClass("surfaced", "counted", "nobody could tell its fate, and it was found"),
     AuditClass("vanished", "counted", "nobody could tell its fate, and it was not found"),
-    AuditClass("voided", "not_exercised", "cancelled, with a record of who and why"),
-    AuditClass("comped", "not_exercised", "on the check and free, with a record of who and why"),
+    AuditClass("voided", "counted", "cancelled, with a record of who and why"),
+    AuditClass("comped", "counted", "on the check and free, with a record of who and why"),
     AuditClass("reordered", "counted", "a person gave up and ordered again: two orders, one intent"),
 )
+
+OF_PAYMENTS = frozenset({"mischarged", "voided", "comped"})
+"""The classes that need checks which are paid; a run without them does not exercise them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One case of one class. `subject` is what is counted: an order's id, or "entry 12", "epoch 3", an intent.
+    """One case of one class. `subject` is what is counted: the id of an order, an act or a check, or "entry 12", an intent.
 
     `level` is the highest level that the order's clients were told ("none" if nobody was told yes); `place` is where the
-    case shows ("edge", "cloud", "kitchen", "reply").
+    case shows ("edge", "cloud", "kitchen", "gateway", "reply").
     """
 
     name: str

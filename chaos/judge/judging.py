@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chaos.judge.audit import Audit, audit
+from chaos.judge.charges import Sums
 from chaos.judge.checks import Evidence, all_checks
 from chaos.judge.gate import Budgets, Outcome
 from chaos.judge.junit import junit_xml
@@ -60,7 +61,7 @@ def judge_files(files: RunFiles, budgets: Budgets) -> Verdict:
         statistics=said,
         budgets=budgets,
         drain_ms=convergence.drain_ms if convergence else None,
-        notes=tuple(_notes(files, environment)),
+        notes=tuple(_notes(files, environment, found)),
         steady=steady,
         blast_radius=plan.blast_radius if plan else {},
     )
@@ -81,6 +82,20 @@ def write_report(run: Path, verdict: Verdict) -> Path:
     path = run / "report.html"
     path.write_text(report_html(load_run_files(run, read_plan(run)), verdict), encoding="utf-8")
     return path
+
+
+def _money(sums: Sums) -> str:
+    """What was paid, in words."""
+    lost = sums.bad_debt_minor + sums.charged_back_minor
+    said = f"{sums.closed} of {sums.checks} checks are closed, with {sums.cash_minor} in cash and {sums.captured_minor} captured"
+    trust = f"; {sums.stored_minor} taken on trust" if sums.stored_minor else ""
+    given = f"; {sums.refunded_minor} given back" if sums.refunded_minor else ""
+    return (
+        said
+        + given
+        + trust
+        + f"; the store lost {lost} (bad debt {sums.bad_debt_minor}, charge-backs {sums.charged_back_minor})"
+    )
 
 
 def _steady(files: RunFiles) -> tuple[SteadyAccount, ...]:
@@ -125,8 +140,8 @@ def _cause(outcome: Outcome, decisive: tuple[Check, ...], found: Audit) -> str:
     return f"{own[0].detail[:1].upper()}{own[0].detail[1:]}{also}."
 
 
-def _notes(files: RunFiles, environment: Environment | None) -> list[str]:
-    notes = []
+def _notes(files: RunFiles, environment: Environment | None, found: Audit) -> list[str]:
+    notes = [f"{store}: {_money(sums)}" for store, sums in found.payments.items()]
     if environment is not None and environment.broken_variant:
         notes.append(f"the stack ran as the broken variant {environment.broken_variant}")
     for store, reads in files.rounds[max(files.rounds)].items():

@@ -18,12 +18,15 @@ from chaos.judge.reads import (
     CloudRead,
     Convergence,
     EdgeRead,
+    GatewayRead,
     KitchenRead,
     LogEntry,
     StoreReads,
     Ticket,
     Unreadable,
 )
+from refsystem.ordering.book import Book
+from refsystem.ordering.menu import DEMO_MENU, Menu
 
 Presence = Literal["there", "missing", "undecided"]
 TICKET_VERSION = 1
@@ -43,6 +46,7 @@ class StoreLedger:
     reads: StoreReads
     unsettled: str | None
     gone: frozenset[str] = frozenset()
+    menu: Menu = DEMO_MENU
 
     @cached_property
     def forks(self) -> tuple[tuple[int, int], ...]:
@@ -93,6 +97,29 @@ class StoreLedger:
         """The order entries of F(edge) by `order_id`."""
         return _grouped((entry for entry in self.committed.values() if entry.kind == "order"), lambda e: e.order_id)
 
+    @property
+    def gateway(self) -> GatewayRead | None:
+        """The payment gateway's books of this store, if there are any and they could be read."""
+        return self.reads.gateway if isinstance(self.reads.gateway, GatewayRead) else None
+
+    @cached_property
+    def acts(self) -> Mapping[str, list[LogEntry]]:
+        """The acts of F(edge) by their keys."""
+        return _grouped((entry for entry in self.committed.values() if entry.kind == "act"), lambda e: e.identity)
+
+    @cached_property
+    def book(self) -> Book:
+        """The checks that F(edge) makes."""
+        book = Book(self.menu)
+        for seq in sorted(self.committed):
+            book.apply(seq, self.committed[seq].record)
+        return book
+
+    @cached_property
+    def _cloud_act_ids(self) -> frozenset[str]:
+        entries = self.cloud.entries if self.cloud is not None else ()
+        return frozenset(entry.identity for entry in entries if entry.kind == "act")
+
     @cached_property
     def refusals(self) -> Mapping[str, LogEntry]:
         """The entries by which the store refused an order of the cloud, by `order_id`."""
@@ -127,6 +154,18 @@ class StoreLedger:
             return "undecided"
         settled = promised or self.unsettled is None
         return _presence(order_id in self.cloud_orders, settled, seq, self.cloud.status.cursor.seq)
+
+    def act_at_edge(self, act_id: str, seq: int | None) -> Presence:
+        """Whether F(edge) holds the act."""
+        if self.primary is None:
+            return "undecided"
+        return _presence(act_id in self.acts, self.unsettled is None, seq, self.committed_seq)
+
+    def act_at_cloud(self, act_id: str, seq: int | None) -> Presence:
+        """Whether the cloud has the act's entry."""
+        if self.cloud is None:
+            return "undecided"
+        return _presence(act_id in self._cloud_act_ids, self.unsettled is None, seq, self.cloud.status.cursor.seq)
 
     def at_kitchen(self, order_id: str, seq: int | None) -> Presence:
         """Whether the kitchen showed the order's ticket."""
@@ -180,6 +219,8 @@ def _membership(reads: StoreReads, primary: EdgeRead) -> str | None:
         return f"{reads.store}: convergence was not reached, {', '.join(members) or 'no device'} is the only member"
     if primary.status.waiting:
         return f"{reads.store}: {primary.status.waiting} orders still wait at the primary"
+    if primary.status.payments_under_way:
+        return f"{reads.store}: {primary.status.payments_under_way} payments are still under way"
     if max((entry.seq for entry in primary.entries), default=0) < primary.status.commit_seq:
         return (
             f"{reads.store}: the primary's entries end before entry {primary.status.commit_seq}, which it has committed"

@@ -44,4 +44,6 @@ def plan_of(scenario: Scenario) -> Plan:
         budgets=budgets,
         probes=tuple(PlannedProbe(probe.name, probe.during == "judged") for probe in scenario.steady_state),
         blast_radius={"stores": radius.stores or (), "links": radius.links, "processes": radius.processes},
+        payments=scenario.payments is not None,
+        misbehaviour=tuple(sorted({rule.kind for rule in scenario.payments.misbehaviour})) if scenario.payments else (),
     )

@@ -65,6 +65,11 @@ class LogEntry(Record):
         return str(self.record.get("order_id", ""))
 
     @property
+    def identity(self) -> str:
+        """The key of the order or act that the record is, or the empty text."""
+        return str(self.record.get({"order": "order_id", "act": "act_id"}.get(self.kind, ""), ""))
+
+    @property
     def marker(self) -> str:
         """The note of an order, by which it is found under any key."""
         return str(self.record.get("note", ""))
@@ -86,6 +91,7 @@ class EdgeStatus(Record):
     last_seq: int = 0
     downlink_cursor: int = 0
     waiting: int = 0
+    payments_under_way: int = 0
 
 
 class EdgeRead(Record):
@@ -167,20 +173,37 @@ class KitchenRead(Record):
     deliveries: tuple[Delivery, ...] = ()
 
 
+class Movement(Record):
+    """Money that the payment gateway moved for the store."""
+
+    movement: int
+    kind: str
+    attempt_id: str
+    amount_minor: int
+
+
+class GatewayRead(Record):
+    """The payment gateway's own ledger of one store, and how often it has misbehaved, by kind."""
+
+    movements: tuple[Movement, ...]
+    struck: Mapping[str, int] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReads:
-    """One round of final reads of one store."""
+    """One round of final reads of one store. `gateway` None: there was none to read."""
 
     store: str
     edge_a: EdgeRead | Unreadable
     edge_b: EdgeRead | Unreadable
     cloud: CloudRead | Unreadable
     kitchen: KitchenRead | Unreadable
+    gateway: GatewayRead | Unreadable | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """The places of this round that could not be read."""
-        places = (self.edge_a, self.edge_b, self.cloud, self.kitchen)
+        places = (self.edge_a, self.edge_b, self.cloud, self.kitchen, self.gateway)
         return tuple(place for place in places if isinstance(place, Unreadable))
 
 
@@ -229,6 +252,7 @@ def read_store(run: Path, number: int, store: str) -> StoreReads:
         read_json(folder / "edge_b.json", EdgeRead, f"{store}/edge_b"),
         read_json(folder / "cloud.json", CloudRead, f"{store}/cloud"),
         read_json(folder / "kitchen.json", KitchenRead, f"{store}/kitchen"),
+        read_json(path, GatewayRead, f"{store}/gateway") if (path := folder / "gateway.json").exists() else None,
     )
 
 
@@ -245,6 +269,9 @@ def disagreement(first: StoreReads, second: StoreReads) -> str | None:
             continue
         if _substance(before) != _substance(after):
             return f"{second.store}/{place} holds other orders in the second read than in the first"
+    moved, now = first.gateway, second.gateway
+    if isinstance(moved, GatewayRead) and isinstance(now, GatewayRead) and moved.movements != now.movements:
+        return f"{second.store}/gateway has moved money between the two reads"
     return None
 
 

@@ -95,7 +95,7 @@ def _split_seqs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding
     told: dict[int, dict[str, Attempt]] = defaultdict(dict)
     for reply in replies:
         if reply.seq is not None:
-            told[reply.seq].setdefault(reply.order_id, reply)
+            told[reply.seq].setdefault(reply.identity, reply)
     for seq, epoch, order_id, entry_hash, text in _raw(ledger):
         if ledger.left_behind(seq, epoch):
             continue
@@ -109,41 +109,53 @@ def _split_seqs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding
         names = set(tellings) | (_orders_at(ledger, seq) if tellings else set())
         # Behind the first difference between two logs every hash differs: one finding for it is enough.
         if (len(contents) > 1 and not forked) or len(names) > 1:
-            replies_say = [f"{reply.node_id} told {reply.level} for {reply.order_id}" for reply in tellings.values()]
+            replies_say = [f"{reply.node_id} told {reply.level} for {reply.identity}" for reply in tellings.values()]
             yield Finding("split", ledger.store, f"entry {seq}", "edge", "; ".join(contents + replies_say))
         forked = forked or len(contents) > 1
 
 
 def _orders_at(ledger: StoreLedger, seq: int) -> set[str]:
     entry = ledger.committed.get(seq)
-    return {entry.order_id if entry.kind == "order" else f"a {entry.kind} entry"} if entry is not None else set()
+    return {entry.identity or f"a {entry.kind} entry"} if entry is not None else set()
 
 
 def _raw(ledger: StoreLedger) -> Iterator[tuple[int, int, str, str, str]]:
     if ledger.cloud is not None:
         for entry in ledger.cloud.entries:
-            yield entry.seq, entry.epoch, entry.order_id, entry.hash, f"the cloud received {_content(entry)}"
+            yield (
+                entry.seq,
+                entry.epoch,
+                entry.identity or entry.order_id,
+                entry.hash,
+                f"the cloud received {_content(entry)}",
+            )
     if ledger.kitchen is not None:
         for delivery in ledger.kitchen.deliveries:
             text = f"the kitchen received order {delivery.order_id} of epoch {delivery.epoch}"
             yield delivery.seq, delivery.epoch, delivery.order_id or "", delivery.hash, text
     for slot, device in ledger.devices.items():
         for entry in device.set_aside:
-            yield entry.seq, entry.epoch, entry.order_id, entry.hash, f"{slot} set aside {_content(entry)}"
+            yield (
+                entry.seq,
+                entry.epoch,
+                entry.identity or entry.order_id,
+                entry.hash,
+                f"{slot} set aside {_content(entry)}",
+            )
 
 
 def _split_epochs(ledger: StoreLedger, replies: list[Attempt]) -> Iterator[Finding]:
     tellers: dict[int, dict[str, str]] = defaultdict(dict)
     for reply in replies:
         if reply.epoch is not None and reply.node_id:
-            tellers[reply.epoch].setdefault(reply.node_id, f"{reply.node_id} told {reply.level} for {reply.order_id}")
+            tellers[reply.epoch].setdefault(reply.node_id, f"{reply.node_id} told {reply.level} for {reply.identity}")
     for epoch, nodes in sorted(tellers.items()):
         if len(nodes) > 1:
             yield Finding("split", ledger.store, f"epoch {epoch}", "reply", "; ".join(nodes.values()))
 
 
 def _content(entry: LogEntry) -> str:
-    return f"{entry.kind} {entry.order_id} of epoch {entry.epoch} as entry {entry.seq}"
+    return f"{entry.kind} {entry.identity or entry.order_id} of epoch {entry.epoch} as entry {entry.seq}"
 
 
 def _ms(duration_us: int) -> str:

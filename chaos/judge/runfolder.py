@@ -23,6 +23,7 @@ from chaos.judge.reads import (
     read_store,
 )
 from chaos.judge.steady import PlannedProbe, SteadyRow
+from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
 from simulator.history import Attempt, read_history
 
 
@@ -125,7 +126,7 @@ class Sample(Record):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the scenario asked for."""
+    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind."""
 
     name: str
     title: str
@@ -136,6 +137,8 @@ class Plan:
     budgets: Budgets
     probes: tuple[PlannedProbe, ...] = ()
     blast_radius: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    payments: bool = False
+    misbehaviour: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,13 @@ class RunFiles:
     rounds: Mapping[int, Mapping[str, StoreReads]]
     broken: tuple[Unreadable, ...]
     steady: tuple[SteadyRow, ...] = ()
+    menu: Menu = DEMO_MENU
+
+    @property
+    def has_payments(self) -> bool:
+        """Whether checks were to be paid in this run, or were."""
+        planned = isinstance(self.plan, Plan) and self.plan.payments
+        return planned or any(reads.gateway is not None for round_ in self.rounds.values() for reads in round_.values())
 
     @property
     def stores(self) -> tuple[str, ...]:
@@ -190,7 +200,7 @@ def load_run_files(run: Path, plan: Plan | Unreadable) -> RunFiles:
             broken.append(metrics)
         else:
             loads.append(metrics)
-    stores = _stores(run, plan, attempts)
+    stores, menu = _stores(run, plan, attempts), _read_menu(run / "menu.json", broken)
     return RunFiles(
         path=run,
         plan=plan,
@@ -204,7 +214,19 @@ def load_run_files(run: Path, plan: Plan | Unreadable) -> RunFiles:
         rounds={number: {store: read_store(run, number, store) for store in stores} for number in ROUNDS},
         broken=tuple(broken),
         steady=tuple(sorted(steady, key=lambda row: row.at_us)),
+        menu=menu,
     )
+
+
+def _read_menu(path: Path, broken: list[Unreadable]) -> Menu:
+    """The menu of the run; the demo menu if it says none."""
+    if not path.exists():
+        return DEMO_MENU
+    try:
+        return read_menu(path)
+    except ValueError as error:
+        broken.append(Unreadable("menu", str(error)))
+        return DEMO_MENU
 
 
 def _stores(run: Path, plan: Plan | Unreadable, attempts: tuple[Attempt, ...]) -> tuple[str, ...]:

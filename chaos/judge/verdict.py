@@ -120,6 +120,7 @@ class Verdict:
             "notes": list(self.notes),
             "steady_state": [asdict(account) for account in self.steady],
             "blast_radius": {name: list(names) for name, names in self.blast_radius.items()},
+            "payments": {store: asdict(sums) for store, sums in self.audit.payments.items()},
         }
 
 
