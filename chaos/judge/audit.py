@@ -104,7 +104,7 @@ def audit(files: RunFiles) -> Audit:
             else:
                 undecided.append(item)
         if files.has_payments:
-            found += mischarged(ledger)
+            found += mischarged(ledger, files.rounds[ROUNDS[0]][ledger.store].gateway)
     found += contents.duplicated(ledgers, stories)
     found += _from_replies(stories.values(), ledgers)
     found += _reordered(stories, ledgers)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaos.judge.findings import Finding
 from chaos.judge.ledger import StoreLedger
-from chaos.judge.reads import Movement
+from chaos.judge.reads import GatewayRead, Movement, Unreadable
 from refsystem.ordering.check import Check, CheckStatus
 from refsystem.ordering.payment import Payment, PaymentState, RefundState
 
@@ -37,16 +37,21 @@ class Sums:
     unverified: int = 0
 
 
-def mischarged(ledger: StoreLedger) -> Iterator[Finding]:
-    """Cases of the class; needs F(edge). What may still move, because the store has not settled, is not judged."""
+def mischarged(ledger: StoreLedger, before: GatewayRead | Unreadable | None) -> Iterator[Finding]:
+    """Cases of the class; needs F(edge). What may still move, because the store has not settled, is not judged.
+
+    `before` is the gateway's ledger in the first round of reads, older than F(edge): what it holds must be in the log by now,
+    settled or not, for no payment is called before it is committed (P16).
+    """
     if ledger.primary is None:
         return
-    movements = _by_attempt(ledger)
+    movements = _by_attempt(ledger.gateway)
     for attempt_id, moved in movements.items():
         captures = sum(movement.kind == "capture" for movement in moved)
         if captures > 1:
             yield _finding(ledger, attempt_id, f"the gateway captured {captures} times under this one id")
     if ledger.unsettled is not None:
+        yield from _unknown_to_the_log(ledger, _by_attempt(before))
         return
     yield from _unknown_to_the_log(ledger, movements)
     for check in ledger.book.checks:
@@ -77,9 +82,9 @@ def sums(ledger: StoreLedger) -> Sums:
     )
 
 
-def _by_attempt(ledger: StoreLedger) -> dict[str, list[Movement]]:
+def _by_attempt(gateway: GatewayRead | Unreadable | None) -> dict[str, list[Movement]]:
     found: dict[str, list[Movement]] = {}
-    for movement in ledger.gateway.movements if ledger.gateway is not None else ():
+    for movement in gateway.movements if isinstance(gateway, GatewayRead) else ():
         found.setdefault(movement.attempt_id, []).append(movement)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -16,6 +17,7 @@ from refsystem.telemetry import configure_logging
 def main() -> int:
     """Serve until a signal; returns the exit code."""
     configure_logging(json_lines=os.environ.get("RUSHPROOF_LOG") == "json")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every callback would be all there is
     try:
         settings = GatewaySettings.from_environment(os.environ)
         serve(create_app(settings), settings.host, settings.port, ready_file=settings.ready_file)

@@ -252,7 +252,7 @@ class Run:
                 "epoch": entry["epoch"],
                 "seq": entry["seq"],
                 "hash": entry["hash"],
-                "order_id": entry["record"]["order_id"],
+                "order_id": entry["record"]["order_id"] if entry["record"]["kind"] == "order" else None,
             }
             for entry in entries
         ]
