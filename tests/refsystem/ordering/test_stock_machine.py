@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from till import uuid
@@ -315,7 +315,13 @@ def variant(**parts: Any) -> type[Store]:
 )
 def test_every_part_of_the_rule_is_needed(broken: type[Store]) -> None:
     found = settings(
-        max_examples=3_000, stateful_step_count=40, deadline=None, database=None, report_multiple_bugs=False
+        max_examples=5_000,
+        stateful_step_count=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
     )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(broken, settings=found)
