@@ -270,3 +270,13 @@ def test_a_run_in_which_nobody_paid_says_nothing_about_payments(run: Any) -> Non
     verdict = Till(run).judged()
     assert verdict.verdict == "unknown"
     assert "none was" in verdict.cause
+
+
+def test_checks_that_owe_another_sum_than_was_ordered_are_mischarged(till: Till) -> None:
+    """The record of a void says another sum than the line that it took from the check was worth."""
+    void = till.act(Void(order(till.run, 4), order(till.run, 4), 0, 1, "cold"), "manager Wang")
+    epoch, record = till.run.records.pop()
+    till.run.records.append((epoch, {**record, "amount_minor": record["amount_minor"] + 100}))
+    verdict = till.judged()
+    assert subjects(verdict, "mischarged") == {"all checks"}
+    assert subjects(verdict, "voided") == {void}
