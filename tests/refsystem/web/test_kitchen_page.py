@@ -172,6 +172,14 @@ def press_on(browser: Browser, text: str, rows: str) -> None:
     browser.run(f"{found}.querySelector('button').click()")
 
 
+def settle(browser: Browser, store: Store) -> None:
+    """Let the store take what was tapped, however long the browser needs to send it."""
+    deadline = time.monotonic() + 30
+    while browser.run("outbox.length"):
+        store.feed()
+        assert time.monotonic() < deadline, browser.run("JSON.stringify(outbox)")
+
+
 def has(text: str, within: str = "#tickets") -> str:
     return f"document.querySelector('{within}').innerText.includes('{text}')"
 
@@ -201,9 +209,7 @@ def test_an_evening_in_the_kitchen(display, store, browser):
 
     # A course is fired by hand, and a void shows what is left.
     browser.run("[...document.querySelectorAll('li.held button')][0].click()")
-    browser.wait("outbox.length === 1")
-    store.feed()
-    browser.wait("outbox.length === 0")
+    settle(browser, store)
     browser.wait("latest.tickets.some(ticket => ticket.station === 'meat' && ticket.version === 2)")
     store.append({"kind": "act", "act": "void", "order_id": first, "line": 1, "quantity": 1})
     store.feed()
@@ -226,16 +232,13 @@ def test_an_evening_in_the_kitchen(display, store, browser):
     press(browser, "Recall", "header")
     browser.wait(has("Two broths", "#rows"))
     browser.run("document.querySelector('#rows button').click()")
-    browser.wait("outbox.length === 1")
-    store.feed()
-    browser.wait("outbox.length === 0")
+    settle(browser, store)
     browser.wait(has("Recalled"))
     press(browser, "Close", "dialog")
     press(browser, "Sold out", "header")
     browser.wait(has("Shrimp paste", "#rows"))
     press_on(browser, "Shrimp", "#rows > li")
-    browser.wait("outbox.length === 1")
-    store.feed()
+    settle(browser, store)
     browser.wait(has("Back again", "#rows"))
     picture(browser, "kitchen_sold_out")
     assert [each.item_id for each in store.kitchen.all_sold_out] == ["shrimp-paste"]
@@ -296,9 +299,7 @@ def test_what_the_store_does_not_take_is_said(display, store, browser):
         )
     )
     browser.run("document.querySelector('li.held button').click()")
-    browser.wait("outbox.length === 1")
-    for _ in range(2):
-        store.feed()
+    settle(browser, store)
     browser.wait("!byId('message').hidden")
     assert "holds no course 2 back" in browser.run("byId('message').innerText")
     assert browser.run("outbox.length") == 0
