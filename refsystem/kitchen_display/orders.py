@@ -47,6 +47,11 @@ class StoredOrders:
         states = list(queries.states_of_check(self._connection, check_id=check_id))
         return (from_json(state) for (state,) in states)
 
+    def holds_back(self, check_id: str) -> bool:
+        """Whether an order of a check may hold something back: whether one ever did."""
+        held: int = queries.check_has_held(self._connection, check_id=check_id)
+        return bool(held)
+
     def sold_out(self, item_id: str) -> SoldOut | None:
         """Whether an item is sold out."""
         row = queries.sold_out(self._connection, item_id=item_id)

@@ -67,6 +67,10 @@ class Kitchen:
         orders = (self._orders[order_id] for order_id in self._of_check.get(check_id, ()))
         return tuple(sorted(orders, key=lambda order: order.seq))
 
+    def holds_back(self, check_id: str) -> bool:
+        """Whether an order of a check holds something back."""
+        return any(self._orders[order_id].held for order_id in self._of_check.get(check_id, ()))
+
     def sold_out(self, item_id: str) -> SoldOut | None:
         """Whether an item is sold out."""
         return self._sold_out.get(item_id)

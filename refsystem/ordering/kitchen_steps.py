@@ -50,6 +50,9 @@ class Lookup(Protocol):
     def orders_of_check(self, check_id: str) -> Iterable[KitchenOrder]:
         """The orders of a check."""
 
+    def holds_back(self, check_id: str) -> bool:
+        """Whether an order of a check holds something back."""
+
     def sold_out(self, item_id: str) -> SoldOut | None:
         """Whether an item is sold out."""
 
@@ -77,7 +80,10 @@ def _with_ready(kitchen: Lookup, changed: Iterable[KitchenOrder], seq: int) -> C
     """With what is to be fired now, because the earlier courses of its check are done."""
     orders = {order.order_id: order for order in changed}
     all_orders: dict[str, KitchenOrder] = {}
-    for check_id in dict.fromkeys(order.check_id for order in orders.values()):
+    check_ids = dict.fromkeys(order.check_id for order in orders.values())
+    if not any(order.held for order in orders.values()) and not any(map(kitchen.holds_back, check_ids)):
+        return Changes(orders)
+    for check_id in check_ids:
         all_orders |= {order.order_id: order for order in kitchen.orders_of_check(check_id)}
     all_orders |= orders
     waiting = [

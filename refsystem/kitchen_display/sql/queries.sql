@@ -136,6 +136,9 @@ SELECT state FROM kitchen_orders AS o
 WHERE check_id = :check_id AND seq = (SELECT max(seq) FROM kitchen_orders WHERE order_id = o.order_id)
 ORDER BY seq;
 
+-- name: check_has_held(check_id)$
+SELECT EXISTS (SELECT 1 FROM kitchen_orders WHERE check_id = :check_id AND is_held = 1);
+
 -- name: held_states(limit)
 SELECT seen_at_us, state FROM kitchen_orders AS o
 WHERE is_held = 1 AND seq = (SELECT max(seq) FROM kitchen_orders WHERE order_id = o.order_id)

@@ -108,6 +108,19 @@ def test_firing_a_course_takes_the_earlier_ones_along_and_happens_once():
     brigade.refuses(TICKET_NOT_FOUND, Fire(uuid(999), 1))
 
 
+def test_a_course_that_waits_for_a_person_is_waited_for():
+    rules = KitchenRules(
+        courses=(CourseRule(2, "Dishes", "菜品", "by_person"), CourseRule(3, "Dessert", "甜点", "after_previous"))
+    )
+    brigade = Brigade("hotpot", rules=rules)
+    order_id = brigade.order({"tripe": 1, "ice-jelly": 1})
+    assert brigade.slips(order_id) == []
+    brigade.do(Fire(order_id, 2))
+    assert brigade.see(order_id).holds(3)
+    brigade.bump(order_id, 1, "meat")
+    assert brigade.slips(order_id)[1:] == ["2/drinks open: 1 ice-jelly"]
+
+
 def test_one_slip_holds_the_whole_order():
     brigade = Brigade(menu=DEMO_MENU, rules=ONE_SLIP)
     order_id = brigade.order({"mapo-tofu": 1, "red-bean-buns": 1, "beer": 3})
@@ -166,6 +179,8 @@ def test_a_recalled_ticket_is_open_again_and_is_bumped_under_a_key_of_its_own():
     assert brigade.see(order_id).is_served
     assert "bumped 2 times, not 1" in brigade.refuses(TICKET_STATE, again.content)
     brigade.refuses(TICKET_STATE, BumpAgain(*key, 2))
+    brigade.void(order_id, 0, 1)
+    assert brigade.see(order_id).tickets[1].rounds == 0, "the notice was never bumped"
 
 
 def test_a_bump_that_comes_twice_or_for_nothing_is_passed_over():
@@ -314,6 +329,17 @@ def test_what_is_eighty_sixed_is_refused_until_it_is_restored():
     brigade.refuses(ITEM_STATE, Restore("spicy-base"))
     brigade.do(Restore("tripe"))
     brigade.order({"tripe": 1})
+
+
+def test_what_was_sold_out_goes_back_with_the_log():
+    brigade = Brigade("hotpot")
+    brigade.do(EightySix("tripe"))
+    brigade.do(Restore("tripe"))
+    brigade.do(EightySix("duck-blood"))
+    brigade.kitchen.set_aside(2)
+    assert [each.item_id for each in brigade.kitchen.all_sold_out] == ["tripe"]
+    brigade.kitchen.set_aside(1)
+    assert brigade.kitchen.all_sold_out == ()
 
 
 # --- requests, records, storage --------------------------------------------------------------------------------------
