@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from refsystem.ordering.menu import DEMO_MENU, Menu
+from refsystem.ordering.menu import DEMO_MENU
 from refsystem.settings import SettingsError, arbiter_settings, edge_settings
 
 EDGE = {
@@ -38,7 +39,7 @@ def test_a_device_takes_its_settings_and_their_defaults() -> None:
 
 
 def test_a_device_takes_what_is_told_beyond_the_defaults(tmp_path: Path) -> None:
-    menu = Menu(DEMO_MENU.items[:2])
+    menu = replace(DEMO_MENU, items=DEMO_MENU.items[:2])
     (tmp_path / "menu.json").write_text(menu.to_json(), encoding="utf-8")
     told = {
         "RUSHPROOF_POLICY": "require_r2",

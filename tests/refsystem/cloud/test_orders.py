@@ -169,6 +169,7 @@ def test_the_downlink_tells_all_that_a_store_needs(with_cloud):
         assert order | {"body_hash": ""} == {
             "number": 2,
             "order_id": keys[1],
+            "check_id": "",
             "channel": "mini_program",
             "table": "7",
             "items": [["mapo-tofu", 2], ["steamed-rice", 1]],
