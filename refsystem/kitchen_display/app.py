@@ -76,9 +76,9 @@ class KitchenSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> KitchenSettings:
-        """Read `RUSHPROOF_KITCHEN_STORE`, `_DATA`, `_HOST`, `_PORT`, `_SECONDS`, `_READY_FILE`, `RUSHPROOF_MENU`, and
+        """Read `RUSHPROOF_KITCHEN_STORE`, `_DATA`, `_HOST`, `_PORT`, `_SECONDS`, `_READY_FILE` and `RUSHPROOF_MENU`.
 
-        `RUSHPROOF_STORE_RULES`, whose times `RUSHPROOF_TIME_SCALE` divides; without rules a kitchen has one station.
+        And `RUSHPROOF_STORE_RULES`, whose times `RUSHPROOF_TIME_SCALE` divides; without rules a kitchen has one station.
         Raises `ValueError` that names the variable.
         """
         prefix = "RUSHPROOF_KITCHEN_"
@@ -140,9 +140,10 @@ class Display:
         settings = self._settings
 
         def opened() -> KitchenStore:
-            return KitchenStore(
-                settings.data, int(settings.kitchen_s * 1_000_000), menu=settings.menu, rules=settings.rules
-            )
+            kitchen_us = int(settings.kitchen_s * 1_000_000)
+            store = KitchenStore(settings.data, kitchen_us, menu=settings.menu, rules=settings.rules)
+            store.clock_starts(_now_us())
+            return store
 
         self._store = await loop.run_in_executor(self._thread, opened)
 

@@ -84,6 +84,17 @@ class KitchenStore:
         """Close the database."""
         self._connection.close()
 
+    def clock_starts(self, now_us: int) -> None:
+        """The display begins to run at `now_us`.
+
+        After a reboot that clock counts from 0 again. What waits goes on to age from where it was when the last ticket was shown.
+        """
+        behind_us = queries.last_shown_us(self._connection) - now_us
+        if behind_us > 0:
+            with self._transaction():
+                queries.shift_tickets(self._connection, by_us=behind_us)
+                queries.shift_orders(self._connection, by_us=behind_us)
+
     def receive(self, batch: Batch, now_us: int) -> tuple[Judgement, list[Bump]]:
         """Judge `batch`; if it is accepted, its tickets are stored when this returns. Also the bumps to send back."""
         return self.take(batch, now_us), self.pending_bumps(now_us)

@@ -3,6 +3,15 @@
 -- name: place()^
 SELECT cursor_seq, cursor_hash, highest_epoch FROM place;
 
+-- name: last_shown_us()$
+SELECT coalesce(max(shown_at_us), 0) FROM tickets;
+
+-- name: shift_tickets(by_us)!
+UPDATE tickets SET shown_at_us = shown_at_us - :by_us WHERE bumped_at_us IS NULL;
+
+-- name: shift_orders(by_us)!
+UPDATE kitchen_orders SET seen_at_us = seen_at_us - :by_us;
+
 -- name: raise_highest_epoch(sender_epoch)!
 UPDATE place SET highest_epoch = max(highest_epoch, :sender_epoch);
 

@@ -170,16 +170,36 @@ def test_no_more_acts_wait_than_there_is_room_for(store):
 
 
 def test_what_is_due_is_asked_for_once(store):
-    store.receive(batch(log_of(order(1)), 1, 1), now_us=0)
+    rush = act(30, Rush(uuid(1), 0))
+    store.receive(batch(log_of(order(1), rush), 1, 1), now_us=0)
+    store.receive(batch(log_of(order(1), rush), 2, 2), now_us=5 * MINUTE_US)
     assert store.pending_acts(9 * MINUTE_US) == []
     assert [each["act_id"] for each in store.pending_acts(10 * MINUTE_US)] == [fire_in_time(uuid(1), 2).act_id]
     assert len(store.pending_acts(11 * MINUTE_US)) == 1
     due = store.pending_acts(20 * MINUTE_US)
     assert due[1]["act_id"] == escalate(TicketKey(uuid(1), 1, "broth")).act_id
-    log = log_of(order(1), fire_in_time(uuid(1), 2).record(0), escalate(TicketKey(uuid(1), 1, "broth")).record(0))
-    store.receive(batch(log, 2, 3), now_us=21 * MINUTE_US)
+    told = escalate(TicketKey(uuid(1), 1, "broth"))
+    log = log_of(order(1), rush, fire_in_time(uuid(1), 2).record(0), told.record(0))
+    store.receive(batch(log, 3, 4), now_us=21 * MINUTE_US)
     assert store.pending_acts(21 * MINUTE_US) == []
     assert [row["escalated"] for row in store.open_tickets(9)] == [True, False]
+
+
+def test_after_a_reboot_tickets_go_on_to_age(tmp_path):
+    """The clock that ages are counted by starts from 0 when a box starts."""
+    store = opened(tmp_path)
+    log = log_of(order(1), order(2, {"tripe": 1}))
+    store.receive(batch(log, 1, 1), now_us=100 * MINUTE_US)
+    store.receive(batch(log, 2, 2), now_us=109 * MINUTE_US)
+    store.close()
+    store = opened(tmp_path)
+    store.clock_starts(2 * MINUTE_US)
+    assert [(3 * MINUTE_US - row["shown_at_us"]) // MINUTE_US for row in store.open_tickets(9)] == [10, 1]
+    assert len(store.pending_acts(2 * MINUTE_US)) == 0
+    assert len(store.pending_acts(3 * MINUTE_US)) == 1, "ten minutes in all: the course is due"
+    store.clock_starts(200 * MINUTE_US)
+    assert len(store.pending_acts(3 * MINUTE_US)) == 1, "a clock that goes on changes nothing"
+    store.close()
 
 
 def test_red_ones_first_then_priority_then_age(store):
