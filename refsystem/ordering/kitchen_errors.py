@@ -15,6 +15,7 @@ LOT_KNOWN = Problem("lot-known", 409, "This lot was received already", True)
 STOCK_TOO_LOW = Problem("stock-too-low", 409, "There is not as much in stock", True)
 RIGHTS_TOO_LOW = Problem("rights-too-low", 409, "The store does not hold as many rights", True)
 RIGHTS_FROZEN = Problem("rights-frozen", 409, "Rights are settled with the cloud first", True)
+RIGHTS_NOT_FROZEN = Problem("rights-not-frozen", 409, "Rights are settled with the cloud already", True)
 
 KITCHEN_PROBLEMS: dict[str, Problem] = {
     problem.type: problem
@@ -30,5 +31,6 @@ KITCHEN_PROBLEMS: dict[str, Problem] = {
         STOCK_TOO_LOW,
         RIGHTS_TOO_LOW,
         RIGHTS_FROZEN,
+        RIGHTS_NOT_FROZEN,
     )
 }

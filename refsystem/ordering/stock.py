@@ -42,7 +42,8 @@ class Stock:
         self._items: dict[str, StockItem] = {}
         self._uses: dict[str, OrderUse] = {}
         self._fork_epoch = 0
-        self._undo: list[tuple[int, dict[str, StockItem | None], dict[str, OrderUse | None], int]] = []
+        self._thawed = False
+        self._undo: list[tuple[int, dict[str, StockItem | None], dict[str, OrderUse | None], tuple[int, bool]]] = []
         self._passed_over: list[PassedOver] = []
 
     # --- reads ---
@@ -93,7 +94,7 @@ class Stock:
         item = self.item(ingredient_id)
         match self.policy(ingredient_id):
             case "escrow":
-                return 0 if self._fork_epoch else max(0, item.edge_rights)
+                return 0 if self._fork_epoch and not self._thawed else max(0, item.edge_rights)
             case "edge_owned":
                 return max(0, item.on_hand)
             case _:
@@ -192,16 +193,17 @@ class Stock:
             items = {name: replace(item, edge_rights=item.on_hand) for name, item in self._items.items()}
         before = {name: self._items.get(name) for name in items}
         uses = {order_id: self._uses.get(order_id) for order_id in changes.orders}
-        self._undo.append((seq, before, uses, self._fork_epoch))
+        self._undo.append((seq, before, uses, (self._fork_epoch, self._thawed)))
         self._items.update(items)
         self._uses.update(changes.orders)
         if changes.fork_epoch is not None:
-            self._fork_epoch = changes.fork_epoch
+            self._fork_epoch, self._thawed = changes.fork_epoch, False
+        self._thawed = self._thawed or changes.thawed
 
     def set_aside(self, from_seq: int) -> None:
         """Entries from `from_seq` on have left the log: go back to what stood before them, in time for what they did alone."""
         while self._undo and self._undo[-1][0] >= from_seq:
-            _, items, uses, self._fork_epoch = self._undo.pop()
+            _, items, uses, (self._fork_epoch, self._thawed) = self._undo.pop()
             _restore(self._items, items)
             _restore(self._uses, uses)
         while self._passed_over and self._passed_over[-1].seq >= from_seq:

@@ -84,7 +84,14 @@ class SettleRights:
     fork_epoch: int = given(NUMBER)
 
 
-StockContent = Receive | Count | Waste | GrantRights | AskRights | ReturnRights | SettleRights
+@dataclass(frozen=True, slots=True)
+class ThawRights:
+    """A person sells what is escrowed before the cloud has settled after a fork. What is oversold by it is counted."""
+
+    reason: str = given(REASON)
+
+
+StockContent = Receive | Count | Waste | GrantRights | AskRights | ReturnRights | SettleRights | ThawRights
 
 STOCK_ACTS: dict[str, type[StockContent]] = {
     "receive": Receive,
@@ -94,4 +101,5 @@ STOCK_ACTS: dict[str, type[StockContent]] = {
     "ask_rights": AskRights,
     "return_rights": ReturnRights,
     "settle_rights": SettleRights,
+    "thaw_rights": ThawRights,
 }

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from refsystem.ordering import fields
 from refsystem.ordering import stock_acts as acts
 from refsystem.ordering.errors import ORDER_INVALID, OrderRejected
-from refsystem.ordering.kitchen_errors import INGREDIENT_UNKNOWN, RIGHTS_FROZEN, RIGHTS_TOO_LOW
+from refsystem.ordering.kitchen_errors import INGREDIENT_UNKNOWN, RIGHTS_FROZEN, RIGHTS_NOT_FROZEN, RIGHTS_TOO_LOW
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.stock_item import StockItem, Taken
 
@@ -40,11 +40,12 @@ class OrderUse:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a record changes. `fork_epoch`: rights are to be settled with the cloud (0: they are)."""
+    """What a record changes. `fork_epoch`: rights are to be settled with the cloud (0: they are); `thawed`: not waited for."""
 
     items: dict[str, StockItem] = field(default_factory=dict)
     orders: dict[str, OrderUse] = field(default_factory=dict)
     fork_epoch: int | None = None
+    thawed: bool = False
 
 
 class Lookup(Protocol):
@@ -205,6 +206,13 @@ def _settle(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
     return Changes(fork_epoch=0)
 
 
+def _thaw(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
+    fields.read_fields(acts.ThawRights, record, exact=False)
+    if not stock.fork_epoch:
+        raise OrderRejected(RIGHTS_NOT_FROZEN, "rights are settled: nothing is held back")
+    return Changes(thawed=True)
+
+
 STEPS: dict[str, Callable[[Lookup, dict[str, Any], int], Changes]] = {
     "order": _order,
     "act void": _void,
@@ -215,4 +223,5 @@ STEPS: dict[str, Callable[[Lookup, dict[str, Any], int], Changes]] = {
     "act ask_rights": _ask,
     "act return_rights": _return,
     "act settle_rights": _settle,
+    "act thaw_rights": _thaw,
 }

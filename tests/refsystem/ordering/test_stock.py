@@ -15,6 +15,7 @@ from refsystem.ordering.kitchen_errors import (
     LOT_KNOWN,
     LOT_UNKNOWN,
     RIGHTS_FROZEN,
+    RIGHTS_NOT_FROZEN,
     RIGHTS_TOO_LOW,
     STOCK_TOO_LOW,
 )
@@ -27,6 +28,7 @@ from refsystem.ordering.stock_acts import (
     Receive,
     ReturnRights,
     SettleRights,
+    ThawRights,
     Waste,
 )
 from refsystem.ordering.stock_rights import CloudRights, WantsNumber, balance, balancing_act
@@ -255,6 +257,25 @@ def test_after_a_fork_the_store_promises_nothing_escrowed_until_the_cloud_has_se
     assert pantry.stock.item("fish").edge_rights == 5
     pantry.order({"fish": 5})
     pantry.has_no({"fish": 1})
+
+
+def test_a_person_may_sell_before_the_cloud_has_settled_and_what_is_oversold_is_counted(pantry):
+    pantry.refuses(RIGHTS_NOT_FROZEN, ThawRights("?"))
+    pantry.do(Receive("fish", "a", 10))
+    pantry.append({"kind": "fork", "from_seq": 2}, epoch=4)
+    pantry.do(ThawRights("no cloud since noon"))
+    pantry.refuses(RIGHTS_FROZEN, GrantRights("fish", 1))
+    pantry.order({"fish": 9})
+    pantry.order({"fish": 4}, number=1)
+    assert pantry.stock.oversold()["fish"] == 3
+    pantry.append({"kind": "fork", "from_seq": 6}, epoch=5)
+    pantry.has_no({"fish": 1})
+    pantry.stock.set_aside(6)
+    pantry.order({"fish": 1})
+    pantry.append(from_downlink(SettleRights(2, 4)).record(0))
+    assert (pantry.stock.item("fish").edge_rights, pantry.stock.fork_epoch) == (-4, 0)
+    pantry.stock.set_aside(2)
+    pantry.order({"fish": 1})
 
 
 def test_what_is_thrown_away_beyond_the_stores_rights_is_asked_back(pantry):
