@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(900)]
 TRACE = Path(
     os.environ.get("RUSHPROOF_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"), "takeaway-orders.csv.gz"
 )
-ALWAYS = ("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale")
+ALWAYS = ("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale", "mischarged")
 CONTROLS = sorted({variant.scenario for variant in VARIANTS.values()} | {"primary_killed"})
 
 

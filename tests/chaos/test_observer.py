@@ -31,6 +31,8 @@ def device(slot: str, role: str = "standby", **changes: Any) -> dict[str, Any]:
 class Places:
     """Every place of a store `s1` as one server that says what the test wants; None: it says 500."""
 
+    has_gateway = False
+
     def __init__(self) -> None:
         self.statuses: dict[str, Any] = {
             "s1.edge_a": device("a", "primary"),
@@ -40,6 +42,7 @@ class Places:
         }
         self.entries = [{"seq": seq, "epoch": 1, "hash": str(seq), "record": {}} for seq in range(1, 2502)]
         self.orders = [{"order_id": f"{number:06}"} for number in range(2000)]
+        self.movements = [{"movement": number, "merchant": f"s{1 + number % 2}"} for number in range(1, 2501)]
         self.slow_s = 0.0
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -83,6 +86,13 @@ class Places:
         if rest == "v1/audit/orders":
             later = [order for order in self.orders if order["order_id"] > query.get("after", "")]
             return {"orders": later[: int(query["limit"])]}
+        if rest in ("v1/audit/ledger", "v1/audit/payments"):
+            name = "movements" if rest.endswith("ledger") else "payments"
+            after, limit = int(query["after"]), int(query["limit"])
+            page = [row for row in self.movements if row["movement"] > after][:limit]
+            return {name: page, "next_after": page[-1]["movement"] if len(page) == limit else None}
+        if rest == "v1/operator/misbehaviour":
+            return {"plan": {}, "struck": {"slow": 3}}
         return {"entries": [], "alarms": [], "tickets": [{"order_id": "1"}], "deliveries": []}
 
     def stop(self) -> None:
@@ -165,6 +175,7 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("s1.edge_a", {"members": ["a-1"]}, "the store has one member only"),
     ("s1.edge_a", {"last_seq": 10}, "the primary has entries that are not committed"),
     ("s1.edge_a", {"waiting": 3}, "3 requests wait"),
+    ("s1.edge_a", {"payments_under_way": 2}, "2 payments are under way"),
     ("s1.edge_b", {"commit_seq": 8}, "the standby stands at 8, the primary at 9"),
     ("s1.edge_b", {"commit_hash": "other"}, "the standby stands at 9, the primary at 9"),
     ("cloud", {"cursor": {"seq": 7, "hash": "seven"}}, "the cloud stands at 7, the primary at 9"),
@@ -210,6 +221,14 @@ def test_every_place_is_read_whole_however_many_pages(places: Places, observe: R
     assert read["cloud"]["orders"] == places.orders
     assert read["cloud"]["entries"] == places.entries
     assert read["kitchen"]["tickets"] == [{"order_id": "1"}]
+
+
+def test_the_gateways_books_are_read_page_by_page_for_each_store(places: Places, observe: Run, tmp_path: Path) -> None:
+    places.has_gateway = True
+    observe(lambda observer: observer.read_all(tmp_path, ["s1"]))
+    read = json.loads((tmp_path / "s1" / "gateway.json").read_text())
+    assert read["movements"] == [row for row in places.movements if row["merchant"] == "s1"]
+    assert read["struck"] == {"slow": 3}
 
 
 @pytest.mark.parametrize("wrong", ["500", "no json", "another form"])
