@@ -49,7 +49,7 @@ class Habits:
 
     orders: int = 0
     having: Mapping[str, int] = field(default_factory=dict)
-    together: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    together: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     quantities: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
@@ -57,13 +57,14 @@ def learn(orders: Iterable[Items]) -> Habits:
     """The habits in `orders`; each holds `(item_id, quantity)` lines."""
     count = 0
     having: Counter[str] = Counter()
-    together: Counter[tuple[str, str]] = Counter()
+    together: dict[str, Counter[str]] = {}
     quantities: dict[str, Counter[int]] = {}
     for items in orders:
         count += 1
         names = sorted({item_id for item_id, _ in items})
         having.update(names)
-        together.update((one, other) for one in names for other in names if one != other)
+        for one in names:
+            together.setdefault(one, Counter()).update(other for other in names if other != one)
         for item_id, quantity in items:
             quantities.setdefault(item_id, Counter())[quantity] += 1
     return Habits(count, having, together, quantities)
@@ -116,11 +117,13 @@ def missed_items(items: Items, habits: Habits, menu: Menu, rules: GuardRules) ->
     """What nearly everybody orders together with something in the order, and is not in it; the surest first."""
     ordered = {item_id for item_id, _ in items}
     best: dict[str, tuple[int, int, str]] = {}
-    for (one, other), both in habits.together.items():
+    known = [one for one in ordered if habits.having.get(one, 0) >= rules.companion_orders_min]
+    for one in known:
         having = habits.having[one]
-        surely = having >= rules.companion_orders_min and both * BASIS_POINTS >= having * rules.companion_basis_points
-        if surely and one in ordered and other not in ordered and other in menu.by_id:
-            best[other] = max(best.get(other, (0, 0, "")), (both * BASIS_POINTS // having, both, one))
+        for other, both in habits.together.get(one, {}).items():
+            surely = both * BASIS_POINTS >= having * rules.companion_basis_points
+            if surely and other not in ordered and other in menu.by_id:
+                best[other] = max(best.get(other, (0, 0, "")), (both * BASIS_POINTS // having, both, one))
     guards = []
     for other, (_, both, one) in sorted(best.items(), key=lambda each: (each[1], each[0]), reverse=True)[
         :COMPANIONS_MAX
