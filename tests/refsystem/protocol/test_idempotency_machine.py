@@ -235,7 +235,7 @@ def broken(variant: str) -> type[Idempotency]:
     [
         ("acknowledge-before-standby", "has not flushed it"),
         ("repeated-key-answered-at-once", "before its commit|policy is require_r2|content that is not committed"),
-        ("index-outlives-log", "another order is told|acknowledged before its commit"),
+        ("index-outlives-log", "another order is told|acknowledged before its commit|healed, and k. waits"),
         ("early-shrink", "has not flushed it|two contents"),
         ("match-by-previous-hash", "has not flushed it|two contents"),
         ("promote-without-register", "has not flushed it|two contents|healed for"),
