@@ -260,17 +260,6 @@ class SettledByAnyFork(SoundStock):
         super().apply(seq, record, epoch)
 
 
-class ReleasedTwice(CloudRights):
-    """What an order had reserved is given back each time that its outcome is seen."""
-
-    def apply(self, record: dict[str, Any], epoch: int) -> tuple[WantsNumber, ...]:
-        before = {**self.reserved}
-        wants = super().apply(record, epoch)
-        if record["kind"] == "duplicate_of":
-            self.reserved = before
-        return wants
-
-
 class KeptAcrossForks(CloudRights):
     """The cloud settles, and keeps what it has."""
 
@@ -300,7 +289,6 @@ def variant(**parts: Any) -> type[Store]:
         variant(stock_kind=NoFreeze),
         variant(stock_kind=SettledByAnyFork),
         variant(uplink_before_commit=True),
-        variant(cloud_kind=type("C", (Cloud,), {"rights_kind": ReleasedTwice})),
         variant(cloud_kind=type("C", (Cloud,), {"rights_kind": KeptAcrossForks})),
         variant(cloud_kind=type("C", (Cloud,), {"rights_kind": NotReserved})),
     ],
@@ -308,7 +296,6 @@ def variant(**parts: Any) -> type[Store]:
         "no-freeze",
         "settled-by-any-fork",
         "uplink-before-commit",
-        "released-twice",
         "kept-across-forks",
         "not-reserved",
     ],
