@@ -267,7 +267,8 @@ class _Page:
         encoding, room = self._layout.encoding, self._room(large)
         left, right = printable(left), printable(right)
         right_columns = columns_of(right, encoding)
-        if right_columns + 1 > room // 2:
+        fits = columns_of(left, encoding) + 1 + right_columns <= room
+        if not fits and right_columns + 1 > room // 2:
             self.text(left, large=large)
             for line in wrapped(right, room, encoding):
                 self._line(" " * (room - columns_of(line, encoding)) + line, large=large)
