@@ -35,7 +35,7 @@ def cut(links: Links, kind: str, direction: Direction) -> LinkCut:
 
 def round_trip_ms(stack: Any, link: str) -> float:
     began_s = time.monotonic()
-    httpx.get(f"{stack.link_url(link)}/health", trust_env=False, timeout=10)
+    httpx.get(f"{stack.link_url(link)}/health", trust_env=False, timeout=10, verify=False)  # no certificates to load
     return (time.monotonic() - began_s) * 1000
 
 
