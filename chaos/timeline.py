@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 DEVICES = {"edge_a": "a", "edge_b": "b"}
 STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
 SHARED = ("cloud", "postgres")
-RESOLVE_TIMEOUT_S = 3.0
+RESOLVE_TIMEOUT_S = 5.0
+RESOLVE_READ_TIMEOUT_S = 1.2
 HELD_TIMEOUT_S = 15.0
 UNDO_TIMEOUT_S = 60.0
 
@@ -178,12 +179,12 @@ class Timeline:
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
-        sample = await self._observer.sample(store)
+        sample = await self._observer.sample(store, RESOLVE_READ_TIMEOUT_S)
         while needed and sample.primary is None:
             if time.monotonic() > deadline_s:
                 raise FaultError("no device is primary, so neither primary nor standby can be hit")
             await asyncio.sleep(0.05)
-            sample = await self._observer.sample(store)
+            sample = await self._observer.sample(store, RESOLVE_READ_TIMEOUT_S)
         return sample
 
 
