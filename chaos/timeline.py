@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ class Timeline:
             row["evidence"] = f"{proof}; later: {told}" if proof else f"could not be injected: {told}"
             logger.warning("%s: %s", label, error, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._finish(label, row, injected)))
+            await _through_cancelling(self._finish(label, row, injected))
 
     async def _finish(self, label: str, row: dict[str, Any], injected: Injected | None) -> None:
         """Undo and write the row down."""
@@ -213,6 +213,20 @@ def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
 def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
     statuses = [sample.edges[DEVICES[name]] for name in names]
     return [str(status["node_id"]) for status in statuses if status is not None]
+
+
+async def _through_cancelling(last: Coroutine[Any, Any, None]) -> None:
+    """Do `last` to its end, which it sets itself, however often the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(last)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _sleep_until(at_us: int) -> None:

@@ -293,6 +293,34 @@ def test_cancelling_undoes_everything_and_writes_it_down(course: Course) -> None
     assert process_state(course["s1.edge_b"].pid or 0) != "T"
 
 
+def test_a_fault_is_undone_and_written_down_however_often_it_is_cancelled(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(self: Sleeper, timeout_s: float = 1.0) -> None:
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(Sleeper, "wait_ready", slowly)
+    timeline = course.timeline("fault: process_killed, process: edge_a, at_s: 0, for_s: 9")
+
+    async def run() -> None:
+        running = asyncio.create_task(timeline.run(now_us()))
+        for _ in range(1000):
+            if course["s1.edge_a"].pid is None:
+                break
+            await asyncio.sleep(0.01)
+        (fault,) = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "_one"]
+        for _ in range(3):
+            fault.cancel()
+            await asyncio.sleep(0.02)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+    (row,) = course.rows()
+    assert (row["resolved"], row["undone"]) == ("edge_a", True)
+
+
 def test_a_fault_that_does_not_hold_to_its_end_has_taken_no_effect(course: Course) -> None:
     async def run() -> None:
         task = asyncio.create_task(course.timeline(LONG_ENOUGH).run(now_us()))
