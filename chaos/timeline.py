@@ -93,7 +93,7 @@ class Timeline:
             injected = await self._resolve(fault)
             row["started_at_us"] = now_us()
             self._say(f"fault: {label} ({injected.target.resolved})")
-            await injected.begin()
+            await _through_cancelling(injected.begin())
             effect = await injected.prove()
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
@@ -215,9 +215,9 @@ def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
     return [str(status["node_id"]) for status in statuses if status is not None]
 
 
-async def _through_cancelling(last: Coroutine[Any, Any, None]) -> None:
-    """Do `last` to its end, which it sets itself, however often the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(last)
+async def _through_cancelling(step: Coroutine[Any, Any, None]) -> None:
+    """Do `step` to its end, which it sets itself, however often the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(step)
     cancelled = False
     while not task.done():
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -319,6 +320,32 @@ def test_a_fault_is_undone_and_written_down_however_often_it_is_cancelled(
     asyncio.run(run())
     (row,) = course.rows()
     assert (row["resolved"], row["undone"]) == ("edge_a", True)
+
+
+def test_a_fault_that_is_cancelled_while_it_begins_is_undone_afterwards(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill, killing = Sleeper.kill, threading.Event()
+
+    def slowly(self: Sleeper) -> None:
+        killing.set()
+        time.sleep(0.2)
+        kill(self)
+
+    monkeypatch.setattr(Sleeper, "kill", slowly)
+    timeline = course.timeline("fault: process_killed, process: edge_a, at_s: 0, for_s: 9")
+
+    async def run() -> None:
+        running = asyncio.create_task(timeline.run(now_us()))
+        await asyncio.to_thread(killing.wait, 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+    (row,) = course.rows()
+    assert row["undone"]
+    assert course["s1.edge_a"].pid is not None
 
 
 def test_a_fault_that_does_not_hold_to_its_end_has_taken_no_effect(course: Course) -> None:
