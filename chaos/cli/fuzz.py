@@ -260,7 +260,9 @@ def _run_all_variants(options: argparse.Namespace, interruption: Interruption) -
 def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot be, before anything is run."""
     if options.variant is not None and options.variant != ALL and options.variant not in VARIANTS:
-        raise CommandError(f"there is no broken variant {shown(options.variant)}; the variants are {', '.join(VARIANTS)}")
+        raise CommandError(
+            f"there is no broken variant {shown(options.variant)}; the variants are {', '.join(VARIANTS)}"
+        )
     if options.replay is not None:
         for name in ("seeds", "first", "check_twice", "evidence", "out"):
             if getattr(options, name) is not None:
