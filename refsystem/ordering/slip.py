@@ -200,7 +200,8 @@ def money(amount_minor: int) -> str:
 def printable(text: str) -> str:
     """`text` without what a printer could take for a command or could not put in a column of its own."""
     spaced = " ".join(unicodedata.normalize("NFC", text).split())
-    return "".join(each for each in spaced if unicodedata.category(each) not in _UNPRINTABLE)
+    kept = "".join(each for each in spaced if unicodedata.category(each) not in _UNPRINTABLE)
+    return " ".join(kept.split())
 
 
 def columns_of(text: str, encoding: Encoding) -> int:
