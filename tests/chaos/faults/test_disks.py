@@ -228,6 +228,7 @@ def test_a_dead_disk_is_replaced_by_an_empty_one(store: Any) -> None:
     asyncio.run(fault.begin())
     assert asyncio.run(fault.prove()).proven
     assert ask_for_orders(store, name) == 0
+    assert store.program(name)._process.wait(10) == FLUSH_FAILED_EXIT_CODE
     done = asyncio.run(fault.undo())
     assert f"{name} had ended itself with exit code {FLUSH_FAILED_EXIT_CODE}" in done
     assert str(store.status(name)["node_id"]) in done
