@@ -75,13 +75,15 @@ class LinkCut:
         await asyncio.to_thread(self._links.cut, self._hit, self._direction)
 
     async def prove(self) -> Effect:
-        """A probe gets no answer. A hang-up says nothing while nobody listens behind the link: it is probed again then."""
+        """A probe gets no answer. A hang-up says nothing unless somebody listens behind the link before and after: then again."""
         links = self._cut_links()
         deadline_s = time.monotonic() + UPSTREAM_BACK_S
         while True:
             listening = all(await asyncio.gather(*(_listens(link) for link in links)))
             times_ms = await asyncio.gather(*(self._links.probe_ms(link, SILENCE_PROBE_S) for link in links))
-            if listening or all(took_ms is None for took_ms in times_ms) or time.monotonic() > deadline_s:
+            if all(took_ms is None for took_ms in times_ms) or time.monotonic() > deadline_s:
+                break
+            if listening and all(await asyncio.gather(*(_listens(link) for link in links))):
                 break
             await asyncio.sleep(UPSTREAM_LOOK_S)
         for link, took_ms in zip(links, times_ms, strict=True):

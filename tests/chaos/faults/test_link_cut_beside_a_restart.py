@@ -1,4 +1,4 @@
-"""A one-way cut beside a device that is just being restarted: found by random drill 31 of calm."""
+"""A one-way cut beside a device that is just being restarted or killed: found by random drills 31 and 40 of calm."""
 
 from __future__ import annotations
 
@@ -48,6 +48,27 @@ def test_a_hang_up_says_nothing_while_nobody_listens(swallows: bool) -> None:
             if links.listener is not None:
                 links.listener.close()
     assert (effect.proven, links.probes) == (swallows, 4)
+
+
+class KilledMeanwhile(OneWay):
+    """The device behind the link is killed while the first probe is under way, and the proxy hangs up."""
+
+    async def probe_ms(self, link: Link, timeout_s: float) -> float | None:
+        self.probes += 1
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
+            return 382.0
+        return None
+
+
+def test_a_hang_up_says_nothing_when_the_device_is_gone_after_it() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    link = Link("edge_edge.s1.a", "edge_edge", "s1", "s1.edge_a", "s1.edge_b", listener.getsockname()[1])
+    links = KilledMeanwhile(swallows=True)
+    links.listener = listener
+    effect = asyncio.run(LinkCut(cast(Any, links), [link], "to", Target("edge_edge", link.name)).prove())
+    assert (effect.proven, links.probes) == (True, 2)
 
 
 def test_a_link_that_answers_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
