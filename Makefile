@@ -39,8 +39,8 @@ test: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 -m 'not drill'
-	$(BIN)/pytest -m 'drill and violation' -n 2
-	$(BIN)/pytest -m 'drill and not violation' --durations=0
+	$(BIN)/pytest -m 'drill and unhurried' -n 2
+	$(BIN)/pytest -m 'drill and not unhurried' --durations=0
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 DEVICES = {"edge_a": "a", "edge_b": "b"}
 STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
 SHARED = ("cloud", "postgres", "gateway")
-RESOLVE_TIMEOUT_S = 3.0
+RESOLVE_TIMEOUT_S = 5.0
+RESOLVE_READ_TIMEOUT_S = 1.2
 HELD_TIMEOUT_S = 15.0
 UNDO_TIMEOUT_S = 60.0
 
@@ -92,7 +93,7 @@ class Timeline:
             injected = await self._resolve(fault)
             row["started_at_us"] = now_us()
             self._say(f"fault: {label} ({injected.target.resolved})")
-            await injected.begin()
+            await _through_cancelling(injected.begin())
             effect = await injected.prove()
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
@@ -106,7 +107,7 @@ class Timeline:
             row["evidence"] = f"{proof}; later: {told}" if proof else f"could not be injected: {told}"
             logger.warning("%s: %s", label, error, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._finish(label, row, injected)))
+            await _through_cancelling(self._finish(label, row, injected))
 
     async def _finish(self, label: str, row: dict[str, Any], injected: Injected | None) -> None:
         """Undo and write the row down."""
@@ -178,12 +179,12 @@ class Timeline:
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
-        sample = await self._observer.sample(store)
+        sample = await self._observer.sample(store, RESOLVE_READ_TIMEOUT_S)
         while needed and sample.primary is None:
             if time.monotonic() > deadline_s:
                 raise FaultError("no device is primary, so neither primary nor standby can be hit")
             await asyncio.sleep(0.05)
-            sample = await self._observer.sample(store)
+            sample = await self._observer.sample(store, RESOLVE_READ_TIMEOUT_S)
         return sample
 
 
@@ -212,6 +213,20 @@ def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
 def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
     statuses = [sample.edges[DEVICES[name]] for name in names]
     return [str(status["node_id"]) for status in statuses if status is not None]
+
+
+async def _through_cancelling(step: Coroutine[Any, Any, None]) -> None:
+    """Do `step` to its end, which it sets itself, however often the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(step)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _sleep_until(at_us: int) -> None:

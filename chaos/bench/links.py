@@ -34,7 +34,7 @@ a server process of its own, from both ends of the connections; several rounds, 
 
 The aim is an error under 5 % or 1 ms, whichever is larger, of the median of the rounds. A busy machine adds to every delay.
 
-  rushproof bench links                      about a minute
+  rushproof bench links                      about a minute and a half
   rushproof bench links --rounds 1 --json    quicker, as one JSON document
 """
 

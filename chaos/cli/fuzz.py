@@ -69,6 +69,29 @@ With --break all: 0 if every variant was caught, 1 if one was not.
 """
 
 
+class _Once(argparse.Action):
+    """An option that is said once: of two values one would be passed over in silence."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value."""
+        if getattr(namespace, self.dest) is not None:
+            raise CommandError(f"{option_string} is said twice, and takes one value")
+        setattr(namespace, self.dest, values)
+
+
+def _whole(text: str) -> int:
+    """A whole number on the command line, of a size that can be read."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {shown(text)}")
+    return int(text)
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
@@ -78,18 +101,22 @@ def add_parser(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help=f"how many seeds are run at most (default {SEEDS})")
-    parser.add_argument("--first", type=int, metavar="K", help="the first seed (default 1)")
+    parser.add_argument("--seeds", type=_whole, metavar="N", help=f"how many seeds are run at most (default {SEEDS})")
+    parser.add_argument("--first", type=_whole, metavar="K", help="the first seed (default 1)")
     parser.add_argument(
         "--break",
         dest="variant",
+        action=_Once,
         metavar="NAME|list|all",
         help="look for a seed that catches this broken variant of the protocol; list them; or try each of them",
     )
     parser.add_argument(
-        "--replay", metavar="SEED|FILE", help="run one schedule twice: a seed's, or one that a failure has left"
+        "--replay",
+        metavar="SEED|FILE",
+        action=_Once,
+        help="run one schedule twice: a seed's, or one that a failure has left",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each CPU)")
+    parser.add_argument("--workers", type=_whole, metavar="N", help="processes (default: one for each CPU)")
     parser.add_argument(
         "--check-twice",
         type=float,
@@ -233,7 +260,9 @@ def _run_all_variants(options: argparse.Namespace, interruption: Interruption) -
 def _check(options: argparse.Namespace) -> None:
     """Refuse what cannot be, before anything is run."""
     if options.variant is not None and options.variant != ALL and options.variant not in VARIANTS:
-        raise CommandError(f"there is no broken variant {options.variant!r}; the variants are {', '.join(VARIANTS)}")
+        raise CommandError(
+            f"there is no broken variant {shown(options.variant)}; the variants are {', '.join(VARIANTS)}"
+        )
     if options.replay is not None:
         for name in ("seeds", "first", "check_twice", "evidence", "out"):
             if getattr(options, name) is not None:

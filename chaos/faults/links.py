@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from chaos.faults.base import Effect, Target
 from chaos.faults.networks import (
@@ -18,6 +19,10 @@ from chaos.faults.networks import (
 )
 from refsystem.stack import Link
 from simulator.network import LinkProfile
+
+UPSTREAM_BACK_S = 10.0
+"""How long a proof waits for a process that was killed or restarted beside the cut."""
+UPSTREAM_LOOK_S = 0.1
 
 
 class LinkWeakened:
@@ -70,9 +75,17 @@ class LinkCut:
         await asyncio.to_thread(self._links.cut, self._hit, self._direction)
 
     async def prove(self) -> Effect:
-        """A probe gets no answer."""
+        """A probe gets no answer. A hang-up says nothing unless somebody listens behind the link before and after: then again."""
         links = self._cut_links()
-        times_ms = await asyncio.gather(*(self._links.probe_ms(link, SILENCE_PROBE_S) for link in links))
+        deadline_s = time.monotonic() + UPSTREAM_BACK_S
+        while True:
+            listening = all(await asyncio.gather(*(_listens(link) for link in links)))
+            times_ms = await asyncio.gather(*(self._links.probe_ms(link, SILENCE_PROBE_S) for link in links))
+            if all(took_ms is None for took_ms in times_ms) or time.monotonic() > deadline_s:
+                break
+            if listening and all(await asyncio.gather(*(_listens(link) for link in links))):
+                break
+            await asyncio.sleep(UPSTREAM_LOOK_S)
         for link, took_ms in zip(links, times_ms, strict=True):
             if took_ms is not None:
                 return Effect(False, f"a probe of {link.name} was answered after {took_ms:.0f} ms")
@@ -88,3 +101,14 @@ class LinkCut:
         if self._direction == "both" or self._hit[0].kind != "edge_edge":
             return self._hit
         return [link for link in self._hit if carries(link, self._direction)]
+
+
+async def _listens(link: Link) -> bool:
+    """Whether the end that the link leads to takes connections."""
+    try:
+        async with asyncio.timeout(SILENCE_PROBE_S):
+            _, writer = await asyncio.open_connection(link.upstream_host, link.upstream_port)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

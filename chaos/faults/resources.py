@@ -25,8 +25,8 @@ ANSWER_TIMEOUT_S = 2.0
 TRIES_SPARE = 40
 """How many connections are tried beyond those that may still be opened: the process may close some of its own meanwhile."""
 BALLAST_BYTES = 7 * 1024 * 1024
-BALLAST_SPARE = 24
-"""How many requests beyond those that fit are tried: what a process has taken from the kernel may have room in it."""
+BALLAST_SPARE = 2
+"""How many requests beyond those for which the whole limit has room are tried."""
 PIECE_BYTES = 64 * 1024
 ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BEGIN_BODY = b"POST /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -166,13 +166,15 @@ class MemoryExhausted(_Limited):
         if not self._is_lowered():
             return Effect(False, f"{self._process.name} has another limit than {self._limit}")
         shown = f"{self._process.name} may have {self._limit / 1e6:.0f} MB"
-        tries = self._spare_bytes // BALLAST_BYTES + BALLAST_SPARE
+        tries = self._limit // BALLAST_BYTES + BALLAST_SPARE  # what it has taken from the kernel may be free within
         for tried in range(1, tries + 1):
             held = await self._hold_ballast()
             if self._process.pid != self._pid:
                 return Effect(True, f"{shown} and ended at request {tried}, with exit code {self._process.exit_code}")
             if not held:
-                return Effect(True, f"{shown} and hung up on request {tried} of {BALLAST_BYTES / 1e6:.0f} MB")
+                return Effect(
+                    True, f"{shown} and hung up or told an error at request {tried} of {BALLAST_BYTES / 1e6:.0f} MB"
+                )
         return Effect(False, f"{shown}, and held {tries} requests of {BALLAST_BYTES / 1e6:.0f} MB")
 
     async def held(self) -> Effect:
@@ -196,7 +198,8 @@ class MemoryExhausted(_Limited):
         except OSError:
             return False
         with contextlib.suppress(TimeoutError, OSError):
-            return bool(await asyncio.wait_for(connection.reader.read(1), 0.1))  # an end without an answer: b""
+            await asyncio.wait_for(connection.reader.read(1), 0.1)
+            return False  # hung up, or an error told: a body that has not ended has no other answer
         return True
 
 

@@ -22,6 +22,7 @@ class RestartLoop:
         self._loop: asyncio.Task[None] | None = None
         self._killed: list[int] = []
         self._second = asyncio.Event()
+        self._end = asyncio.Event()
 
     async def begin(self) -> None:
         """The first kill and start; raises `FaultError` if the process does not run."""
@@ -51,15 +52,21 @@ class RestartLoop:
 
     def _effect(self, least: int) -> Effect:
         gone = [pid for pid in self._killed if _is_gone(pid)]
-        ended = "" if self._loop is None or not self._loop.done() or self._loop.cancelled() else ", then it stopped"
+        loop = self._loop
+        stopped = loop is not None and loop.done() and (loop.cancelled() or loop.exception() or not self._end.is_set())
+        ended = ", then it stopped" if stopped else ""
         told = f"{self._process.name} was killed {len(self._killed)} times ({len(gone)} processes are gone){ended}"
         return Effect(len(gone) >= least and len(gone) == len(self._killed) and not ended, told)
 
     async def _go_on(self) -> None:
-        while True:
-            await asyncio.sleep(self._every_s)
+        while not await self._ends_within(self._every_s):
             await self._restart()
             self._second.set()
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self._end.wait(), seconds)
+        return False
 
     async def _restart(self) -> None:
         pid = self._process.pid
@@ -70,8 +77,9 @@ class RestartLoop:
             self._process.start()
 
     async def _stop(self) -> None:
+        """Let a kill under way come to its end: cancelled, its thread would still kill what was started for good."""
+        self._end.set()
         if self._loop is not None:
-            self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
 
 

@@ -29,7 +29,7 @@ def audit_acts(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterat
     """What became of the acts of one store."""
     for story in stories.values():
         if story.store == ledger.store:
-            yield from contradicted(story)
+            yield from contradicted(story, ledger)
             if story.oks:
                 yield from _kept(story, ledger)
             elif story.outcome == "fail" and story.order_id in ledger.acts:

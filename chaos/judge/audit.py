@@ -121,7 +121,7 @@ def _late_after_us(files: RunFiles) -> float:
 def _from_replies(stories: Iterable[OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:
     for story in stories:
         ledger = ledgers[story.store]
-        yield from replies.contradicted(story)
+        yield from replies.contradicted(story, ledger)
         yield from replies.stale(story, ledger)
 
 

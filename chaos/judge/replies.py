@@ -15,19 +15,24 @@ _NOT_FOUND = 404
 _TOO_MANY = 429
 
 
-def contradicted(story: OrderStory) -> Iterator[Finding]:
+def contradicted(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
     """Submissions invoked after another's yes was told, with the same key and body, that are told no.
 
     A 503 that says "this request left no trace" (not the primary, overloaded), like a 429, says nothing about the order and
-    is no contradiction.
+    is no contradiction. Nor is a no about a content that the store does not hold, and that only a device that is gone for good
+    had taken, at R1: that yes promised nothing beyond the device.
     """
+    entries = (*ledger.order_entries.get(story.order_id, ()), *ledger.acts.get(story.order_id, ()))
+    kept = {entry.record.get("body_hash") for entry in entries}
     for attempt in story.attempts:
         if not _says_no(attempt):
             continue
         before = [
             ok
             for ok in story.oks
-            if ok.body_hash == attempt.body_hash and (ok.completed_at_us or 0) < attempt.invoked_at_us
+            if ok.body_hash == attempt.body_hash
+            and (ok.completed_at_us or 0) < attempt.invoked_at_us
+            and (ok.level != "R1" or ok.node_id not in ledger.gone or ok.body_hash in kept)
         ]
         if before:
             yes, gap_us = before[0], attempt.invoked_at_us - (before[0].completed_at_us or 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
-from refsystem.protocol.messages import PersistOp, RegisterRead, RegisterState, RegisterSwap
+from refsystem.protocol.messages import PersistOp, Register, RegisterRead, RegisterState, RegisterSwap
 from refsystem.protocol.replica import DurableState
 from refsystem.protocol.uplink import Batch
 from simulator.cluster.arbiter import VirtualArbiter
@@ -106,6 +106,10 @@ class _ArbiterTap:
     def __init__(self, arbiter: VirtualArbiter) -> None:
         self.swaps: list[RegisterSwap] = []
         self._arbiter = arbiter
+
+    @property
+    def register(self) -> Register:
+        return self._arbiter.register
 
     def receive(self, request: RegisterRead | RegisterSwap, answer: Callable[[RegisterState], None]) -> None:
         if self._arbiter.up and isinstance(request, RegisterSwap):

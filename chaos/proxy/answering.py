@@ -145,12 +145,16 @@ class Answering(asyncio.Transport):
         self._tell_room()
 
     def _work(self) -> None:
-        """Look at what waits, slice by slice, until the client is behind."""
+        """Look at what waits, slice by slice, until the client is behind; the server gets what it is to get in one piece."""
+        to_server: list[bytes] = []
         while self._waiting and not self._client_behind:
             head = self._waiting.popleft()
             if len(head) > SLICE_BYTES:
                 self._waiting.appendleft(head[SLICE_BYTES:])
-            self._pass_on(self._answers.from_client(bytes(head[:SLICE_BYTES])))
+            output = self._answers.from_client(bytes(head[:SLICE_BYTES]))
+            to_server.append(output.to_server)
+            self._pass_on(output._replace(to_server=b""))
+        self._pass_on(Output(to_server=b"".join(to_server)))
 
     def _tell_room(self) -> None:
         self._upstream.sink_is_full(self._server_full or self._client_behind or bool(self._waiting))

@@ -200,7 +200,8 @@ def money(amount_minor: int) -> str:
 def printable(text: str) -> str:
     """`text` without what a printer could take for a command or could not put in a column of its own."""
     spaced = " ".join(unicodedata.normalize("NFC", text).split())
-    return "".join(each for each in spaced if unicodedata.category(each) not in _UNPRINTABLE)
+    kept = "".join(each for each in spaced if unicodedata.category(each) not in _UNPRINTABLE)
+    return " ".join(kept.split())
 
 
 def columns_of(text: str, encoding: Encoding) -> int:
@@ -267,7 +268,8 @@ class _Page:
         encoding, room = self._layout.encoding, self._room(large)
         left, right = printable(left), printable(right)
         right_columns = columns_of(right, encoding)
-        if right_columns + 1 > room // 2:
+        fits = columns_of(left, encoding) + 1 + right_columns <= room
+        if not fits and right_columns + 1 > room // 2:
             self.text(left, large=large)
             for line in wrapped(right, room, encoding):
                 self._line(" " * (room - columns_of(line, encoding)) + line, large=large)

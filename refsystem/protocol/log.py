@@ -132,7 +132,6 @@ class Log:
         self._downlink_numbers: list[tuple[int, int]] = []
         self._bumps: dict[tuple[str, int, str], int] = {}
         self._forks: list[ForkPlace] = []
-        self._forks_without_cloud: list[int] = []
         self._views: list[View] = []
         self.extend(tuple(entries))
 
@@ -153,11 +152,6 @@ class Log:
     def forks(self) -> tuple[ForkPlace, ...]:
         """The places where this log left another branch, oldest first (P19)."""
         return tuple(self._forks)
-
-    @property
-    def fork_without_cloud_seq(self) -> int:
-        """Where the newest fork is recorded that was made without what the cloud holds (P19); 0 if there is none."""
-        return self._forks_without_cloud[-1] if self._forks_without_cloud else 0
 
     def forks_told(self, upto_seq: int) -> tuple[ForkPlace, ...]:
         """The newest forks recorded up to `upto_seq`, as a message carries them: `FORKS_TOLD_MAX` at most (P20)."""
@@ -237,8 +231,6 @@ class Log:
             self._downlink_numbers.pop()
         while self._forks and self._forks[-1].seq >= from_seq:
             self._forks.pop()
-        while self._forks_without_cloud and self._forks_without_cloud[-1] >= from_seq:
-            self._forks_without_cloud.pop()
         for view in self._views:
             view.set_aside(from_seq)
         return aside
@@ -251,8 +243,6 @@ class Log:
             self._bumps.setdefault((content["order_id"], content["version"], content["station"]), entry.seq)
         if content["kind"] == "fork":
             self._forks.append(ForkPlace(content["from_seq"], entry.seq, entry.epoch))
-            if content.get("cloud") != "copied":
-                self._forks_without_cloud.append(entry.seq)
         number = content.get("downlink_number")
         if number is not None:
             self._downlink_numbers.append((entry.seq, number))

@@ -1,7 +1,8 @@
-"""Which orders may still come back from the cloud after the glass was broken without it (P19), so that none is "not there" yet.
+"""Which orders may still come back from the cloud after the glass was broken (P19), so that none is "not there" yet.
 
-The branch that was left may stand in the cloud. Only when the cloud has followed the fork, and all that had a number there
-by then has come down, is an order that the log lacks not there.
+The branch that was left may stand in the cloud; or the cloud has set it aside already for a fork whose record never came, and
+gave its orders numbers. Only when the cloud has followed the newest fork, and all that had a number there by then has come
+down, is an order that the log lacks not there.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ class Returns:
     @property
     def outstanding(self) -> bool:
         """Whether the cloud may hold an order that this log lacks and will hand down."""
-        if self._log.fork_without_cloud_seq == 0:
+        if not self._log.forks:
             return False
         return self._last_number is None or self._log.downlink_cursor < self._last_number
 
     def answered(self, question: DownlinkQuestion, epoch: int, last_number: int) -> None:
         """The cloud told the last number that it has given: what it sends back is among them if it had followed the fork."""
-        followed = question.epoch == epoch and question.followed_seq >= self._log.fork_without_cloud_seq
+        forks = self._log.forks
+        followed = question.epoch == epoch and (not forks or question.followed_seq >= forks[-1].seq)
         if followed and self._last_number is None:
             self._last_number = last_number
 

@@ -25,6 +25,7 @@ class Disk:
         self.commit_seq = 0
         self.entries: list[Entry] = []
         self.set_aside: list[Entry] = []
+        self.given_up: list[Entry] = []
         self.intention: Intention | None = None
         self._on_set_aside = on_set_aside
 
@@ -44,6 +45,7 @@ class Disk:
                     self.intention = intention
                 case SetAside(from_seq, _, given_up_to):
                     aside = tuple(self.entries[from_seq - 1 :])
+                    self.given_up += [entry for entry in aside if entry.seq <= given_up_to]
                     self.set_aside += [entry for entry in aside if entry.seq > given_up_to]
                     del self.entries[from_seq - 1 :]
                     self._on_set_aside(self.node_id, aside, given_up_to)

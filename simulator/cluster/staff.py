@@ -44,7 +44,9 @@ class Staff:
     def _look(self) -> None:
         self._clock.after(STAFF_LOOKS_EVERY_US, self._look)
         self._switch_on_who_was_replaced()
-        running = [each for each in self._store.devices if each.machine is not None and not each.paused]
+        running = [
+            each for each in self._store.devices if each.machine is not None and not each.paused and not each.shunned
+        ]
         for device in running:
             self._look_at_the_cloud(device)
         if all(map(self._is_off, self._store.register.members)):

@@ -300,12 +300,17 @@ class Watch:
         self.told.begin_branch(self.committed_at)
 
     def _stepped_in_a_left_branch(self, replica: Replica, ready: Ready) -> None:
-        """A device that another was named in the place of has not learned it: what it commits nobody is told of."""
+        """A device that another was named in the place of has not learned it: what it commits nobody is told of.
+
+        As long as nobody acts in a newer branch, what it commits in the one that is known still counts.
+        """
+        register = self.registers.get(replica.epoch)
+        own_branch = register is not None and register.forked_epoch == self._branch_epoch
         for entry in ready.apply:
-            if self._branch_epoch == self.register.forked_epoch and not self.committed_at(entry.cursor):
-                self._forked.add(entry.hash)
-            elif self._branch_epoch < self.register.forked_epoch:
+            if own_branch:
                 self._entry_committed(replica.node_id, entry)
+            elif not self.committed_at(entry.cursor):
+                self._forked.add(entry.hash)
 
     def _entry_committed(self, node_id: str, entry: Entry) -> None:
         held = self.committed.setdefault(entry.seq, entry)

@@ -383,6 +383,28 @@ def test_after_sigkill_the_file_that_is_left_rolls_everything_back(
 
 
 @pytest.mark.slow
+def test_after_sigkill_a_stopped_process_goes_on_but_never_another_one_with_its_id(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = system.start(LONG_PAUSE)
+    system.await_words("fault: pause")
+    wait_until(lambda: process_state(system.process.pid) == "T", "the process is stopped")
+    process.kill()
+    process.communicate()
+    left = system.journal.read_text()
+    other = json.loads(left)
+    other["entries"]["pause"]["created"] -= 100
+    other["entries"]["pause"]["origin"] = None
+    system.journal.write_text(json.dumps(other))
+    code, _ = inject(capsys, ["inject", "--undo", str(system.journal), "--json"])
+    assert (code, process_state(system.process.pid)) == (0, "T")
+    system.journal.write_text(left)
+    code, said = inject(capsys, ["inject", "--undo", str(system.journal), "--json"])
+    assert (code, said["faults"][0]["undo_detail"]) == (0, f"primary (process {system.process.pid}) goes on")
+    assert process_state(system.process.pid) != "T"
+
+
+@pytest.mark.slow
 def test_undo_is_refused_while_its_inject_runs(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     process = system.start(LONG_PAUSE)
     system.await_words("fault: pause")

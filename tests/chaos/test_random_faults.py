@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from chaos.cli import main
 from chaos.random_faults.draws import Draws
 from chaos.random_faults.kinds import KINDS
 from chaos.random_faults.timeline import (
@@ -130,6 +131,19 @@ def test_what_the_base_declares_as_its_blast_radius_is_kept() -> None:
     empty = next(seed for seed, faults in inside.items() if not faults)
     with pytest.raises(ScenarioError, match=f"no fault of seed {empty} is inside of its blast_radius"):
         random_scenario(base, empty)
+
+
+def test_a_fault_of_a_database_of_ones_own_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUSHPROOF_DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    seed = next(
+        seed for seed in SEEDS if "postgres" in {fault_target(fault) for fault in draw_timeline(CALM, seed).faults}
+    )
+    assert main(["drill", "--random-faults", "--seed", str(seed)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"rushproof: seed {seed} draws ")
+    assert said.count("\n") == 1
 
 
 def test_a_scenario_too_short_for_faults_is_refused() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.unhurried, pytest.mark.timeout(300)]
 
 SCENARIO = """
 name: interrupted

@@ -262,9 +262,9 @@ BASE = "name: short\nduration_s: 13\ntime_scale: 60\ndiners:\n  arrivals: {rate_
 @pytest.mark.slow
 @pytest.mark.drill
 def test_a_random_drill_passes_and_replays_from_its_scenario(tmp_path: Path) -> None:
-    """Seed 2 on this base hits a device; the run's own scenario.yaml holds what was drawn."""
+    """Seed 10 kills the primary on this base; the run's own scenario.yaml holds what was drawn."""
     (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
-    command = [sys.executable, "-m", "chaos.cli", "soak", "base.yaml", "--seed", "2", "--seeds", "1"]
+    command = [sys.executable, "-m", "chaos.cli", "soak", "base.yaml", "--seed", "10", "--seeds", "1"]
     command += ["--keep", "all", "--retry-unknown", "2", "--out", "soak", "--evidence", "random.json", "--json"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, cwd=tmp_path, stdin=subprocess.DEVNULL, check=False

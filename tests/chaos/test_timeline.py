@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -291,6 +292,60 @@ def test_cancelling_undoes_everything_and_writes_it_down(course: Course) -> None
     assert timeline.in_force == []
     assert course["s1.edge_a"].pid is not None
     assert process_state(course["s1.edge_b"].pid or 0) != "T"
+
+
+def test_a_fault_is_undone_and_written_down_however_often_it_is_cancelled(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(self: Sleeper, timeout_s: float = 1.0) -> None:
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(Sleeper, "wait_ready", slowly)
+    timeline = course.timeline("fault: process_killed, process: edge_a, at_s: 0, for_s: 9")
+
+    async def run() -> None:
+        running = asyncio.create_task(timeline.run(now_us()))
+        for _ in range(1000):
+            if course["s1.edge_a"].pid is None:
+                break
+            await asyncio.sleep(0.01)
+        (fault,) = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "_one"]
+        for _ in range(3):
+            fault.cancel()
+            await asyncio.sleep(0.02)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+    (row,) = course.rows()
+    assert (row["resolved"], row["undone"]) == ("edge_a", True)
+
+
+def test_a_fault_that_is_cancelled_while_it_begins_is_undone_afterwards(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill, killing = Sleeper.kill, threading.Event()
+
+    def slowly(self: Sleeper) -> None:
+        killing.set()
+        time.sleep(0.2)
+        kill(self)
+
+    monkeypatch.setattr(Sleeper, "kill", slowly)
+    timeline = course.timeline("fault: process_killed, process: edge_a, at_s: 0, for_s: 9")
+
+    async def run() -> None:
+        running = asyncio.create_task(timeline.run(now_us()))
+        await asyncio.to_thread(killing.wait, 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+    (row,) = course.rows()
+    assert row["undone"]
+    assert course["s1.edge_a"].pid is not None
 
 
 def test_a_fault_that_does_not_hold_to_its_end_has_taken_no_effect(course: Course) -> None:

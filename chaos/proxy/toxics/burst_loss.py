@@ -3,9 +3,9 @@
 A proxy of TCP cannot lose a segment without corrupting the stream, so a loss is rendered as what the receiver sees of it: a
 stall until the retransmission, and a sender that has slowed down. No byte is ever missing.
 
-Losses follow Gilbert and Elliott, with the parameters of netem's `loss gemodel`: a link is good or bad; before each packet it
-turns bad with probability p, or good again with r; a packet is lost with probability 1-k while it is good and 1-h while it is
-bad. The mean loss is (p(1-h) + r(1-k)) / (p + r), a bad time lasts 1/r packets in the mean.
+Losses follow Gilbert and Elliott, with the parameters of netem's `loss gemodel`: a link is good or bad; a packet is lost with
+probability 1-k while it is good and 1-h while it is bad; after each packet it turns bad with probability p, or good again
+with r. The mean loss is (p(1-h) + r(1-k)) / (p + r), a bad time lasts 1/r packets in the mean.
 
 The rate of a sender that meets losses follows Mathis, Semke, Mahdavi and Ott, "The macroscopic behavior of the TCP congestion
 avoidance algorithm" (1997): MSS / RTT · sqrt(3/2) / sqrt(q), where q is the number of loss *events* for each packet, since a

@@ -202,6 +202,34 @@ def test_what_the_cluster_saw_break_is_told_before_what_the_audit_finds(good: Cl
     assert (failure.name, failure.detail, failure.at_us) == (broken.invariant, broken.detail, 4_321)
 
 
+@pytest.mark.parametrize(
+    ("level", "gone", "kept", "failure"),
+    [
+        pytest.param("R1", True, False, None, id="only a device that is gone had taken that content"),
+        pytest.param("R1", False, False, "contradicted", id="the device is there"),
+        pytest.param("R2", True, False, "contradicted", id="R2 is never excused"),
+        pytest.param("R1", True, True, "contradicted", id="the store holds that content"),
+    ],
+)
+def test_a_no_after_the_yes_of_a_device_that_is_gone(
+    good: ClusterRun, level: Any, gone: bool, kept: bool, failure: str | None
+) -> None:
+    """Seed 23406 of the campaign: the cloud held the key with another content, and the device that had told R1 was destroyed."""
+    order = an_order(good)
+    assert order.completed_at_us is not None
+    later = order.completed_at_us + 1
+    yes = replace(
+        order, op=10_000, body_hash=order.body_hash if kept else "another", level=level, node_id="gone-1", seq=None
+    )
+    no = replace(yes, op=10_001, invoked_at_us=later, completed_at_us=later, outcome="fail", status=422, level=None)
+    destroyed = {"name": "x", "kind": "disk_lost", "started_at_us": 1, "took_effect": True, "undone": True}
+    faults = ({**destroyed, "disk_lost_node_ids": ["gone-1"]},) if gone else ()
+    attempts = tuple(replace(row, level="R1") if row is order else row for row in good.attempts)
+    judged = judge(replace(good, attempts=(*attempts, yes, no), faults=(*good.faults, *faults)))
+    found = {} if judged.failure is None else {judged.failure.name: judged.failure.subject}
+    assert ("contradicted" in found) == (failure == "contradicted"), judged.failure
+
+
 def test_a_run_without_final_reads_is_judged_by_what_clients_were_told(good: ClusterRun) -> None:
     ended = replace(good, end="violated", reads={})
     assert judge(ended).failure is None

@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,7 @@ def test_a_dead_disk_is_replaced_by_an_empty_one(store: Any) -> None:
     asyncio.run(fault.begin())
     assert asyncio.run(fault.prove()).proven
     assert ask_for_orders(store, name) == 0
+    assert store.program(name)._process.wait(10) == FLUSH_FAILED_EXIT_CODE
     done = asyncio.run(fault.undo())
     assert f"{name} had ended itself with exit code {FLUSH_FAILED_EXIT_CODE}" in done
     assert str(store.status(name)["node_id"]) in done
@@ -261,3 +262,42 @@ def test_a_stack_without_control_files_and_a_process_that_is_gone_are_told(
     process.kill()
     with pytest.raises(FaultError, match=r"s1\.kitchen does not run, so its disk cannot be troubled"):
         asyncio.run(DiskTroubled(store, process, DiskTrouble("full"), target()).begin())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["full", "sync_erring"])
+def test_a_kitchen_display_that_cannot_store_takes_no_ticket_and_catches_up(store: Any, state: DiskState) -> None:
+    """P13: a cursor moves when all that its record makes is stored. The display rolls back, says so, and goes on."""
+    kitchen = store.program("s1.kitchen")
+    pid, before = kitchen.pid, store.status("s1.kitchen")["cursor"]["seq"]
+    fault = DiskTroubled(store, kitchen, DiskTrouble(state), target())
+    asyncio.run(fault.begin())
+    assert asyncio.run(fault.prove()).proven
+    order_id = str(uuid.uuid4())
+    answer = httpx.post(
+        f"{store.url(primary_of(store))}/v1/orders",
+        json=ORDER,
+        headers={"Idempotency-Key": order_id},
+        trust_env=False,
+        timeout=10,
+    )
+    assert answer.status_code == 201
+    wait_until(lambda: any(row["file"] != "probe" for row in fault._struck(fault._began_us)), "a write of its own")
+    assert order_id not in tickets(store)
+    assert store.status("s1.kitchen")["cursor"]["seq"] == before
+    assert asyncio.run(fault.held()).evidence.endswith("; it lives")
+    asyncio.run(fault.undo())
+    wait_until(lambda: order_id in tickets(store), "the ticket")
+    assert kitchen.pid == pid
+
+
+def tickets(store: Any) -> list[str]:
+    told = httpx.get(f"{store.url('s1.kitchen')}/v1/audit/tickets", trust_env=False, timeout=10).json()
+    return [row["order_id"] for row in told["tickets"]]
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
+        time.sleep(0.03)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.faults import restarts
+from chaos.faults import restarts, slowness
 from chaos.faults.base import Effect, FaultError, Target
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
 from chaos.faults.restarts import RestartLoop
@@ -168,6 +168,7 @@ def test_a_slow_process_answers_and_its_share_of_time_is_proven(store: Any) -> N
 def test_a_process_that_is_not_slow_or_stands_still_proves_nothing(
     store: Any, monkeypatch: pytest.MonkeyPatch, never: str
 ) -> None:
+    monkeypatch.setattr(slowness, "PROOF_TIMEOUT_S", 1.5)
     process = store.process("s1.kitchen")
     with monkeypatch.context() as broken:
         broken.setattr(type(process), never, lambda _: None)

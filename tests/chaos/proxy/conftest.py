@@ -168,7 +168,8 @@ def start_original(binary: Path, log: Path, *arguments: str) -> tuple[subprocess
 
 @pytest.fixture(scope="session")
 def original_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_original(tmp_path_factory.getbasetemp().parent)
+    folder = tmp_path_factory.getbasetemp()  # of this worker; the parent is shared by all workers of this run
+    return build_original(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
 
 
 @pytest.fixture(scope="session")

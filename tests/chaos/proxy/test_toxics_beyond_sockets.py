@@ -334,6 +334,33 @@ def test_it_acts_on_open_connections_and_in_the_order_of_pipelined_requests(api:
     assert receive(client, 4) == b"late"
 
 
+def test_an_update_and_a_removal_act_on_the_next_request_of_an_open_connection(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    api.toxic("http_status", path="/", status=500)
+    client, server = upstream.connect(listen)
+    client.sendall(GET)
+    assert receive(client, 54).startswith(b"HTTP/1.1 500")
+    api.change("http_status_downstream", status=429)
+    client.sendall(GET)
+    assert receive(client, 50).startswith(b"HTTP/1.1 429")
+    answer = api.patch("/proxies/p/toxics/http_status_downstream", json={"toxicity": 0})
+    assert answer.status_code == 200
+    client.sendall(GET)
+    assert receive(server, len(GET)) == GET
+
+
+def test_toxicity_decides_which_connections_are_answered(api: Api, upstream: Upstream) -> None:
+    listen = api.proxy(upstream.address)
+    body = {"type": "http_status", "toxicity": 0.5, "attributes": {"path": "/"}}
+    assert api.post("/proxies/p/toxics", json=body).status_code == 200
+    answered = []
+    for _ in range(16):
+        client, _server = upstream.connect(listen)
+        client.sendall(GET)
+        answered.append(not silent(client, 0.05))
+    assert 2 <= sum(answered) <= 14
+
+
 def test_an_answer_passes_the_toxics_of_both_directions(api: Api, upstream: Upstream) -> None:
     listen = api.proxy(upstream.address)
     for stream in ("upstream", "downstream"):

@@ -96,7 +96,7 @@ def test_a_kitchen_slip_is_large_where_cooks_read_it(layout):
     large = [line.text for line in lines if line.height == 2]
     assert any("2 x 麻婆豆腐" in text for text in large)
     assert "6 x Beer" in large
-    assert any("A12" in text for text in large)
+    assert any("A12" in text and "wok" in text for text in large), "both fit on one line"
     assert any(line.emphasized and "less chilli" in line.text for line in lines)
     assert any("先上锅底" in text for text in texts)
     assert parse_job_id(codes[0]) == job

@@ -3,7 +3,7 @@
 A line at the margin is an input; the lines indented below it are the outputs. `#` begins a comment. Inputs:
 
     log L = 1:k1 1:k2 2:x         entries epoch:key, chained; `k1!` is an order of other content under the key k1;
-                                  `3:fork@2` the record of a fork from entry 2 on
+                                  `3:fork@2` the record of a fork from entry 2 on, without the cloud; `3:copied@2` with it
     boot a1 [log=L] [epoch=2] [commit=1] [policy=require_r2] [variant=NAME] [KEY=N ...]   KEY: a field of Timing, times in ms
     restart                       the same device boots again, in a new life, with what has been flushed
     time +100                     milliseconds pass, then tick;   wait +100: they pass and nothing is called
@@ -87,14 +87,16 @@ def log_of(text: str) -> Log:
     log = Log()
     for part in text.split():
         epoch, key = part.split(":")
-        record = _fork_of(log, key) if key.startswith("fork@") else order_record(order_of(key), "edge")
+        kind, _, from_seq = key.partition("@")
+        record = _fork_of(log, kind, int(from_seq)) if from_seq else order_record(order_of(key), "edge")
         log.extend(chain(int(epoch), log.last, [encode_record(record)]))
     return log
 
 
-def _fork_of(log: Log, key: str) -> dict[str, Any]:
-    from_seq = int(key.removeprefix("fork@"))
-    return fork_record(_word("a1"), from_seq, log.cursor(from_seq - 1).hash, "unreachable")
+def _fork_of(log: Log, kind: str, from_seq: int) -> dict[str, Any]:
+    return fork_record(
+        _word("a1"), from_seq, log.cursor(from_seq - 1).hash, "copied" if kind == "copied" else "unreachable"
+    )
 
 
 def _word(off: str, *, without_cloud: bool = False) -> BreakGlass:

@@ -212,6 +212,21 @@ def test_an_order_that_the_cloud_sends_back_is_priced_like_any_other_order() -> 
     assert "reply to submit gone: yes, R1 at 4, epoch 4, replayed" in said
 
 
+def test_p5_an_order_that_the_cloud_gave_a_number_for_a_fork_that_was_lost_is_not_denied() -> None:
+    """The cloud has left the branch that held k9 for another device's fork, half: its record never came, and is not copied."""
+    read = "read k9\nregister 4 b1 b1 mine forked=4\n"
+    copied = "branch C\npersisted\npersisted\n" + read + "uplink at F 3\ndownlink asks\ndownlink last=1\n" + read
+    down = "downlink asks\ndownlink 1:k9 last=1\npersisted\nread k9\nread nobody\nregister 4 b1 b1 mine forked=4"
+    conversation = "log F = 2:k1 2:x 4:copied@1\n" + copied + down
+    said = named("2:k1", 1, "2:k1 2:x", forked=2, more=conversation)
+    assert [line for line in said if line.startswith("reply to read")] == [
+        "reply to read k9: 503 not-confirmed",
+        "reply to read k9: 503 not-confirmed",
+        "reply to read k9: yes, R1 at 4, epoch 4",
+        "reply to read nobody: 404 order-unknown",
+    ]
+
+
 @pytest.mark.parametrize("shared", [0, 1, 333, 800])
 def test_a_long_divergence_is_compared_in_bounded_steps(shared: int) -> None:
     """The own tail is as long as what the cloud holds; places are told sparsely, so entries are compared that agree."""

@@ -185,3 +185,20 @@ def test_a_device_that_denies_what_the_cloud_may_send_back_is_found(monkeypatch:
             if found:
                 break
     assert found == ["404 only when not there"]
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(660, id="a receiver beyond the record of a fork that was not committed yet"),
+        pytest.param(21_512, id="a device isolated while it broke glass, and another named in its place"),
+    ],
+)
+def test_seeds_that_found_something_pass(seed: int) -> None:
+    schedule = draw_schedule(seed)
+    late = tuple(
+        replace(order, asks_at_us=min(schedule.window_us - 1, order.at_us + 900 * MS)) for order in schedule.orders
+    )
+    for each in (schedule, replace(schedule, orders=late)):
+        run = run_schedule(each)
+        assert run.end == "converged", run.broken

@@ -1,0 +1,81 @@
+"""A one-way cut beside a device that is just being restarted or killed: found by random drills 31 and 40 of calm."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+import pytest
+
+from chaos.faults import links as links_module
+from chaos.faults.base import Target
+from chaos.faults.links import LinkCut
+from refsystem.stack import Link
+
+
+class OneWay:
+    """Stands for the links: while nobody listens behind the link the proxy hangs up, else it is silent (`swallows`) or not."""
+
+    def __init__(self, *, swallows: bool) -> None:
+        self.listener: socket.socket | None = None
+        self.swallows = swallows
+        self.probes = 0
+
+    def cut(self, *_: Any) -> None: ...
+
+    async def probe_ms(self, link: Link, timeout_s: float) -> float | None:
+        self.probes += 1
+        if self.listener is None:
+            if self.probes == 3:
+                self.listener = socket.create_server(("127.0.0.1", link.upstream_port), reuse_port=True)
+            return 1.0
+        return None if self.swallows else 2.0
+
+
+@pytest.mark.parametrize("swallows", [True, False])
+def test_a_hang_up_says_nothing_while_nobody_listens(swallows: bool) -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        link = Link("edge_edge.s1.b", "edge_edge", "s1", "s1.edge_b", "s1.edge_a", port)
+        links = OneWay(swallows=swallows)
+        cut = LinkCut(cast(Any, links), [link], "from", Target("edge_edge", link.name))
+        try:
+            effect = asyncio.run(cut.prove())
+        finally:
+            if links.listener is not None:
+                links.listener.close()
+    assert (effect.proven, links.probes) == (swallows, 4)
+
+
+class KilledMeanwhile(OneWay):
+    """The device behind the link is killed while the first probe is under way, and the proxy hangs up."""
+
+    async def probe_ms(self, link: Link, timeout_s: float) -> float | None:
+        self.probes += 1
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
+            return 382.0
+        return None
+
+
+def test_a_hang_up_says_nothing_when_the_device_is_gone_after_it() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    link = Link("edge_edge.s1.a", "edge_edge", "s1", "s1.edge_a", "s1.edge_b", listener.getsockname()[1])
+    links = KilledMeanwhile(swallows=True)
+    links.listener = listener
+    effect = asyncio.run(LinkCut(cast(Any, links), [link], "to", Target("edge_edge", link.name)).prove())
+    assert (effect.proven, links.probes) == (True, 2)
+
+
+def test_a_link_that_answers_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "UPSTREAM_BACK_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = Link("diner_edge.s1.a", "diner_edge", "s1", "diner", "s1.edge_a", listener.getsockname()[1])
+        links = OneWay(swallows=False)
+        links.listener = listener
+        effect = asyncio.run(LinkCut(cast(Any, links), [link], "both", Target("diner_edge", link.name)).prove())
+    assert (effect.proven, links.probes) == (False, 1)
