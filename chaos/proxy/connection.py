@@ -15,6 +15,7 @@ from random import Random
 from typing import Protocol, cast
 
 from chaos.proxy.answering import Answering
+from chaos.proxy.draining import Draining
 from chaos.proxy.events import EventName, Recorder
 from chaos.proxy.link import Link, Traffic
 from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
@@ -128,7 +129,7 @@ class Connection:
         self._links: dict[Direction, Link] = {}
         self._draws: Callable[..., Random] | None = None
         self._answering: Answering | None = None
-        self._abort_timer: asyncio.TimerHandle | None = None
+        self._draining: Draining | None = None
 
     def start(
         self,
@@ -214,8 +215,8 @@ class Connection:
             self._answering.client_gone()
         if self.client.lost and self.server.lost:
             self._stop_links()
-            if self._abort_timer is not None:
-                self._abort_timer.cancel()
+            if self._draining is not None:
+                self._draining.cancel()
             self._record(EventName.CONNECTION_CLOSED, how=self._how_closed)
             self._on_closed(self)
         elif leg.feeds is not None:
@@ -241,14 +242,20 @@ class Connection:
                 sink.transport.write_eof()
 
     def _close(self, how: str) -> None:
-        """Close both sockets when what was written has been sent, or after a while in any case."""
+        """Close both sockets when what was written has been sent."""
         self._closes(how)
         self._stop_links()
-        for leg in (self.client, self.server):
-            if leg.transport is not None:
-                leg.transport.close()
-        if self._abort_timer is None:
-            self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort, how)
+        open_ones = [leg.transport for leg in (self.client, self.server) if leg.transport is not None and not leg.lost]
+        for transport in open_ones:
+            transport.close()
+        if self._draining is None:
+            self._draining = Draining(open_ones, CLOSE_TIMEOUT_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """A peer has taken nothing of what is left for too long: it must not take what it has for the whole."""
+        self._how_closed = "unread"
+        self.client.reset()
+        self.server.reset()
 
     def _closes(self, how: str) -> None:
         """Remember why the connection closes: the first reason."""

@@ -1,0 +1,136 @@
+"""How connections end when there is something left to send, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import pytest
+import uvloop
+
+from chaos.proxy import connection as connections
+from chaos.proxy.address import resolve_listen
+from chaos.proxy.events import EventLog, EventName
+from chaos.proxy.proxy import Proxy
+from chaos.proxy.toxics import Direction, Latency, Toxic
+
+PATIENCE_S = 10.0
+LEFT_BYTES = 12_000_000  # more than the kernel keeps for a socket
+Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def run(request: pytest.FixtureRequest) -> Run:
+    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+
+    def run_it(main: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(asyncio.wait_for(main, 3 * PATIENCE_S))
+
+    return run_it
+
+
+class World:
+    """A proxy, the listener behind it, and what a test opens."""
+
+    def __init__(self) -> None:
+        self.log = EventLog()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.proxy = Proxy("p", "127.0.0.1:0", "{}:{}".format(*self.listener.getsockname()), 1, self.log)
+        self.sockets: list[socket.socket] = [self.listener]
+
+    async def connect(self) -> tuple[socket.socket, socket.socket]:
+        """The client's and the server's end; the client keeps little that it has not read."""
+        loop = asyncio.get_running_loop()
+        host, _colon, port = self.proxy.listen.rpartition(":")
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.setblocking(False)
+        self.sockets.append(client)
+        await loop.sock_connect(client, (host, int(port)))
+        server, _peer = await loop.sock_accept(self.listener)
+        self.sockets.append(server)
+        server.setblocking(False)
+        return client, server
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():  # noqa: ASYNC110 - counters announce nothing
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain: {what}") from None
+
+    def how_closed(self) -> list[str]:
+        return [each.details["how"] for each in self.log.page() if each.event is EventName.CONNECTION_CLOSED]
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    here = World()
+    here.proxy.start(await resolve_listen(here.proxy.listen))
+    try:
+        yield here
+    finally:
+        here.proxy.close()
+        for sock in here.sockets:
+            sock.close()
+        await here.until(lambda: here.proxy.connections_open == 0, "the connections' end")
+
+
+async def left_to_send(here: World) -> socket.socket:
+    """A client of a connection that has ended on both sides while `LEFT_BYTES` are still to be sent to it."""
+    proxy = here.proxy
+    proxy.add_toxic(Toxic("slow", "latency", "downstream", Direction.DOWNSTREAM, 1.0, Latency(latency=600_000)))
+    client, server = await here.connect()
+    client.shutdown(socket.SHUT_WR)
+    await asyncio.get_running_loop().sock_sendall(server, bytes(LEFT_BYTES))
+    server.close()
+    await here.until(lambda: proxy.traffic[Direction.DOWNSTREAM].received_bytes == LEFT_BYTES, "what is left")
+    slow = proxy.toxic("slow")
+    assert slow is not None
+    await asyncio.sleep(0.05)  # so that the server's end is known, too
+    proxy.remove_toxic(slow)
+    return client
+
+
+async def read_to_the_end(client: socket.socket, pause_s: float = 0.0, pause_every: int = LEFT_BYTES) -> int:
+    loop = asyncio.get_running_loop()
+    length, next_pause = 0, pause_every
+    while data := await loop.sock_recv(client, 262144):
+        length += len(data)
+        if length >= next_pause:
+            next_pause += pause_every
+            await asyncio.sleep(pause_s)  # a client that is slow
+    return length
+
+
+def test_a_slow_reader_is_sent_everything_however_long_it_takes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.8)
+
+    async def main() -> None:
+        async with world() as here:
+            client = await left_to_send(here)
+            began_s = asyncio.get_running_loop().time()
+            assert await read_to_the_end(client, 0.25, LEFT_BYTES // 8) == LEFT_BYTES
+            assert asyncio.get_running_loop().time() - began_s > 1.6, "slower than the time-out"
+            await here.until(lambda: here.how_closed() == ["ended"], "the connection's end")
+
+    run(main())
+
+
+def test_who_reads_nothing_is_reset_and_the_log_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.4)
+
+    async def main() -> None:
+        async with world() as here:
+            client = await left_to_send(here)
+            await here.until(lambda: here.how_closed() == ["unread"], "the giving up")
+            with pytest.raises(ConnectionResetError):
+                await read_to_the_end(client)
+
+    run(main())
