@@ -18,6 +18,7 @@ from chaos.proxy.answering import Answering
 from chaos.proxy.draining import Draining
 from chaos.proxy.events import EventName, Recorder
 from chaos.proxy.link import Link, Traffic
+from chaos.proxy.opening import LINGER_S
 from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
 
 CLOSE_TIMEOUT_S = 30.0
@@ -130,6 +131,7 @@ class Connection:
         self._draws: Callable[..., Random] | None = None
         self._answering: Answering | None = None
         self._draining: Draining | None = None
+        self._lingering: asyncio.TimerHandle | None = None
 
     def start(
         self,
@@ -234,6 +236,8 @@ class Connection:
             self._close("closed_by_toxic")  # or by a lost leg, which has told
         elif all(each.half_closed for each in self._links.values()):
             self._close("ended")
+        elif closing is Closing.SILENT:  # the other peer will not notice, and may never end
+            self._lingering = asyncio.get_running_loop().call_later(LINGER_S, self._close, "ended")
         else:
             sink = self.server if link.direction is Direction.UPSTREAM else self.client
             if sink is self.server and self._answering is not None:
@@ -263,5 +267,7 @@ class Connection:
             self._how_closed = how
 
     def _stop_links(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
         for link in self._links.values():
             link.stop()

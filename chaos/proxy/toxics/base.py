@@ -37,9 +37,13 @@ class Chunk(NamedTuple):
 
 
 class Closing(enum.Enum):
-    """How a direction ends: the sender is done (`HALF`), close the connection (`FULL`), or reset it (`RESET`)."""
+    """How a direction ends: the sender is done (`HALF`), close the connection (`FULL`), or reset it (`RESET`).
+
+    `SILENT`: the sender is done, and the receiver is not to be told.
+    """
 
     HALF = "half"
+    SILENT = "silent"
     FULL = "full"
     RESET = "reset"
 

@@ -15,7 +15,7 @@ from chaos.proxy import connection as connections
 from chaos.proxy.address import resolve_listen
 from chaos.proxy.events import EventLog, EventName
 from chaos.proxy.proxy import Proxy
-from chaos.proxy.toxics import Direction, Latency, Toxic
+from chaos.proxy.toxics import Direction, HalfOpen, Latency, Toxic
 
 PATIENCE_S = 10.0
 LEFT_BYTES = 12_000_000  # more than the kernel keeps for a socket
@@ -132,5 +132,51 @@ def test_who_reads_nothing_is_reset_and_the_log_says_so(run: Run, monkeypatch: p
             await here.until(lambda: here.how_closed() == ["unread"], "the giving up")
             with pytest.raises(ConnectionResetError):
                 await read_to_the_end(client)
+
+    run(main())
+
+
+async def told_silence(here: World, stream: Direction) -> tuple[socket.socket, socket.socket]:
+    """A connection that a half_open silences in one direction, the server being dialled."""
+    here.proxy.add_toxic(Toxic("h", "half_open", stream.value, stream, 1.0, HalfOpen(dial=True)))
+    client, server = await here.connect()
+    await asyncio.get_running_loop().sock_sendall(client, b"x")
+    return client, server
+
+
+@pytest.mark.parametrize("stream", list(Direction))
+@pytest.mark.parametrize("server_first", [False, True])
+def test_a_silenced_connection_ends_as_soon_as_both_peers_are_done(
+    run: Run, stream: Direction, server_first: bool
+) -> None:
+    async def main() -> None:
+        async with world() as here:
+            client, server = await told_silence(here, stream)
+            if stream is Direction.UPSTREAM:
+                await here.until(lambda: here.proxy.traffic[stream].received_bytes == 1, "the client's byte")
+            else:
+                assert await asyncio.get_running_loop().sock_recv(server, 1) == b"x"
+            for peer in (server, client) if server_first else (client, server):
+                peer.shutdown(socket.SHUT_WR)
+                await asyncio.sleep(0.05)
+                assert not here.how_closed() or peer is (client if server_first else server)
+            await here.until(lambda: here.how_closed() == ["ended"], "the connection's end")
+
+    run(main())
+
+
+@pytest.mark.parametrize("stream", list(Direction))
+def test_a_silenced_connection_does_not_outlive_the_peer_that_was_not_told_of(
+    run: Run, stream: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LINGER_S", 0.3)
+
+    async def main() -> None:
+        async with world() as here:
+            client, server = await told_silence(here, stream)
+            began_s = asyncio.get_running_loop().time()
+            (client if stream is Direction.UPSTREAM else server).shutdown(socket.SHUT_WR)
+            await here.until(lambda: here.how_closed() == ["ended"], "the connection's end")
+            assert asyncio.get_running_loop().time() - began_s >= 0.29
 
     run(main())

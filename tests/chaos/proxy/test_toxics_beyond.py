@@ -552,8 +552,7 @@ def test_a_half_open_stage_is_silent_but_for_the_end_of_the_connection() -> None
     for item in (Chunk(b"a", 0.0), Closing.HALF, Chunk(b"b", 0.0)):
         assert not stage.full
         stage.put(item, 0.0)
-    assert stage.due() is None
-    assert stage.take(9.0) is None
+    assert run(stage, 9.0) == [(0.0, Closing.SILENT)]
     stage.put(Closing.FULL, 9.0)
     assert run(stage, 10.0, 9.0) == [(9.0, Closing.FULL)]
     assert stage_of(HalfOpen()).flush() == [Closing.FULL]
