@@ -59,6 +59,11 @@ class Turn:
     ready: bool = False
     closes: bool = False
 
+    @property
+    def is_open_answer(self) -> bool:
+        """Whether its request is answered here and has not come to its end."""
+        return self.answer is not None and not self.ready
+
 
 class Requests(enum.Enum):
     """What the bytes from the client are at the moment."""
@@ -86,6 +91,7 @@ class HttpAnswers:
         self._response_head = b""
         self._response_body: Body | None = None
         self._responses_untouched = False
+        self._refused_switch = False
         self._to_server = bytearray()
         self._to_client = bytearray()
         self._closes = False
@@ -177,7 +183,7 @@ class HttpAnswers:
         body = self._body
         assert body is not None, "a request has a body, if an empty one"
         length = body.feed(self._held)
-        if self._turns and self._turns[-1].answer is not None and not self._turns[-1].ready:
+        if self._turns and self._turns[-1].is_open_answer:
             self._held = self._held[length:]
         else:
             self._forward(length)
@@ -188,7 +194,7 @@ class HttpAnswers:
             return
         last = self._turns[-1] if self._turns else None
         self._state = Requests.HEAD
-        if last is not None and last.answer is not None and not last.ready:
+        if last is not None and last.is_open_answer:
             last.ready = True
             if last.closes:
                 self._state, self._held = Requests.DROPPED, b""
@@ -215,12 +221,15 @@ class HttpAnswers:
             try:
                 length = self._response_step(data)
             except FramingError:
-                self._responses_untouched = True
                 self._closes = any(turn.answer is not None for turn in self._turns)  # they have lost their place
+                self._end_answering()
                 length = 0
             self._to_client += data[:length]
             data = data[length:]
             self._tell_answers()
+            if self._refused_switch:
+                self._refused_switch = False
+                self._go_on()
         return self._output()
 
     def _response_step(self, data: bytes) -> int:
@@ -255,7 +264,7 @@ class HttpAnswers:
             turn.switches = False
             if self._state is Requests.SWITCHING:
                 self._state = Requests.HEAD
-                self._go_on()
+                self._refused_switch = True  # what is held goes on behind this head
 
     def _end_of_response(self, body: Body) -> None:
         if not body.done:
@@ -265,6 +274,16 @@ class HttpAnswers:
         self._turns.remove(turn)
 
     # -- both
+
+    def _end_answering(self) -> None:
+        """Nothing can have its turn any more: everything passes untouched, but for what was begun to be answered."""
+        in_answered = self._state is Requests.BODY and bool(self._turns) and self._turns[-1].is_open_answer
+        self._responses_untouched = True
+        self._turns.clear()
+        if in_answered:
+            self._state, self._held = Requests.DROPPED, b""
+        elif self._state is not Requests.DROPPED:
+            self._pass_untouched()
 
     def _tell_answers(self) -> None:
         """Tell the answers whose turn has come."""
