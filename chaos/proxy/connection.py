@@ -128,6 +128,7 @@ class Connection:
         self.server = Leg(self)
         self._on_closed = on_closed
         self._links: dict[Direction, Link] = {}
+        self._toxics: Mapping[Direction, list[Toxic]] = {}
         self._draws: Callable[..., Random] | None = None
         self._answering: Answering | None = None
         self._draining: Draining | None = None
@@ -139,7 +140,10 @@ class Connection:
         traffic: Mapping[Direction, Traffic],
         draws: Callable[..., Random],
     ) -> bool:
-        """Join the two sockets under the toxics of the moment; False if one of them is gone already."""
+        """Join the two sockets under the toxics of the moment; False if one of them is gone already.
+
+        `toxics` is the proxy's own: it changes as the proxy's toxics do.
+        """
         if self.client.lost or self.server.lost:
             self.abort("never_joined")
             return False
@@ -160,6 +164,7 @@ class Connection:
             )
             self._links[direction] = sink.fed_by = link
             link.add(toxics[direction])
+        self._toxics = toxics
         self._draws = partial(draws, self.number)
         for direction in Direction:
             for toxic in toxics[direction]:
@@ -195,11 +200,18 @@ class Connection:
             return
         if self._answering is None:
             assert self._draws is not None, "the connection was started"
-            self._answering = Answering(self.server.transport, self._links, self._draws, from_start=from_start)
+            self._answering = Answering(
+                self.server.transport, self._links, self._draws, self._place_of, from_start=from_start
+            )
             self.server.fed_by = self._answering
             if self.server.feeds is not None:
                 self.server.feeds = self._answering
         self._answering.apply(toxic)
+
+    def _place_of(self, toxic: Toxic) -> int:
+        """Where a toxic stands among the proxy's of the moment, the upstream ones before the others."""
+        names = [each.name for direction in Direction for each in self._toxics.get(direction, [])]
+        return names.index(toxic.name) if toxic.name in names else len(names)
 
     def abort(self, how: str) -> None:
         """Close both sockets at once; `how` is for the event log."""

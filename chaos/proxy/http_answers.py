@@ -11,6 +11,7 @@ import enum
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ class Output(NamedTuple):
 
 
 class Answer(Protocol):
-    """Makes the answer to a request that was taken."""
+    """Makes the answer to a request that was taken; called when its turn has come."""
 
     def __call__(self, *, to_head: bool, connection: str | None) -> bytes:
         """See `HttpStatus.answer`."""
@@ -55,7 +56,7 @@ class Turn:
 
     method: str
     switches: bool = False
-    answer: bytes | None = None
+    answer: Callable[[], bytes] | None = None
     ready: bool = False
     closes: bool = False
 
@@ -79,10 +80,12 @@ class Requests(enum.Enum):
 class HttpAnswers:
     """One connection. `decide` is asked once for each request, with its method and path.
 
+    `answers_due` is how many answers wait for their turn.
     A connection that was open before (`from_start` false) is watched from the next piece of data that begins a request.
     """
 
     def __init__(self, decide: Decide, *, from_start: bool = True) -> None:
+        self.answers_due = 0
         self._decide = decide
         self._state = Requests.HEAD if from_start else Requests.UNKNOWN
         self._held = b""
@@ -169,8 +172,9 @@ class HttpAnswers:
             waits = "100-continue" in head.tokens("expect")
             stays = "close" not in connection and (minor == "1" or "keep-alive" in connection) and not waits
             says = ("keep-alive" if minor == "0" else None) if stays else "close"
-            answer = made(to_head=method == "HEAD", connection=says)
+            answer = partial(made, to_head=method == "HEAD", connection=says)
             self._turns.append(Turn(method, answer=answer, ready=waits, closes=not stays))
+            self.answers_due += 1
             self._held = self._held[length:]
             if waits:  # the client must not send the body after a final answer, so nothing can be framed behind it
                 self._state, self._held = Requests.DROPPED, b""
@@ -232,6 +236,11 @@ class HttpAnswers:
                 self._go_on()
         return self._output()
 
+    def server_ends(self) -> Output:
+        """The server sends no more: no request can be answered any more."""
+        self._end_answering()
+        return self._output()
+
     def _response_step(self, data: bytes) -> int:
         """How many bytes belong to the part of the response that is passing by."""
         if self._response_body is not None:
@@ -280,6 +289,7 @@ class HttpAnswers:
         in_answered = self._state is Requests.BODY and bool(self._turns) and self._turns[-1].is_open_answer
         self._responses_untouched = True
         self._turns.clear()
+        self.answers_due = 0
         if in_answered:
             self._state, self._held = Requests.DROPPED, b""
         elif self._state is not Requests.DROPPED:
@@ -289,7 +299,9 @@ class HttpAnswers:
         """Tell the answers whose turn has come."""
         while self._turns and self._turns[0].answer is not None and self._turns[0].ready and not self._closes:
             turn = self._turns.popleft()
-            self._to_client += turn.answer or b""
+            assert turn.answer is not None, "the loop has looked"
+            self.answers_due -= 1
+            self._to_client += turn.answer()
             self._closes = turn.closes
 
     def _output(self) -> Output:

@@ -79,7 +79,7 @@ class Link:
 
     def receive(self, data: bytes) -> None:
         """Take in what the source has sent."""
-        if self._over:
+        if self._over or self._source_ended:
             return
         self._traffic.received_bytes += len(data)
         if not (self._stages or self._inbox):
@@ -103,6 +103,21 @@ class Link:
         """The sink's socket takes no more for now, or takes more again."""
         self._sink_full = full
         self._pump()
+
+    @property
+    def sink_full(self) -> bool:
+        """Whether the sink's socket takes no more for now."""
+        return self._sink_full
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether the source is not read for now."""
+        return self._reading_paused
+
+    @property
+    def source_ended(self) -> bool:
+        """Whether the source sends no more."""
+        return self._source_ended
 
     def detour(self, *, source: asyncio.Transport | None = None, sink: asyncio.Transport | None = None) -> None:
         """From now on read from, or write to, something that stands before the socket."""

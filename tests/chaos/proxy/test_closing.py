@@ -4,82 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-import uvloop
 
 from chaos.proxy import connection as connections
-from chaos.proxy.address import resolve_listen
-from chaos.proxy.events import EventLog, EventName
-from chaos.proxy.proxy import Proxy
 from chaos.proxy.toxics import Direction, HalfOpen, Latency, Toxic
 
-PATIENCE_S = 10.0
+if TYPE_CHECKING:
+    from conftest import World
+
 LEFT_BYTES = 12_000_000  # more than the kernel keeps for a socket
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest) -> Run:
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-
-    def run_it(main: Coroutine[Any, Any, Any]) -> Any:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(asyncio.wait_for(main, 3 * PATIENCE_S))
-
-    return run_it
-
-
-class World:
-    """A proxy, the listener behind it, and what a test opens."""
-
-    def __init__(self) -> None:
-        self.log = EventLog()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        self.proxy = Proxy("p", "127.0.0.1:0", "{}:{}".format(*self.listener.getsockname()), 1, self.log)
-        self.sockets: list[socket.socket] = [self.listener]
-
-    async def connect(self) -> tuple[socket.socket, socket.socket]:
-        """The client's and the server's end; the client keeps little that it has not read."""
-        loop = asyncio.get_running_loop()
-        host, _colon, port = self.proxy.listen.rpartition(":")
-        client = socket.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        client.setblocking(False)
-        self.sockets.append(client)
-        await loop.sock_connect(client, (host, int(port)))
-        server, _peer = await loop.sock_accept(self.listener)
-        self.sockets.append(server)
-        server.setblocking(False)
-        return client, server
-
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not condition():  # noqa: ASYNC110 - counters announce nothing
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            raise AssertionError(f"waited in vain: {what}") from None
-
-    def how_closed(self) -> list[str]:
-        return [each.details["how"] for each in self.log.page() if each.event is EventName.CONNECTION_CLOSED]
-
-
-@asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    here = World()
-    here.proxy.start(await resolve_listen(here.proxy.listen))
-    try:
-        yield here
-    finally:
-        here.proxy.close()
-        for sock in here.sockets:
-            sock.close()
-        await here.until(lambda: here.proxy.connections_open == 0, "the connections' end")
 
 
 async def left_to_send(here: World) -> socket.socket:
@@ -109,7 +46,9 @@ async def read_to_the_end(client: socket.socket, pause_s: float = 0.0, pause_eve
     return length
 
 
-def test_a_slow_reader_is_sent_everything_however_long_it_takes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_reader_is_sent_everything_however_long_it_takes(
+    run: Run, world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.8)
 
     async def main() -> None:
@@ -123,7 +62,9 @@ def test_a_slow_reader_is_sent_everything_however_long_it_takes(run: Run, monkey
     run(main())
 
 
-def test_who_reads_nothing_is_reset_and_the_log_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_reads_nothing_is_reset_and_the_log_says_so(
+    run: Run, world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.4)
 
     async def main() -> None:
@@ -147,7 +88,7 @@ async def told_silence(here: World, stream: Direction) -> tuple[socket.socket, s
 @pytest.mark.parametrize("stream", list(Direction))
 @pytest.mark.parametrize("server_first", [False, True])
 def test_a_silenced_connection_ends_as_soon_as_both_peers_are_done(
-    run: Run, stream: Direction, server_first: bool
+    run: Run, world: Callable[..., Any], stream: Direction, server_first: bool
 ) -> None:
     async def main() -> None:
         async with world() as here:
@@ -167,7 +108,7 @@ def test_a_silenced_connection_ends_as_soon_as_both_peers_are_done(
 
 @pytest.mark.parametrize("stream", list(Direction))
 def test_a_silenced_connection_does_not_outlive_the_peer_that_was_not_told_of(
-    run: Run, stream: Direction, monkeypatch: pytest.MonkeyPatch
+    run: Run, world: Callable[..., Any], stream: Direction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "LINGER_S", 0.3)
 
