@@ -135,8 +135,11 @@ class Link:
         if self._over:
             return
         self._over = True
+        now = time.monotonic()
         for name in self._names:
             stage = self._stage_of.get(name)
+            if stage is not None:
+                stage.leave(now)
             if stage is not None and stage.acts:
                 self._record(EventName.TOXIC_COUNTED, toxic=name, counts=dict(stage.acts))
         self._inbox.clear()
@@ -208,6 +211,7 @@ class Link:
         stage = self._stage_of.pop(name, None)
         if stage is None:
             return
+        stage.leave(time.monotonic())
         stage_flushed = stage.flush()
         self._record(EventName.TOXIC_REMOVED, toxic=name, **({"counts": dict(stage.acts)} if stage.acts else {}))
         after = self._stages[self._stages.index(stage) + 1 :]

@@ -137,6 +137,9 @@ class Stage(Generic[A]):
         assert type(attributes) is type(self.attributes), "a toxic never changes its type"
         self.attributes = attributes
 
+    def leave(self, now: float) -> None:
+        """Give back what others could use: called once, before a flush or at the end of the connection."""
+
     def flush(self) -> list[Item]:
         """Everything in flight, in order: called once, when the toxic is removed."""
         items = list(self._held)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from chaos.proxy import connection as connections
-from chaos.proxy.toxics import Direction, HalfOpen, Latency, Toxic
+from chaos.proxy.toxics import Bandwidth, Direction, HalfOpen, Latency, Toxic
 
 if TYPE_CHECKING:
     from conftest import World
@@ -119,5 +119,30 @@ def test_a_silenced_connection_does_not_outlive_the_peer_that_was_not_told_of(
             (client if stream is Direction.UPSTREAM else server).shutdown(socket.SHUT_WR)
             await here.until(lambda: here.how_closed() == ["ended"], "the connection's end")
             assert asyncio.get_running_loop().time() - began_s >= 0.29
+
+    run(main())
+
+
+def test_connections_that_are_gone_keep_nothing_of_a_shared_rate(run: Run, world: Callable[..., Any]) -> None:
+    async def main() -> None:
+        async with world() as here:
+            loop = asyncio.get_running_loop()
+            shared = Bandwidth(rate=10, shared=True)
+            here.proxy.add_toxic(Toxic("b", "bandwidth", "upstream", Direction.UPSTREAM, 1.0, shared))
+            received = here.proxy.traffic[Direction.UPSTREAM]
+            gone = [await here.connect() for _ in range(40)]
+            for client, _server in gone:
+                await loop.sock_sendall(client, bytes(1500))
+            await here.until(lambda: received.received_bytes == 40 * 1500, "what takes 6 s")
+            for pair in gone:
+                for sock in pair:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    sock.close()
+            await here.until(lambda: len(here.how_closed()) == 40, "the resets")
+            client, server = await here.connect()
+            began_s = loop.time()
+            await loop.sock_sendall(client, bytes(1000))
+            assert await loop.sock_recv(server, 1000)
+            assert 0.09 <= loop.time() - began_s < 1.0
 
     run(main())

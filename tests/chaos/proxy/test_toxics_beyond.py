@@ -576,3 +576,17 @@ def test_a_flush_gives_back_every_byte_in_order(attributes: Attributes) -> None:
     assert flushed[-1] is Closing.HALF
     assert stage.take(1000.0) is None
     assert stage.due() is None
+
+
+def test_who_leaves_a_shared_line_gives_back_what_was_not_sent() -> None:
+    attributes = Bandwidth(rate=10, shared=True)
+    stages = [stage_of(attributes) for _ in range(5)]
+    for stage in stages:
+        stage.put(Chunk(bytes(1000), 0.0), 0.0)
+    assert [stage.due() for stage in stages] == [pytest.approx(0.1 * place) for place in (1, 2, 3, 4, 5)]
+    stages[0].leave(0.05)  # half of it is through
+    for stage in stages[1:4]:
+        stage.leave(0.05)
+    late = stage_of(attributes)
+    late.put(Chunk(bytes(1000), 0.05), 0.05)
+    assert late.due() == pytest.approx(0.25), "behind the one that stays, as much as that takes"
