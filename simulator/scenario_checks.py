@@ -34,6 +34,7 @@ Path = tuple[str | int, ...]
 _SAME_DEVICES = frozenset(
     frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
 )
+_ROLES = frozenset({"primary", "standby"})
 _IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"})
 
 
@@ -249,4 +250,7 @@ def _same_target(one: Fault, other: Fault) -> bool:
         return len(targets) == 1 and one.fault == other.fault
     if "store" in targets:
         return targets == {"store"} or not targets.isdisjoint(_IN_STORE)
+    if targets == _ROLES:  # at one moment they are two devices; afterwards the standby may be the former primary
+        earlier = one if one.at_s < other.at_s else other
+        return one.at_s != other.at_s and not isinstance(earlier, ClockFault)
     return len(targets) == 1 or targets in _SAME_DEVICES

@@ -48,15 +48,16 @@ class _Limited:
         self._kind = kind
         self._shown_as = shown_as
         self._pid: int | None = None
-        self._before = (0, 0)
+        self._before: tuple[int, int] | None = None
+        """The limits before they were lowered; None while they were not."""
         self._limit = 0
         self._held: list[_Held] = []
 
     async def undo(self) -> str:
         """Raise the limit to what it was, let go of our connections, start the process if it has ended."""
         await self._let_go()
-        if self._pid is None:
-            return "nothing to undo"
+        if self._pid is None or self._before is None:
+            return "nothing to undo: the limit was not lowered"
         if self._process.pid == self._pid:
             _set_limit(self._pid, self._kind, self._before)
             return f"{self._process.name} has its limit back: {_shown_limit(self._pid, self._shown_as)}"
@@ -81,8 +82,9 @@ class _Limited:
 
     def _lower(self, limit: int) -> None:
         assert self._pid is not None
-        self._before, self._limit = _limits(self._pid, self._kind), limit
-        _, hard = self._before
+        before = _limits(self._pid, self._kind)
+        self._before, self._limit = before, limit
+        _, hard = before
         _set_limit(self._pid, self._kind, (limit, hard))
 
     def _running_pid(self) -> int:
