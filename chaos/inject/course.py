@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from chaos.cancelling import through_cancelling
 from chaos.faults.base import FaultError, Injected, Lasting, both
 from chaos.inject.journal import Journal
 from chaos.inject.preparation import Preparation, Prepared
@@ -183,7 +184,7 @@ class Course:
             row.started_at_s, row.resolved = self._now_s(), injected.target.resolved
             row.undone, row.undo_detail = False, ""
             self._say(f"fault: {row.name} ({row.resolved})")
-            await injected.begin()
+            await through_cancelling(injected.begin())
             effect = await injected.prove()
             row.took_effect, row.evidence = effect.proven, effect.evidence
             await self._sleep_until(end_s)
@@ -198,7 +199,7 @@ class Course:
             logger.debug("%s: %s", row.name, told, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
             if injected is not None:
-                await asyncio.shield(asyncio.ensure_future(self._undo(prepared, row, injected)))
+                await through_cancelling(self._undo(prepared, row, injected))
 
     def _note(self, prepared: Prepared, label: str) -> None:
         """Write down what the rollback needs, again whenever another process has taken the place of the one hit."""
