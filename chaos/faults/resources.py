@@ -24,6 +24,8 @@ BACK_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 2.0
 TRIES_SPARE = 40
 """How many connections are tried beyond those that may still be opened: the process may close some of its own meanwhile."""
+UNANSWERED_MAX = 3
+"""So many connections without an answer are waited for while descriptors are free: it may have closed some meanwhile."""
 BALLAST_BYTES = 7 * 1024 * 1024
 BALLAST_SPARE = 2
 """How many requests beyond those for which the whole limit has room are tried."""
@@ -115,18 +117,33 @@ class DescriptorsExhausted(_Limited):
         self._lower(_limit_for(_open_descriptors(pid), self._spare))
 
     async def prove(self) -> Effect:
-        """The kernel shows the limit, and connections are opened and held until the process can take no further one."""
+        """The kernel shows the limit and no free descriptor below it, and a further connection gets no answer.
+
+        Connections are opened and held until it is so. One without an answer alone shows nothing: the process may hang.
+        """
+        unanswered = 0
         for tried in range(1, self._spare + TRIES_SPARE + 1):
             if self._process.pid != self._pid:
                 return self._ended()
             answer = await self._ask()
             if not answer.startswith(b"HTTP/1.1 200"):
-                return Effect(self._is_lowered(), self._told(f"connection {tried} of ours got no answer"))
+                unanswered += 1
+                free = self._free_below_limit()
+                told = self._told(f"connection {tried} of ours got no answer")
+                if not free:
+                    return Effect(self._is_lowered(), told)
+                if unanswered == UNANSWERED_MAX:
+                    return Effect(False, f"{told}, though {free} descriptors below the limit are free")
         return Effect(False, self._told(f"it answered {self._spare + TRIES_SPARE} new connections"))
 
     async def held(self) -> Effect:
         """It can take none at the end either."""
         return await self.prove()
+
+    def _free_below_limit(self) -> int:
+        """How many descriptors the process could still open."""
+        assert self._pid is not None
+        return self._limit - sum(number < self._limit for number in _open_descriptors(self._pid))
 
     async def _ask(self) -> bytes:
         """What a new connection is answered; it is held when there is an answer."""
