@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -154,20 +155,24 @@ class Course:
         await asyncio.gather(*(link.time_before() for link in self._preparation.links))
         self._began_s = time.monotonic()
         asking = watch.asking() if asked else contextlib.nullcontext()
-        seen = len(watch.rows)
         async with asking, asyncio.TaskGroup() as tasks:
             for prepared, row in zip(self._preparation.faults, self.injection.rows, strict=True):
                 tasks.create_task(self._one(prepared, row))
         if asked:
-            self._judge_during(watch, seen)
+            self._judge_during(watch)
             self._say(f"all undone; the system must be steady within {self._scenario.converge_timeout_s:g} s")
             steady.after = await watch.wait_holding(self._scenario.converge_timeout_s)
             steady.broken_after = _said(watch.broken)
 
-    def _judge_during(self, watch: SteadyWatch, seen: int) -> None:
+    def _judge_during(self, watch: SteadyWatch) -> None:
+        """From the beginning of the first fault to the end of the last."""
         steady = self.injection.steady
-        for row in watch.rows[seen:]:
-            if row["holds"] is False:
+        begins_s = min(
+            (row.started_at_s for row in self.injection.rows if row.started_at_s is not None), default=math.inf
+        )
+        ends_s = max((row.ended_at_s for row in self.injection.rows if row.ended_at_s is not None), default=-math.inf)
+        for row in watch.rows:
+            if row["holds"] is False and begins_s <= row["at_us"] / 1e6 - self._began_s <= ends_s:
                 steady.broken_during.setdefault(row["probe"], row["detail"])
         judged = {probe.name for probe, _ in self._preparation.probes if probe.during == "judged"}
         if judged:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from chaos.inject.journal import Journal
 from chaos.inject.preparation import prepare
 from chaos.inject.processes import OwnProcess
 from chaos.inject.targets import InjectMap
+from chaos.steady_state.watch import SteadyWatch
 from simulator.scenario import load_scenario
+from simulator.scenario_steady_state import HttpProbe
 
 SCENARIO = "name: mine\nduration_s: 6\ndiners:\n  arrivals: {rate_per_s: 1}\nfaults:\n"
 KILL = "  - {name: kill, fault: process_killed, process: primary, at_s: 0, for_s: 0.3}\n"
@@ -61,8 +64,10 @@ def start(mark: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def course(tmp_path: Path, faults: str, **process: Any) -> Course:
-    given = InjectMap.model_validate({"processes": {"primary": process}, "blast_radius": ("primary",)})
+def course(tmp_path: Path, faults: str, probes: Sequence[HttpProbe] = (), **process: Any) -> Course:
+    given = InjectMap.model_validate(
+        {"probes": probes, "processes": {"primary": process}, "blast_radius": ("primary",)}
+    )
     scenario = load_scenario(SCENARIO + faults)
     preparation = prepare(scenario, given, "run")
     return Course(scenario, preparation, Journal(tmp_path / "journal.json", given.toxiproxy), lambda line: None)
@@ -95,3 +100,27 @@ def test_a_process_whose_kill_is_interrupted_is_started_again(
     (found,) = running(mark)
     assert found.pid != former.pid
     assert not (tmp_path / "journal.json").exists()
+
+
+def test_only_looks_between_the_first_fault_and_the_last_undoing_are_looks_during(mark: str, tmp_path: Path) -> None:
+    """A fault late in the scenario: what the system did before it is not its doing."""
+    start(mark)
+    probe = {"probe": "http", "name": "page", "url": "http://127.0.0.1:9/", "during": "judged"}
+    probes = InjectMap.model_validate_json(json.dumps({"probes": [probe]})).probes
+    made = course(tmp_path, KILL, probes=probes, command=mark, start="same")
+    (row,) = made.injection.rows
+    row.started_at_s, row.ended_at_s = 2.0, 3.0
+    watch = SteadyWatch({})
+
+    def look(at_s: float) -> None:
+        at_us = round((made._began_s + at_s) * 1e6)
+        watch.rows.append({"at_us": at_us, "probe": "page", "holds": False, "detail": f"at {at_s}"})
+
+    for at_s in (0.5, 1.9, 3.1):
+        look(at_s)
+    made._judge_during(watch)
+    assert (made.injection.steady.judged_during, made.injection.steady.broken_during) == (True, {})
+    look(2.5)
+    made._judge_during(watch)
+    assert made.injection.steady.judged_during is False
+    assert made.injection.steady.broken_during == {"page": "at 2.5"}
