@@ -171,7 +171,7 @@ def _on_process(fault: Fault, process: OwnProcess) -> Prepared:
             case planned.ProcessRestarted():
                 return OwnKilled(process, target, at_once=True)
             case planned.RestartLoop():
-                return RestartLoop(process, fault.every_s, target)
+                return RestartLoop(process, fault.every_s, target, process.find_running)
             case planned.ProcessPaused():
                 return Paused(process, target)
             case planned.ProcessSlow():

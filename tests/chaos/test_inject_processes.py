@@ -124,3 +124,70 @@ def test_only_looks_between_the_first_fault_and_the_last_undoing_are_looks_durin
     made._judge_during(watch)
     assert made.injection.steady.judged_during is False
     assert made.injection.steady.broken_during == {"page": "at 2.5"}
+
+
+SERVES = """
+import os, pathlib, subprocess, sys, time
+mark, pidfile, mode = sys.argv[1:]
+if mode == "fails":
+    sys.exit(7)
+if mode == "slowly":
+    time.sleep(1.5)
+service = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)", mark], start_new_session=True)
+pathlib.Path(pidfile).write_text(str(service.pid))
+if mode == "stays":
+    time.sleep(1)
+"""
+KILL_AT_ONCE = "  - {name: kill, fault: process_restarted, process: primary, at_s: 0}\n"
+LOOP = "  - {name: loop, fault: restart_loop, process: primary, at_s: 0, for_s: 2.2, every_s: 0.5}\n"
+
+
+def starter(tmp_path: Path, mark: str, mode: str = "at once") -> tuple[str, ...]:
+    """A start command that ends by itself when it has started the service and written its pid file."""
+    (tmp_path / "starter.py").write_text(SERVES)
+    return (sys.executable, str(tmp_path / "starter.py"), mark, str(tmp_path / "pid"), mode)
+
+
+@pytest.mark.parametrize("by", ["pidfile", "command"])
+@pytest.mark.parametrize("fault", [KILL, KILL_AT_ONCE])
+def test_the_service_is_found_by_the_map_not_taken_for_its_start_command(
+    mark: str, tmp_path: Path, by: str, fault: str
+) -> None:
+    former = start(mark)
+    (tmp_path / "pid").write_text(str(former.pid))
+    said: dict[str, Any] = {"pidfile": str(tmp_path / "pid")} if by == "pidfile" else {"command": f"sleep(100)' {mark}"}
+    made = course(tmp_path, fault, start=starter(tmp_path, mark, "stays"), **said)
+    asyncio.run(made.run())
+    (row,) = made.injection.rows
+    assert row.took_effect, row.evidence
+    assert row.undone, row.undo_detail
+    (found,) = running_service(mark)
+    assert row.undo_detail == f"primary runs as process {found.pid}"
+
+
+def test_a_start_command_that_fails_is_told_at_once(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "pid").write_text(str(start(mark).pid))
+    made = course(tmp_path, KILL, start=starter(tmp_path, mark, "fails"), pidfile=str(tmp_path / "pid"))
+    began_s = time.monotonic()
+    asyncio.run(made.run())
+    (row,) = made.injection.rows
+    assert not row.undone
+    assert "its start command ended with exit code 7" in row.undo_detail
+    assert time.monotonic() - began_s < 10
+
+
+@pytest.mark.parametrize("mode", ["at once", "slowly"])
+def test_a_restart_loop_on_a_pid_file_leaves_one_service(mark: str, tmp_path: Path, mode: str) -> None:
+    """Also if it is slower to come up than the rounds of the loop: no copy is started beside it."""
+    (tmp_path / "pid").write_text(str(start(mark).pid))
+    made = course(tmp_path, LOOP, start=starter(tmp_path, mark, mode), pidfile=str(tmp_path / "pid"))
+    asyncio.run(made.run())
+    (row,) = made.injection.rows
+    assert row.undone, row.undo_detail
+    assert row.took_effect or mode == "slowly", row.evidence
+    (found,) = running_service(mark)
+    assert int((tmp_path / "pid").read_text()) == found.pid
+
+
+def running_service(mark: str) -> list[psutil.Process]:
+    return [process for process in running(mark) if "starter.py" not in " ".join(process.cmdline())]
