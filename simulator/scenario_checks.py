@@ -221,17 +221,14 @@ def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator
 def _overlap_flaws(scenario: Scenario) -> Iterator[Flaw]:
     for later, fault in enumerate(scenario.faults):
         for other in scenario.faults[:later]:
-            if (
-                _same_time(scenario, fault, other)
-                and _same_store(scenario, fault, other)
-                and _same_target(fault, other)
-            ):
+            if same_time(scenario, fault, other) and _same_store(scenario, fault, other) and _same_target(fault, other):
                 hit = f"hits {fault_target(fault)} while {fault_label(other)!r} still lasts"
                 yield Flaw(("faults", later), f"{hit}; let one end before the other begins")
                 break
 
 
-def _same_time(scenario: Scenario, one: Fault, other: Fault) -> bool:
+def same_time(scenario: Scenario, one: Fault, other: Fault) -> bool:
+    """Whether there is a moment at which both last."""
     if one.at_s == other.at_s:
         return True
     return one.at_s < fault_end_s(other, scenario.duration_s) and other.at_s < fault_end_s(one, scenario.duration_s)

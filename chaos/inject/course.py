@@ -156,8 +156,10 @@ class Course:
         self._began_s = time.monotonic()
         asking = watch.asking() if asked else contextlib.nullcontext()
         async with asking, asyncio.TaskGroup() as tasks:
-            for prepared, row in zip(self._preparation.faults, self.injection.rows, strict=True):
-                tasks.create_task(self._one(prepared, row))
+            for number, (prepared, row) in enumerate(
+                zip(self._preparation.faults, self.injection.rows, strict=True), 1
+            ):
+                tasks.create_task(self._one(prepared, row, f"{number}. {row.name}"))
         if asked:
             self._judge_during(watch)
             self._say(f"all undone; the system must be steady within {self._scenario.converge_timeout_s:g} s")
@@ -178,14 +180,15 @@ class Course:
         if judged:
             steady.judged_during = judged.isdisjoint(steady.broken_during)
 
-    async def _one(self, prepared: Prepared, row: Row) -> None:
+    async def _one(self, prepared: Prepared, row: Row, label: str) -> None:
+        """One fault from its time to its end; `label` is its own in the journal, whatever others are called."""
         fault = prepared.fault
         end_s = fault_end_s(fault, self._scenario.duration_s)
         await self._sleep_until(fault.at_s)
         injected: Injected | None = None
         try:
             injected = prepared.make()
-            self._note(prepared, row.name)
+            self._note(prepared, label)
             row.started_at_s, row.resolved = self._now_s(), injected.target.resolved
             row.undone, row.undo_detail = False, ""
             self._say(f"fault: {row.name} ({row.resolved})")
@@ -204,7 +207,7 @@ class Course:
             logger.debug("%s: %s", row.name, told, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
             if injected is not None:
-                await through_cancelling(self._undo(prepared, row, injected))
+                await through_cancelling(self._undo(prepared, row, label, injected))
 
     def _note(self, prepared: Prepared, label: str) -> None:
         """Write down what the rollback needs, again whenever another process has taken the place of the one hit."""
@@ -212,14 +215,14 @@ class Course:
         if prepared.process is not None:
             prepared.process.started = lambda: self._journal.add(label, prepared.rollback())
 
-    async def _undo(self, prepared: Prepared, row: Row, injected: Injected) -> None:
+    async def _undo(self, prepared: Prepared, row: Row, label: str, injected: Injected) -> None:
         try:
             async with asyncio.timeout(UNDO_TIMEOUT_S):
                 row.undo_detail = await injected.undo()
             row.undone = True
             if prepared.process is not None:
                 prepared.process.started = lambda: None
-            self._journal.remove(row.name)
+            self._journal.remove(label)
         except Exception as error:  # of whatever kind: it is in the row, and the other faults are undone
             row.undone = False
             row.undo_detail = f"could not be undone: {str(error) or type(error).__name__}"

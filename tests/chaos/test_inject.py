@@ -393,8 +393,8 @@ def test_after_sigkill_a_stopped_process_goes_on_but_never_another_one_with_its_
     process.communicate()
     left = system.journal.read_text()
     other = json.loads(left)
-    other["entries"]["pause"]["created"] -= 100
-    other["entries"]["pause"]["origin"] = None
+    other["entries"]["1. pause"]["created"] -= 100
+    other["entries"]["1. pause"]["origin"] = None
     system.journal.write_text(json.dumps(other))
     code, _ = inject(capsys, ["inject", "--undo", str(system.journal), "--json"])
     assert (code, process_state(system.process.pid)) == (0, "T")

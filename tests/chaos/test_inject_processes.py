@@ -11,17 +11,18 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from chaos.inject.course import Course
+from chaos.inject.course import Course, Row
 from chaos.inject.journal import Journal
-from chaos.inject.preparation import prepare
+from chaos.inject.preparation import Prepared, prepare
 from chaos.inject.processes import OwnProcess
-from chaos.inject.targets import InjectMap
+from chaos.inject.targets import InjectError, InjectMap
 from chaos.steady_state.watch import SteadyWatch
 from simulator.scenario import load_scenario
 from simulator.scenario_steady_state import HttpProbe
@@ -191,3 +192,60 @@ def test_a_restart_loop_on_a_pid_file_leaves_one_service(mark: str, tmp_path: Pa
 
 def running_service(mark: str) -> list[psutil.Process]:
     return [process for process in running(mark) if "starter.py" not in " ".join(process.cmdline())]
+
+
+STORES = "stores: [{name: s1}, {name: s2}]\n"
+
+
+@pytest.mark.parametrize(
+    ("faults", "words"),
+    [
+        (
+            "  - {fault: link_down, link: edge_cloud, store: s1, at_s: 0, for_s: 1}\n"
+            "  - {fault: link_down, link: edge_edge, store: s1, at_s: 2, for_s: 1}\n",
+            "links edge_cloud and edge_edge are one: the proxy web; map each to its own",
+        ),
+        (
+            "  - {name: first, fault: link_down, link: edge_edge, store: s1, at_s: 0, for_s: 2}\n"
+            "  - {name: second, fault: link_down, link: edge_edge, store: s2, at_s: 1, for_s: 2}\n",
+            "'second' hits edge_edge while 'first' still lasts",
+        ),
+        (
+            "  - {name: first, fault: process_killed, process: primary, store: s1, at_s: 0, for_s: 2}\n"
+            "  - {name: second, fault: process_paused, process: primary, store: s2, at_s: 1, for_s: 2}\n",
+            "'second' hits primary while 'first' still lasts",
+        ),
+    ],
+)
+def test_faults_that_would_undo_each_other_are_refused(faults: str, words: str) -> None:
+    proxy = {"proxy": "web"}
+    given = InjectMap.model_validate(
+        {
+            "toxiproxy": "http://127.0.0.1:9",
+            "links": {"edge_cloud": proxy, "edge_edge": proxy},
+            "processes": {"primary": {"pid": 2, "start": "itself"}},
+            "blast_radius": ("edge_cloud", "edge_edge", "primary"),
+        }
+    )
+    with pytest.raises(InjectError) as refused:
+        prepare(load_scenario(SCENARIO.replace("faults:", STORES + "faults:") + faults), given, "run")
+    assert words in str(refused.value)
+
+
+def test_faults_of_one_name_have_entries_of_their_own_in_the_journal(
+    mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stores' faults may be called the same; the end of one must not forget what the other needs."""
+    start(mark)
+    made = course(tmp_path, KILL, command=mark, start="same")
+    (prepared,), (row,) = made._preparation.faults, made.injection.rows
+    made._preparation = replace(made._preparation, faults=(prepared, prepared))
+    made.injection.rows.append(replace(row))
+    labels: list[str] = []
+
+    async def noted(course: Course, prepared: Prepared, row: Row, label: str) -> None:
+        labels.append(label)
+
+    monkeypatch.setattr(Course, "_one", noted)
+    asyncio.run(made.run())
+    assert labels == ["1. kill", "2. kill"]
