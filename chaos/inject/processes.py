@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -213,9 +214,21 @@ class OwnProcess:
         if start == ITSELF:
             return Origin(None)
         if start == SAME:
-            return Origin(tuple(process.cmdline()), process.cwd(), process.environ())
+            return self._checked(Origin(tuple(process.cmdline()), process.cwd(), process.environ()))
         words = tuple(shlex.split(start)) if isinstance(start, str) else start
-        return Origin(words, os.getcwd(), None)
+        return self._checked(Origin(words, os.getcwd(), None))
+
+    def _checked(self, origin: Origin) -> Origin:
+        """Raises `InjectError` if its program is not there: after the kill it would be too late."""
+        program = origin.command[0] if origin.command else ""
+        path = os.pathsep.join(os.get_exec_path(origin.environment))
+        inside = os.path.join(origin.folder or "", program) if os.path.dirname(program) else program
+        if shutil.which(inside, path=path) is None:
+            raise InjectError(
+                f"process {self.name}: it could not be started again, for there is no program {program!r}; "
+                "give the command that starts it as `start`"
+            )
+        return origin
 
 
 class OwnKilled:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,12 +19,14 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import ValidationError
 
+from chaos.cli.interruptible import run_interruptible
 from chaos.inject.course import Course, Row
-from chaos.inject.journal import Journal
+from chaos.inject.journal import Journal, undo_journal
 from chaos.inject.preparation import Prepared, prepare
 from chaos.inject.processes import OwnProcess
-from chaos.inject.targets import InjectError, InjectMap
+from chaos.inject.targets import InjectError, InjectMap, ProcessTarget
 from chaos.steady_state.watch import SteadyWatch
 from simulator.scenario import load_scenario
 from simulator.scenario_steady_state import HttpProbe
@@ -249,3 +253,79 @@ def test_faults_of_one_name_have_entries_of_their_own_in_the_journal(
     monkeypatch.setattr(Course, "_one", noted)
     asyncio.run(made.run())
     assert labels == ["1. kill", "2. kill"]
+
+
+def test_what_a_supervisor_starts_is_not_named_by_its_id() -> None:
+    with pytest.raises(ValidationError, match="give pidfile or command"):
+        ProcessTarget.model_validate({"pid": 4711, "start": "itself"})
+
+
+@pytest.mark.parametrize("given", ["same", ("no-such-program-anywhere", "start")])
+def test_what_could_not_be_started_again_is_refused_before_the_kill(
+    mark: str, given: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`same` of a program that was removed or goes by a title of its own, or a command with a slip."""
+    service = start(mark)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: [f"worker: {mark}"])
+    with pytest.raises(InjectError, match="could not be started again, for there is no program"):
+        course(tmp_path, KILL, pid=service.pid, start=given)
+    assert service.poll() is None
+
+
+def journal(path: Path, command: list[str]) -> None:
+    origin = {"command": command, "folder": None, "environment": None}
+    entry = {"what": "process", "name": "p", "target": {"command": uuid.uuid4().hex}, "pid": 999_999, "created": 1.0}
+    content = {"kind": "rushproof-inject", "format": 1, "toxiproxy": "http://127.0.0.1:1"}
+    writer = {"pid": 999_999, "created": 1.0}
+    path.write_text(json.dumps(content | {"inject": writer, "entries": {"1. kill": entry | {"origin": origin}}}))
+
+
+@pytest.mark.parametrize("how", ["writable", "link", "of another"])
+def test_a_journal_that_others_may_have_written_is_not_run(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, done = tmp_path / "journal.json", tmp_path / "done"
+    journal(path, ["touch", str(done)])
+    path.chmod(0o666 if how == "writable" else 0o600)
+    if how == "link":
+        (tmp_path / "link.json").symlink_to(path)
+        path = tmp_path / "link.json"
+    if how == "of another":
+        own = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    with pytest.raises(InjectError):
+        asyncio.run(undo_journal(path))
+    assert not done.exists()
+
+
+def test_a_journal_is_not_written_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".journal.json.partial").symlink_to(victim)
+    made = Journal(tmp_path / "journal.json", "http://127.0.0.1:1")
+    made.create()
+    assert victim.read_text() == "precious"
+    (tmp_path / "other.json").symlink_to(tmp_path / "absent")
+    with pytest.raises(InjectError, match="a former inject has left this file"):
+        Journal(tmp_path / "other.json", "http://127.0.0.1:1").create()
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_is_closed_ends_the_work_in_order_but_not_under_nohup(ignored: bool) -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.3)
+            ended.append("by itself")
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else lambda *_: None)
+    try:
+        assert run_interruptible(work()) is not ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert ended == ["by itself" if ignored else "cancelled"]
