@@ -227,7 +227,7 @@ def test_faults_that_would_undo_each_other_are_refused(faults: str, words: str) 
         {
             "toxiproxy": "http://127.0.0.1:9",
             "links": {"edge_cloud": proxy, "edge_edge": proxy},
-            "processes": {"primary": {"pid": 2, "start": "itself"}},
+            "processes": {"primary": {"command": "my service", "start": "itself"}},
             "blast_radius": ("edge_cloud", "edge_edge", "primary"),
         }
     )
