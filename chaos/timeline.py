@@ -6,10 +6,11 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from chaos.cancelling import through_cancelling
 from chaos.faults.base import FaultError, Injected, Lasting, Target, both
 from chaos.faults.break_glass import BreakGlass
 from chaos.faults.gray import Failing, HttpErrors
@@ -93,7 +94,7 @@ class Timeline:
             injected = await self._resolve(fault)
             row["started_at_us"] = now_us()
             self._say(f"fault: {label} ({injected.target.resolved})")
-            await _through_cancelling(injected.begin())
+            await through_cancelling(injected.begin())
             effect = await injected.prove()
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
@@ -107,7 +108,7 @@ class Timeline:
             row["evidence"] = f"{proof}; later: {told}" if proof else f"could not be injected: {told}"
             logger.warning("%s: %s", label, error, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
-            await _through_cancelling(self._finish(label, row, injected))
+            await through_cancelling(self._finish(label, row, injected))
 
     async def _finish(self, label: str, row: dict[str, Any], injected: Injected | None) -> None:
         """Undo and write the row down."""
@@ -213,20 +214,6 @@ def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
 def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
     statuses = [sample.edges[DEVICES[name]] for name in names]
     return [str(status["node_id"]) for status in statuses if status is not None]
-
-
-async def _through_cancelling(step: Coroutine[Any, Any, None]) -> None:
-    """Do `step` to its end, which it sets itself, however often the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(step)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 async def _sleep_until(at_us: int) -> None:

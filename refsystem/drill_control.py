@@ -65,6 +65,11 @@ class Control:
         self._trouble = NOTHING
 
     @property
+    def version(self) -> tuple[int, int] | None:
+        """Which state of the file was read last; None if there was none."""
+        return self._seen
+
+    @property
     def told_path(self) -> Path:
         """Where the process writes down what became of its disk's operations, a JSON object for each line."""
         return self.path.with_suffix(".told.jsonl")

@@ -26,6 +26,7 @@ PROBE_EVERY_S = 0.2
 LOOK_EVERY_S = 0.02
 PROBE_BYTES = b"probe" * 100
 TOLD_MAX = 2_000
+"""So many operations are told after each change of the control file, so that the file of a busy process stays small."""
 
 FAILS: dict[DiskState, frozenset[OperationKind]] = {
     "full": frozenset({"write"}),
@@ -54,6 +55,7 @@ class TroubledFiles(apsw.VFS):
         self.control = control
         self._told = os.open(control.told_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._told_left = TOLD_MAX
+        self._told_version: tuple[int, int] | None = None
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> TroubledFile:
         """Open a file."""
@@ -79,9 +81,11 @@ class TroubledFiles(apsw.VFS):
             raise _full() if full else _io_error(kind)
 
     def tell(self, state: str, operation: str, file: str, outcome: str) -> None:
-        """Write down what became of an operation. What was told survives the end of the process."""
-        if self._told_left:
-            self._told_left -= 1
+        """Write down what became of an operation, of a probe always. What was told survives the end of the process."""
+        if self.control.version != self._told_version:
+            self._told_version, self._told_left = self.control.version, TOLD_MAX
+        if self._told_left or operation == "probe":
+            self._told_left -= operation != "probe"
             at_us = time.monotonic_ns() // 1000
             row = {"at_us": at_us, "state": state, "operation": operation, "file": file, "outcome": outcome}
             os.write(self._told, json.dumps({**row, "pid": os.getpid()}).encode() + b"\n")

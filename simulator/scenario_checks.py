@@ -35,6 +35,7 @@ _SAME_DEVICES = frozenset(
     frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
 )
 GATEWAY_TARGETS = frozenset({"partner_gateway", "gateway"})
+_ROLES = frozenset({"primary", "standby"})
 _IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"})
 
 
@@ -240,17 +241,14 @@ def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator
 def _overlap_flaws(scenario: Scenario) -> Iterator[Flaw]:
     for later, fault in enumerate(scenario.faults):
         for other in scenario.faults[:later]:
-            if (
-                _same_time(scenario, fault, other)
-                and _same_store(scenario, fault, other)
-                and _same_target(fault, other)
-            ):
+            if same_time(scenario, fault, other) and _same_store(scenario, fault, other) and _same_target(fault, other):
                 hit = f"hits {fault_target(fault)} while {fault_label(other)!r} still lasts"
                 yield Flaw(("faults", later), f"{hit}; let one end before the other begins")
                 break
 
 
-def _same_time(scenario: Scenario, one: Fault, other: Fault) -> bool:
+def same_time(scenario: Scenario, one: Fault, other: Fault) -> bool:
+    """Whether there is a moment at which both last."""
     if one.at_s == other.at_s:
         return True
     return one.at_s < fault_end_s(other, scenario.duration_s) and other.at_s < fault_end_s(one, scenario.duration_s)
@@ -269,4 +267,7 @@ def _same_target(one: Fault, other: Fault) -> bool:
         return len(targets) == 1 and one.fault == other.fault
     if "store" in targets:
         return targets == {"store"} or not targets.isdisjoint(_IN_STORE)
+    if targets == _ROLES:  # at one moment they are two devices; afterwards the standby may be the former primary
+        earlier = one if one.at_s < other.at_s else other
+        return one.at_s != other.at_s and not isinstance(earlier, ClockFault)
     return len(targets) == 1 or targets in _SAME_DEVICES

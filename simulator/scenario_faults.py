@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -105,6 +105,12 @@ class LinkState(Strict):
         return profile if self.trace is None else profile.replaying(self.trace_up or self.trace, self.trace)
 
 
+LOOKED_UP = "`primary` and `standby` are looked up when the fault begins."
+PROCESS_HIT: Any = Field(description=f"The process that is hit; {LOOKED_UP}")
+DEVICE_HIT: Any = Field(description=f"The device that is hit; {LOOKED_UP}")
+DISK_HIT: Any = Field(description=f"Whose disk it is; {LOOKED_UP}")
+
+
 class _Planned(Strict):
     name: str | None = Field(
         None, min_length=1, max_length=80, description="Name in reports; default: what, on what and when."
@@ -161,9 +167,7 @@ class ProcessKilled(_Planned):
     """A process is killed (SIGKILL) and started again after `for_s`."""
 
     fault: Literal["process_killed"] = Field(description="A process is killed and started again later.")
-    process: ProcessName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProcessName = PROCESS_HIT
     for_s: float = Field(gt=0, description="How long the process is gone, in real seconds.")
 
 
@@ -171,9 +175,7 @@ class ProcessPaused(_Planned):
     """A process is stopped (SIGSTOP) and goes on after `for_s` as if nothing had happened."""
 
     fault: Literal["process_paused"] = Field(description="A process stands still and goes on later.")
-    process: ProcessName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProcessName = PROCESS_HIT
     for_s: float = Field(gt=0, description="How long the process stands still, in real seconds.")
 
 
@@ -181,9 +183,7 @@ class ProcessRestarted(_Planned):
     """A process is killed and started again at once."""
 
     fault: Literal["process_restarted"] = Field(description="A process is killed and started again at once.")
-    process: ProcessName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProcessName = PROCESS_HIT
 
     @property
     def for_s(self) -> None:
@@ -195,9 +195,7 @@ class ProcessSlow(_Planned):
     """A process runs a fraction of the time only, by SIGSTOP and SIGCONT: alive, but `slow_factor` times slower."""
 
     fault: Literal["process_slow"] = Field(description="A process is alive, but many times slower.")
-    process: ProcessName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProcessName = PROCESS_HIT
     slow_factor: float = Field(10.0, ge=1.5, le=50, description="It runs one part in so many of the time.")
     for_s: float = Field(ge=1, description="How long the process is slow, in real seconds.")
 
@@ -206,9 +204,7 @@ class RestartLoop(_Planned):
     """A process dies again and again, as by a crash loop, and is started again each time."""
 
     fault: Literal["restart_loop"] = Field(description="A process is killed and started again, over and over.")
-    process: ProgramName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProgramName = PROCESS_HIT
     every_s: float = Field(1.0, ge=0.2, description="Time from one kill to the next, in real seconds.")
     for_s: float = Field(gt=0, description="How long this goes on, in real seconds.")
 
@@ -217,9 +213,7 @@ class DiskFull(_Planned):
     """A disk takes no further write (ENOSPC); at the end there is space again, and what has stopped is started."""
 
     fault: Literal["disk_full"] = Field(description="A disk is full: every write fails with ENOSPC.")
-    process: DiskName = Field(
-        description="Whose disk it is; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: DiskName = DISK_HIT
     for_s: float = Field(gt=0, description="How long the disk is full, in real seconds.")
 
 
@@ -227,9 +221,7 @@ class DiskSlow(_Planned):
     """Every sync of a disk takes longer."""
 
     fault: Literal["disk_slow"] = Field(description="A disk is slow: every sync takes longer.")
-    process: DiskName = Field(
-        description="Whose disk it is; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: DiskName = DISK_HIT
     delay_ms: float = Field(100.0, gt=0, le=60_000, description="What is added to each sync, in milliseconds.")
     for_s: float = Field(gt=0, description="How long the disk is slow, in real seconds.")
 
@@ -238,9 +230,7 @@ class DiskErring(_Planned):
     """Operations of a disk fail with EIO; at the end they work again, and what has stopped is started."""
 
     fault: Literal["disk_erring"] = Field(description="A disk fails operations with EIO.")
-    process: DiskName = Field(
-        description="Whose disk it is; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: DiskName = DISK_HIT
     operation: Literal["write", "sync", "read"] = Field("sync", description="The operations that fail.")
     for_s: float = Field(gt=0, description="How long the disk errs, in real seconds.")
 
@@ -249,9 +239,7 @@ class DiskDead(_Planned):
     """A disk dies under the running device, which has to stop by itself; it comes back with an empty one, as a new node."""
 
     fault: Literal["disk_dead"] = Field(description="A disk dies under its device, which comes back with an empty one.")
-    process: DeviceName = Field(
-        description="The device that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: DeviceName = DEVICE_HIT
     for_s: float = Field(gt=0, description="How long until the disk is replaced, in real seconds.")
 
 
@@ -259,9 +247,7 @@ class ClockOffset(_Planned):
     """The wall clock of a process jumps, and jumps back at the end; its monotonic clock goes on."""
 
     fault: Literal["clock_offset"] = Field(description="The wall clock of a process is wrong.")
-    process: ProgramName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProgramName = PROCESS_HIT
     offset_s: float = Field(ge=-1e9, le=1e9, description="By how much it jumps, in seconds; below 0: into the past.")
     for_s: float = Field(gt=0, description="How long the clock is wrong, in real seconds.")
 
@@ -270,9 +256,7 @@ class ClockDrift(_Planned):
     """The wall clock of a process goes too fast or too slow, and jumps back at the end."""
 
     fault: Literal["clock_drift"] = Field(description="The wall clock of a process goes too fast or too slow.")
-    process: ProgramName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProgramName = PROCESS_HIT
     drift_ppm: float = Field(
         ge=-1e6,
         le=1e7,
@@ -285,9 +269,7 @@ class DescriptorsExhausted(_Planned):
     """A process may open no further files and connections (EMFILE)."""
 
     fault: Literal["descriptors_exhausted"] = Field(description="A process is out of file descriptors.")
-    process: ProgramName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProgramName = PROCESS_HIT
     spare: int = Field(0, ge=0, le=1_000, description="How many further descriptors it may still open.")
     for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
 
@@ -296,9 +278,7 @@ class MemoryExhausted(_Planned):
     """A process gets no further memory from the kernel (ENOMEM)."""
 
     fault: Literal["memory_exhausted"] = Field(description="A process gets no further memory.")
-    process: ProgramName = Field(
-        description="The process that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: ProgramName = PROCESS_HIT
     spare_mb: float = Field(0.0, ge=0, le=100_000, description="How much it may still take, in megabytes.")
     for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
 
@@ -315,9 +295,7 @@ class DiskLost(_Planned):
     """A device dies with its disk and comes back empty, as a new node."""
 
     fault: Literal["disk_lost"] = Field(description="A device dies with its disk and comes back empty.")
-    process: DeviceName = Field(
-        description="The device that is hit; `primary` and `standby` are looked up when the fault begins."
-    )
+    process: DeviceName = DEVICE_HIT
     for_s: float = Field(gt=0, description="How long the device is gone, in real seconds.")
 
 

@@ -10,23 +10,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
-from chaos.cli import (
-    audit,
-    bench,
-    break_glass,
-    drill,
-    fuzz,
-    gate,
-    guarantees,
-    inject,
-    power_cuts,
-    proxy,
-    report,
-    scenarios,
-    soak,
-)
 from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 
 DESCRIPTION = """\
@@ -45,6 +31,22 @@ Load a restaurant's ordering system, break it, audit every order, judge.
   rushproof proxy                 a Toxiproxy-compatible server for tests of your own
 """
 
+COMMANDS = (
+    "drill",
+    "soak",
+    "inject",
+    "fuzz",
+    "power-cuts",
+    "guarantees",
+    "scenarios",
+    "audit",
+    "gate",
+    "report",
+    "proxy",
+    "break-glass",
+    "bench",
+)
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage text."""
@@ -54,27 +56,13 @@ class _Parser(argparse.ArgumentParser):
         raise CommandError(f"{message} (see '{self.prog} --help')")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command that `arguments` begin with, or of all of them: a command does not wait for another's imports."""
     parser = _Parser(prog="rushproof", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"rushproof {version('rushproof')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for module in (
-        drill,
-        soak,
-        inject,
-        fuzz,
-        power_cuts,
-        guarantees,
-        scenarios,
-        audit,
-        gate,
-        report,
-        proxy,
-        break_glass,
-        bench,
-    ):
-        module.add_parser(commands)
+    for name in arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS:
+        import_module(f"chaos.cli.{name.replace('-', '_')}").add_parser(commands)
     return parser
 
 
@@ -82,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        options = make_parser().parse_args(arguments)
+        options = make_parser(given).parse_args(given)
         code: int = options.run(options)
     except CommandError as error:
         print(f"rushproof: {error}", file=sys.stderr)  # noqa: T201

@@ -37,7 +37,7 @@ The scenario says what happens and when, under its own names; a map says which p
     edge_cloud: {proxy: orders_api, path: /health}
     cloud_database: {proxy: redis, send: "PING\\r\\n"}
   processes:
-    primary: {pidfile: /run/orders.pid, start: same}
+    primary: {pidfile: /run/orders.pid, start: [service, orders, start]}
     arbiter: {command: consul agent, start: [systemctl, --user, start, consul]}
   probes:
     - {probe: http, name: shop answers, url: "http://127.0.0.1:8080/", within_ms: 500}
@@ -50,6 +50,8 @@ The scenario says what happens and when, under its own names; a map says which p
 """
 EPILOG = """\
 `start` says how a killed process comes back: a command, `same` (as it runs now), or `itself` (a supervisor does it).
+The command need not become the service: that is found by its pid file or command line as before, in 30 s at most. One
+that was mapped by its id is the process of the command itself.
 
 Exit code: 0 every fault proven and undone, and steady after; 1 the hypothesis was broken; 2 bad input; 3 unknown (a fault
 is not proven or not undone, or the system was not steady before); 130 interrupted, with every fault undone.

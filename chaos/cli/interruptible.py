@@ -1,4 +1,4 @@
-"""Work that Ctrl-C and SIGTERM end in order: it is cancelled once and then cleans up undisturbed."""
+"""Work that Ctrl-C, SIGTERM and a terminal that is closed end in order: it is cancelled once and then cleans up undisturbed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIGNAL_GRACE_S = 0.1
 
 
 def run_interruptible(work: Coroutine[Any, Any, None]) -> bool:
-    """Run `work`; True if SIGINT or SIGTERM ended it. It is cancelled once and then cleans up undisturbed."""
+    """Run `work`; True if SIGINT, SIGTERM or SIGHUP ended it. It is cancelled once and then cleans up undisturbed."""
 
     async def supervised() -> bool:
         task = asyncio.ensure_future(work)
@@ -24,7 +24,9 @@ def run_interruptible(work: Coroutine[Any, Any, None]) -> bool:
                 task.cancel()
 
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # started under nohup, to outlive its terminal
             loop.add_signal_handler(number, interrupt)
         try:
             await task

@@ -38,6 +38,7 @@ class DiskTroubled:
         self._trouble = trouble
         self._control = Control(stack.control_path(process.name))
         self._began_us = 0
+        self._begun = False
         self._pid: int | None = None
 
     async def begin(self) -> None:
@@ -48,6 +49,7 @@ class DiskTroubled:
         if not self._stack.settings.controlled:
             raise FaultError(f"{self._process.name} was started without a control file for its disk")
         self._began_us = time.monotonic_ns() // 1000
+        self._begun = True
         drill_control.change(self._control.path, disk=self._trouble)
 
     async def prove(self) -> Effect:
@@ -72,6 +74,8 @@ class DiskTroubled:
 
     async def undo(self) -> str:
         """The disk is well again; a process that has ended is started, and answers."""
+        if not self._begun:
+            return "nothing to undo: the disk was not touched"
         drill_control.change(self._control.path, disk=None)
         started = await self._start_again()
         return f"the disk of {self._process.name} is well again{started}"
@@ -111,7 +115,9 @@ class DiskDied(DiskTroubled):
         super().__init__(stack, process, DiskTrouble("dead"), target)
 
     async def undo(self) -> str:
-        """End the device if it has not ended itself, take its files away, and start it empty."""
+        """End the device if it has not ended itself, take its files away, and start it empty; nothing if it was spared."""
+        if not self._begun:
+            return "nothing to undo: the disk was not touched"
         ended = f"had ended itself with exit code {self._process.exit_code}"
         if self._process.pid is not None:
             await asyncio.to_thread(self._process.kill)

@@ -24,6 +24,8 @@ BACK_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 2.0
 TRIES_SPARE = 40
 """How many connections are tried beyond those that may still be opened: the process may close some of its own meanwhile."""
+UNANSWERED_MAX = 3
+"""So many connections without an answer are waited for while descriptors are free: it may have closed some meanwhile."""
 BALLAST_BYTES = 7 * 1024 * 1024
 BALLAST_SPARE = 2
 """How many requests beyond those for which the whole limit has room are tried."""
@@ -48,15 +50,16 @@ class _Limited:
         self._kind = kind
         self._shown_as = shown_as
         self._pid: int | None = None
-        self._before = (0, 0)
+        self._before: tuple[int, int] | None = None
+        """The limits before they were lowered; None while they were not."""
         self._limit = 0
         self._held: list[_Held] = []
 
     async def undo(self) -> str:
         """Raise the limit to what it was, let go of our connections, start the process if it has ended."""
         await self._let_go()
-        if self._pid is None:
-            return "nothing to undo"
+        if self._pid is None or self._before is None:
+            return "nothing to undo: the limit was not lowered"
         if self._process.pid == self._pid:
             _set_limit(self._pid, self._kind, self._before)
             return f"{self._process.name} has its limit back: {_shown_limit(self._pid, self._shown_as)}"
@@ -81,8 +84,9 @@ class _Limited:
 
     def _lower(self, limit: int) -> None:
         assert self._pid is not None
-        self._before, self._limit = _limits(self._pid, self._kind), limit
-        _, hard = self._before
+        before = _limits(self._pid, self._kind)
+        self._before, self._limit = before, limit
+        _, hard = before
         _set_limit(self._pid, self._kind, (limit, hard))
 
     def _running_pid(self) -> int:
@@ -113,18 +117,33 @@ class DescriptorsExhausted(_Limited):
         self._lower(_limit_for(_open_descriptors(pid), self._spare))
 
     async def prove(self) -> Effect:
-        """The kernel shows the limit, and connections are opened and held until the process can take no further one."""
+        """The kernel shows the limit and no free descriptor below it, and a further connection gets no answer.
+
+        Connections are opened and held until it is so. One without an answer alone shows nothing: the process may hang.
+        """
+        unanswered = 0
         for tried in range(1, self._spare + TRIES_SPARE + 1):
             if self._process.pid != self._pid:
                 return self._ended()
             answer = await self._ask()
             if not answer.startswith(b"HTTP/1.1 200"):
-                return Effect(self._is_lowered(), self._told(f"connection {tried} of ours got no answer"))
+                unanswered += 1
+                free = self._free_below_limit()
+                told = self._told(f"connection {tried} of ours got no answer")
+                if not free:
+                    return Effect(self._is_lowered(), told)
+                if unanswered == UNANSWERED_MAX:
+                    return Effect(False, f"{told}, though {free} descriptors below the limit are free")
         return Effect(False, self._told(f"it answered {self._spare + TRIES_SPARE} new connections"))
 
     async def held(self) -> Effect:
         """It can take none at the end either."""
         return await self.prove()
+
+    def _free_below_limit(self) -> int:
+        """How many descriptors the process could still open."""
+        assert self._pid is not None
+        return self._limit - sum(number < self._limit for number in _open_descriptors(self._pid))
 
     async def _ask(self) -> bytes:
         """What a new connection is answered; it is held when there is an answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from chaos.faults.base import Effect, FaultError, Target
 from refsystem.processes import Managed, process_state
@@ -15,8 +16,12 @@ PROOF_SLACK_S = 3.0
 class RestartLoop:
     """SIGKILL and a start at once, then again every `every_s` seconds."""
 
-    def __init__(self, process: Managed, every_s: float, target: Target) -> None:
+    def __init__(
+        self, process: Managed, every_s: float, target: Target, look: Callable[[], object] = lambda: None
+    ) -> None:
+        """`look` is called before each round: it finds anew a process that does not come back as a child of ours."""
         self.target = target
+        self._look = look
         self._process = process
         self._every_s = every_s
         self._loop: asyncio.Task[None] | None = None
@@ -45,6 +50,7 @@ class RestartLoop:
     async def undo(self) -> str:
         """Kill it no more, and wait until it answers."""
         await self._stop()
+        await asyncio.to_thread(self._look)
         if self._process.pid is None:
             self._process.start()
         await self._process.wait_ready(BACK_TIMEOUT_S)
@@ -61,7 +67,8 @@ class RestartLoop:
     async def _go_on(self) -> None:
         while not await self._ends_within(self._every_s):
             await self._restart()
-            self._second.set()
+            if len(self._killed) > 1:
+                self._second.set()
 
     async def _ends_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
@@ -69,6 +76,7 @@ class RestartLoop:
         return False
 
     async def _restart(self) -> None:
+        await asyncio.to_thread(self._look)
         pid = self._process.pid
         if pid is not None:
             await asyncio.to_thread(self._process.kill)

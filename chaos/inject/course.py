@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from chaos.cancelling import through_cancelling
 from chaos.faults.base import FaultError, Injected, Lasting, both
 from chaos.inject.journal import Journal
 from chaos.inject.preparation import Preparation, Prepared
@@ -153,37 +155,44 @@ class Course:
         await asyncio.gather(*(link.time_before() for link in self._preparation.links))
         self._began_s = time.monotonic()
         asking = watch.asking() if asked else contextlib.nullcontext()
-        seen = len(watch.rows)
         async with asking, asyncio.TaskGroup() as tasks:
-            for prepared, row in zip(self._preparation.faults, self.injection.rows, strict=True):
-                tasks.create_task(self._one(prepared, row))
+            for number, (prepared, row) in enumerate(
+                zip(self._preparation.faults, self.injection.rows, strict=True), 1
+            ):
+                tasks.create_task(self._one(prepared, row, f"{number}. {row.name}"))
         if asked:
-            self._judge_during(watch, seen)
+            self._judge_during(watch)
             self._say(f"all undone; the system must be steady within {self._scenario.converge_timeout_s:g} s")
             steady.after = await watch.wait_holding(self._scenario.converge_timeout_s)
             steady.broken_after = _said(watch.broken)
 
-    def _judge_during(self, watch: SteadyWatch, seen: int) -> None:
+    def _judge_during(self, watch: SteadyWatch) -> None:
+        """From the beginning of the first fault to the end of the last."""
         steady = self.injection.steady
-        for row in watch.rows[seen:]:
-            if row["holds"] is False:
+        begins_s = min(
+            (row.started_at_s for row in self.injection.rows if row.started_at_s is not None), default=math.inf
+        )
+        ends_s = max((row.ended_at_s for row in self.injection.rows if row.ended_at_s is not None), default=-math.inf)
+        for row in watch.rows:
+            if row["holds"] is False and begins_s <= row["at_us"] / 1e6 - self._began_s <= ends_s:
                 steady.broken_during.setdefault(row["probe"], row["detail"])
         judged = {probe.name for probe, _ in self._preparation.probes if probe.during == "judged"}
         if judged:
             steady.judged_during = judged.isdisjoint(steady.broken_during)
 
-    async def _one(self, prepared: Prepared, row: Row) -> None:
+    async def _one(self, prepared: Prepared, row: Row, label: str) -> None:
+        """One fault from its time to its end; `label` is its own in the journal, whatever others are called."""
         fault = prepared.fault
         end_s = fault_end_s(fault, self._scenario.duration_s)
         await self._sleep_until(fault.at_s)
         injected: Injected | None = None
         try:
             injected = prepared.make()
-            self._note(prepared, row.name)
+            self._note(prepared, label)
             row.started_at_s, row.resolved = self._now_s(), injected.target.resolved
             row.undone, row.undo_detail = False, ""
             self._say(f"fault: {row.name} ({row.resolved})")
-            await injected.begin()
+            await through_cancelling(injected.begin())
             effect = await injected.prove()
             row.took_effect, row.evidence = effect.proven, effect.evidence
             await self._sleep_until(end_s)
@@ -198,7 +207,7 @@ class Course:
             logger.debug("%s: %s", row.name, told, exc_info=not isinstance(error, FaultError | OSError | RuntimeError))
         finally:
             if injected is not None:
-                await asyncio.shield(asyncio.ensure_future(self._undo(prepared, row, injected)))
+                await through_cancelling(self._undo(prepared, row, label, injected))
 
     def _note(self, prepared: Prepared, label: str) -> None:
         """Write down what the rollback needs, again whenever another process has taken the place of the one hit."""
@@ -206,14 +215,14 @@ class Course:
         if prepared.process is not None:
             prepared.process.started = lambda: self._journal.add(label, prepared.rollback())
 
-    async def _undo(self, prepared: Prepared, row: Row, injected: Injected) -> None:
+    async def _undo(self, prepared: Prepared, row: Row, label: str, injected: Injected) -> None:
         try:
             async with asyncio.timeout(UNDO_TIMEOUT_S):
                 row.undo_detail = await injected.undo()
             row.undone = True
             if prepared.process is not None:
                 prepared.process.started = lambda: None
-            self._journal.remove(row.name)
+            self._journal.remove(label)
         except Exception as error:  # of whatever kind: it is in the row, and the other faults are undone
             row.undone = False
             row.undo_detail = f"could not be undone: {str(error) or type(error).__name__}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from refsystem.processes import StackError, process_state
 KIND = "rushproof-inject"
 DEFAULT_JOURNAL = "rushproof-inject.json"
 FORMAT = 1
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+"""Never what somebody else has laid there, or a link to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,17 @@ class Journal:
     def create(self) -> None:
         """Take the path. Raises `InjectError` if a former inject has left a file there, or it cannot be written."""
         self.check_free()
+        try:
+            os.close(os.open(self.path, NEW_FILE, 0o600))
+        except FileExistsError:
+            self.check_free()
+        except OSError as error:
+            raise InjectError(f"{self.path}: cannot be written ({error.strerror}); give another --journal") from error
         self._write()
 
     def check_free(self) -> None:
         """Raises `InjectError` if a former inject has left a file there."""
-        if self.path.exists():
+        if os.path.lexists(self.path):
             raise InjectError(
                 f"{self.path}: a former inject has left this file, and perhaps faults; run "
                 f"`rushproof inject --undo {self.path}` first"
@@ -95,7 +104,8 @@ class Journal:
         }
         draft = self.path.with_name(f".{self.path.name}.partial")
         try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as lines:
+            draft.unlink(missing_ok=True)
+            with open(os.open(draft, NEW_FILE, 0o600), "w", encoding="utf-8") as lines:
                 json.dump(content, lines, indent=1)
                 lines.flush()
                 os.fsync(lines.fileno())
@@ -158,7 +168,9 @@ def _same_process(pid: int, created: float) -> psutil.Process | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as lines:
+            _check_own(path, os.fstat(lines.fileno()))
+            content: dict[str, Any] = json.load(lines)
         if content["kind"] != KIND or content["format"] != FORMAT:
             raise KeyError
         writer, entries, url = content["inject"], content["entries"], content["toxiproxy"]
@@ -174,6 +186,15 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: that inject still runs (process {running.pid}); end it, then it undoes all by itself"
         )
     return content
+
+
+def _check_own(path: Path, found: os.stat_result) -> None:
+    """What the file says is run: it must be the user's alone. Raises `InjectError`."""
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+        raise InjectError(
+            f"{path}: belongs to somebody else or can be written by others, and commands in it would be run; "
+            "give the file that an inject of your own has left"
+        )
 
 
 def _to_json(entry: Rollback) -> dict[str, Any]:

@@ -138,6 +138,13 @@ class OwnLinkWeakened:
         lists = "the server lists the toxics" if there else "the server does not list all toxics"
         return Effect(there and took_ms + SLACK_MS >= least_ms, f"{seen}; {lists}")
 
+    async def held(self) -> Effect:
+        """The server lists the toxics at the end, too."""
+        missing = sorted(set(self.names) - set(await self._links.listed(self._link.target.proxy)))
+        if missing:
+            return Effect(False, f"at the end the server did not list {', '.join(missing)}")
+        return Effect(True, "at the end the server still listed them")
+
     async def undo(self) -> str:
         """Take off what was put on."""
         await self._links.restore(self._link.target.proxy, self.names, enabled=None)
@@ -169,6 +176,11 @@ class OwnLinkCut:
         if took_ms is not None:
             return Effect(False, f"a probe of {self._link.name} was answered after {took_ms:.0f} ms")
         return Effect(True, f"no probe of {self._link.name} was answered")
+
+    async def held(self) -> Effect:
+        """A probe gets no answer at the end, too."""
+        effect = await self.prove()
+        return Effect(effect.proven, f"at the end {effect.evidence}")
 
     async def undo(self) -> str:
         """Open it as it was."""

@@ -16,6 +16,7 @@ from chaos.inject.processes import OwnKilled, OwnProcess
 from chaos.inject.targets import InjectError, InjectMap, check_loopback
 from simulator import scenario as planned
 from simulator.scenario import Fault, Scenario, fault_label, fault_target
+from simulator.scenario_checks import same_time
 from simulator.scenario_steady_state import HttpProbe
 
 LINK_FAULTS = planned.LinkWeak | planned.LinkDown
@@ -57,6 +58,7 @@ def prepare(
             f"{scenario.name}: none of its faults hits what the map names; map one of {_targets(scenario)}"
         )
     _check_blast_radius(chosen, given)
+    _check_apart(chosen, scenario, given)
     links = _links(chosen, scenario, given, allow_remote=allow_remote)
     processes = _processes(chosen, given)
     faults = tuple(
@@ -108,6 +110,33 @@ def _check_blast_radius(chosen: Sequence[Fault], given: InjectMap) -> None:
                 f"{fault_label(fault)!r} hits {fault_target(fault)}, which is outside of the blast radius "
                 f"({', '.join(given.blast_radius)})"
             )
+
+
+def _check_apart(chosen: Sequence[Fault], scenario: Scenario, given: InjectMap) -> None:
+    """No two names for one proxy, and of the faults on one proxy or process none that undoes another while it lasts.
+
+    What the scenario has as two, of two stores perhaps, may be one here.
+    """
+    named: dict[str, str] = {}
+    for fault in chosen:
+        if isinstance(fault, LINK_FAULTS):
+            name = fault_target(fault)
+            other = named.setdefault(given.links[name].proxy, name)
+            if other != name:
+                raise InjectError(
+                    f"links {other} and {name} are one: the proxy {given.links[name].proxy}; map each to its own"
+                )
+    for later, fault in enumerate(chosen):
+        for former in chosen[:later]:
+            if (
+                fault_target(fault) == fault_target(former)
+                and same_time(scenario, fault, former)
+                and (fault.fault == former.fault or not isinstance(fault, LINK_FAULTS))
+            ):
+                raise InjectError(
+                    f"{fault_label(fault)!r} hits {fault_target(fault)} while {fault_label(former)!r} still lasts; "
+                    "let one end before the other begins"
+                )
 
 
 def _links(chosen: Sequence[Fault], scenario: Scenario, given: InjectMap, *, allow_remote: bool) -> _Links:
@@ -171,7 +200,7 @@ def _on_process(fault: Fault, process: OwnProcess) -> Prepared:
             case planned.ProcessRestarted():
                 return OwnKilled(process, target, at_once=True)
             case planned.RestartLoop():
-                return RestartLoop(process, fault.every_s, target)
+                return RestartLoop(process, fault.every_s, target, process.find_running)
             case planned.ProcessPaused():
                 return Paused(process, target)
             case planned.ProcessSlow():

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -23,6 +24,8 @@ from refsystem.processes import StackError, process_state
 BACK_TIMEOUT_S = 30.0
 POLL_S = 0.05
 KILL_TIMEOUT_S = 5.0
+CHILD_END_S = 1.0
+"""A start command that stays as long as the service is waited for so long when the service has ended."""
 SETTLED_S = 0.3
 """A process that was started must live at least so long to count as back."""
 
@@ -52,6 +55,9 @@ class OwnProcess:
     """Its id and when it was created: what tells it from another that gets its id later."""
     _process: psutil.Process | None = field(default=None, repr=False)
     _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _started_s: float = field(default=0.0, repr=False)
+    _found_since: bool = field(default=False, repr=False)
+    """Whether the service was found since its start command was run: until then it is starting."""
 
     def attach(self) -> None:
         """Find it. Raises `InjectError` if there is none, are several, or it must not be touched."""
@@ -76,11 +82,13 @@ class OwnProcess:
     def attach_to(self, process: psutil.Process) -> None:
         """Take this very process."""
         self._process = process
+        self._found_since = True
         self.identity = {"pid": process.pid, "created": process.create_time()}
 
     def find_running(self) -> bool:
-        """Take the one process that its map means, if it runs; whether it does."""
-        self._look_again()
+        """Whether it runs; if not as the process known so far, that which its map means now is taken."""
+        if self.pid is None:
+            self._look_again()
         return self.pid is not None
 
     @property
@@ -112,11 +120,15 @@ class OwnProcess:
         self._send(signal.SIGCONT)
 
     def start(self) -> None:
-        """Start it again as its map says; a supervised one comes by itself."""
+        """Start it again as its map says; a supervised one comes by itself.
+
+        The command need not become the service: it is found by the map. While it is on its way no second one is started.
+        """
         if self.origin is None:
             raise StackError(f"{self.name} cannot be started again: its map has no `start`")
-        if self.origin.command is None:
+        if self.origin.command is None or self._is_starting():
             return
+        self._process, self._found_since, self._started_s = None, False, time.monotonic()
         self._child = subprocess.Popen(
             self.origin.command,
             stdin=subprocess.DEVNULL,
@@ -127,18 +139,22 @@ class OwnProcess:
             start_new_session=True,
         )
         _OUTLIVING.append(self._child)
-        if self.target.pidfile is None:
-            self.attach_to(psutil.Process(self._child.pid))
-        self.started()
+        if self._is_meant(self._child.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.attach_to(psutil.Process(self._child.pid))
+                self.started()
 
     async def wait_ready(self, timeout_s: float = BACK_TIMEOUT_S) -> None:
-        """Return when it has run for a moment; raises `StackError` if it does not in time."""
+        """Return when it has run for a moment; raises `StackError` if it does not in time, or its start command fails."""
         deadline_s = time.monotonic() + timeout_s
         since_s = time.monotonic()
         while time.monotonic() < deadline_s:
             if self.pid is None:
                 since_s = time.monotonic()
                 self._look_again()
+                code = None if self._child is None else self._child.poll()
+                if self.pid is None and code:
+                    raise StackError(f"{self.name}: its start command ended with exit code {code}, and it does not run")
             elif time.monotonic() - since_s >= SETTLED_S:
                 return
             await asyncio.sleep(POLL_S)
@@ -149,6 +165,22 @@ class OwnProcess:
         if self.pid is not None and self._process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._process.send_signal(number)
+
+    def _is_starting(self) -> bool:
+        """Whether what was started lives, or has ended well and the service is still to appear."""
+        if self._child is None:
+            return False
+        if self._found_since and self.pid is None:  # the service has ended; what started it may be about to
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(CHILD_END_S)
+        code = self._child.poll()
+        return code is None or (
+            code == 0 and not self._found_since and time.monotonic() - self._started_s < BACK_TIMEOUT_S
+        )
+
+    def _is_meant(self, pid: int) -> bool:
+        """Whether this process of ours is what the map means; one that is mapped by its id is whatever replaces it."""
+        return self.target.pid is not None or pid in [process.pid for process in self._find()]
 
     def _look_again(self) -> None:
         """Find it anew by its pid file or its command; a process id may have gone to another meanwhile."""
@@ -182,9 +214,21 @@ class OwnProcess:
         if start == ITSELF:
             return Origin(None)
         if start == SAME:
-            return Origin(tuple(process.cmdline()), process.cwd(), process.environ())
+            return self._checked(Origin(tuple(process.cmdline()), process.cwd(), process.environ()))
         words = tuple(shlex.split(start)) if isinstance(start, str) else start
-        return Origin(words, os.getcwd(), None)
+        return self._checked(Origin(words, os.getcwd(), None))
+
+    def _checked(self, origin: Origin) -> Origin:
+        """Raises `InjectError` if its program is not there: after the kill it would be too late."""
+        program = origin.command[0] if origin.command else ""
+        path = os.pathsep.join(os.get_exec_path(origin.environment))
+        inside = os.path.join(origin.folder or "", program) if os.path.dirname(program) else program
+        if shutil.which(inside, path=path) is None:
+            raise InjectError(
+                f"process {self.name}: it could not be started again, for there is no program {program!r}; "
+                "give the command that starts it as `start`"
+            )
+        return origin
 
 
 class OwnKilled:
@@ -215,7 +259,7 @@ class OwnKilled:
 
     async def undo(self) -> str:
         """Start it, if that was not done at once, and wait until it stays up."""
-        if self._process.pid is None and not self._started:
+        if not self._started and not await asyncio.to_thread(self._process.find_running):
             self._start()
         await self._process.wait_ready()
         return f"{self._process.name} runs as process {self._process.pid}"

@@ -54,6 +54,9 @@ class ProcessTarget(Strict):
     def _is_named_once(self) -> ProcessTarget:
         if sum(given is not None for given in (self.pid, self.pidfile, self.command)) != 1:
             raise PydanticCustomError("which", "names no process; give one of pid, pidfile and command")
+        if self.pid is not None and self.start == ITSELF:
+            text = "is named by its id, by which one that a supervisor starts is not found; give pidfile or command"
+            raise PydanticCustomError("lost", text)
         return self
 
 

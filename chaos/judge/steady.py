@@ -55,7 +55,10 @@ def _account(probe: PlannedProbe, rows: Sequence[SteadyRow], struck_us: int | No
     before = [row for row in told if struck_us is not None and row.at_us < struck_us]
     during = [row for row in told if struck_us is not None and struck_us <= row.at_us <= healed_us]
     broken = [row for row in during if not row.holds]
-    after = [row for row in told if row.at_us > healed_us]
+    looks_after = [row for row in rows if row.at_us > healed_us]
+    after = [row for row in looks_after if row.holds is not None]
+    if after and not after[-1].holds and looks_after[-1].holds is None:
+        after = []  # what it said last may be about a time before the healing, and nothing newer can be said
     return SteadyAccount(
         probe=probe.name,
         judged_during=probe.judged,

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ from chaos.proxy.link import Link
 from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
 
 SLICE_BYTES = 4096  # of small requests: what they are answered must not grow without bound before anybody looks
+ANSWERS_DUE_MAX = 64  # promised behind responses that have not come; then the client is not read any further
 
 
 @dataclass(slots=True)
@@ -38,21 +40,27 @@ class Answering(asyncio.Transport):
         server: asyncio.Transport,
         links: dict[Direction, Link],
         draws: Callable[..., Random],
+        place_of: Callable[[Toxic], int],
         *,
         from_start: bool,
     ) -> None:
+        """`place_of` tells where a toxic stands among the proxy's: of several that match, the first one answers."""
         super().__init__()
         self._server = server
         self._upstream = links[Direction.UPSTREAM]
         self._downstream = links[Direction.DOWNSTREAM]
         self._draws = draws
+        self._place_of = place_of
         self._answers = HttpAnswers(self._decide, from_start=from_start)
         self._rules: dict[str, Rule] = {}
         self._waiting: deque[memoryview] = deque()
-        self._server_full = False
-        self._client_behind = False
+        self._server_full = self._upstream.sink_full
+        self._client_behind = self._downstream.reading_paused
+        self._client_is_gone = False
         self._upstream.detour(sink=self)
         self._downstream.detour(source=self)
+        if self._downstream.source_ended:
+            self._answers.server_ends()
 
     # -- what the operator changes
 
@@ -68,6 +76,7 @@ class Answering(asyncio.Transport):
             draws = self._draws(toxic.direction, toxic.name, toxic.phase.round)
             draws.random()  # the roll
             self._rules[toxic.name] = Rule(toxic, attributes, draws)
+            self._rules = dict(sorted(self._rules.items(), key=lambda named: self._place_of(named[1].toxic)))
 
     def remove(self, name: str) -> None:
         """Answer no further request for this toxic; what is promised already is told in its turn."""
@@ -76,10 +85,14 @@ class Answering(asyncio.Transport):
     def _decide(self, method: str, path: str) -> Answer | None:
         for rule in self._rules.values():
             if rule.attributes.matches(method, path) and rule.draws.random() < rule.attributes.share:
-                link = self._upstream if rule.toxic.direction is Direction.UPSTREAM else self._downstream
-                link.acted(rule.toxic.name, "answered")
-                return rule.attributes.answer
+                return partial(self._answer, rule.toxic, rule.attributes)
         return None
+
+    def _answer(self, toxic: Toxic, attributes: HttpStatus, *, to_head: bool, connection: str | None) -> bytes:
+        """The answer, whose turn has come."""
+        link = self._upstream if toxic.direction is Direction.UPSTREAM else self._downstream
+        link.acted(toxic.name, "answered")
+        return attributes.answer(to_head=to_head, connection=connection)
 
     # -- the server's transport, towards the links
 
@@ -120,10 +133,14 @@ class Answering(asyncio.Transport):
     def receive(self, data: bytes) -> None:
         """What the server has sent."""
         self._pass_on(self._answers.from_server(bytes(data)))
+        if self._waiting:
+            self._go_on()
 
     def end(self, closing: Closing) -> None:
-        """The server sends no more."""
+        """The server sends no more, so nothing can be answered behind it."""
         self._downstream.end(closing)
+        self._pass_on(self._answers.server_ends())
+        self._go_on()
 
     def sink_is_full(self, full: bool) -> None:
         """The server's socket takes no more for now, or takes more again."""
@@ -138,6 +155,7 @@ class Answering(asyncio.Transport):
     def client_gone(self) -> None:
         """The client's socket is gone: nothing that it was to be answered holds up the end any more."""
         self._client_behind = False
+        self._client_is_gone = True
         self._go_on()
 
     def _go_on(self) -> None:
@@ -145,9 +163,14 @@ class Answering(asyncio.Transport):
         self._tell_room()
 
     def _work(self) -> None:
-        """Look at what waits, slice by slice, until the client is behind; the server gets what it is to get in one piece."""
+        """Look at what waits, slice by slice, until the client is behind or too much waits for its turn.
+
+        The server gets what it is to get in one piece.
+        """
         to_server: list[bytes] = []
         while self._waiting and not self._client_behind:
+            if self._answers.answers_due >= ANSWERS_DUE_MAX and not self._client_is_gone:
+                break
             head = self._waiting.popleft()
             if len(head) > SLICE_BYTES:
                 self._waiting.appendleft(head[SLICE_BYTES:])

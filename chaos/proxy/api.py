@@ -144,14 +144,14 @@ class Api:
 
     async def _add_toxic(self, asked: Asked, name: str) -> Response:
         self._proxies.get(name)
-        return _json(toxic_fields(self._proxies.add_toxic(name, decode_toxic(asked.body))))
+        return _json(toxic_fields(await self._proxies.add_toxic(name, decode_toxic(asked.body))))
 
     async def _toxic(self, asked: Asked, name: str, toxic_name: str) -> Response:
         return _json(toxic_fields(self._proxies.toxic(name, toxic_name)))
 
     async def _update_toxic(self, asked: Asked, name: str, toxic_name: str) -> Response:
         self._proxies.toxic(name, toxic_name)
-        return _json(toxic_fields(self._proxies.update_toxic(name, toxic_name, decode_toxic_change(asked.body))))
+        return _json(toxic_fields(await self._proxies.update_toxic(name, toxic_name, decode_toxic_change(asked.body))))
 
     async def _remove_toxic(self, asked: Asked, name: str, toxic_name: str) -> Response:
         self._proxies.remove_toxic(name, toxic_name)

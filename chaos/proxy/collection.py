@@ -1,12 +1,16 @@
 """All proxies of a server, and what the API does to them: create, update, delete, populate, reset.
 
-Addresses are resolved before anything is touched; from there to the end an operation is one step of the event loop.
+Addresses are resolved, and files read, before anything is touched; from there to the end an operation is one step of the event
+loop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from chaos.proxy import errors
 from chaos.proxy.address import AddressError, ListenAddress, resolve_listen
@@ -15,6 +19,9 @@ from chaos.proxy.events import EventLog
 from chaos.proxy.metrics import TrafficCollector
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.toxics import TOXIC_TYPES, Direction, Toxic
+
+READS_FILES = frozenset({"trace"})
+T = TypeVar("T")
 
 
 class ProxyCollection:
@@ -45,7 +52,7 @@ class ProxyCollection:
         _require(wanted, "")
         if wanted.name in self._proxies:
             raise errors.proxy_exists()
-        toxics = _new_toxics(wanted)
+        toxics = await _aside(_read_files(wanted), partial(_new_toxics, wanted))
         address = await _resolve_to_bind(wanted.listen) if wanted.enabled else None
         if wanted.name in self._proxies:
             raise errors.proxy_exists()
@@ -82,7 +89,8 @@ class ProxyCollection:
         toxics: list[list[Toxic]] = []
         for number, each in enumerate(wanted, start=1):
             _require(each, f" at proxy {number}")
-            toxics.append(_new_toxics(each, f"proxy {number}, "))
+            make = partial(_new_toxics, each, f"proxy {number}, ")
+            toxics.append(await _aside(_read_files(each), make))
         for each, its_toxics in zip(wanted, toxics, strict=True):
             done.append(await self._add_or_replace(each, its_toxics))
 
@@ -123,18 +131,28 @@ class ProxyCollection:
             raise errors.toxic_not_found()
         return toxic
 
-    def add_toxic(self, name: str, wanted: ToxicInput) -> Toxic:
+    async def add_toxic(self, name: str, wanted: ToxicInput) -> Toxic:
         """Add a toxic at the end of its chain."""
         proxy = self.get(name)
-        toxic = _new_toxic(wanted, proxy.toxic)
+        there = {toxic.name: toxic for toxic in proxy.toxic_list()}
+        toxic = await _aside(wanted.type in READS_FILES, partial(_new_toxic, wanted, there.get))
+        if self.get(name) is not proxy:
+            raise errors.proxy_not_found()
+        if proxy.toxic(toxic.name) is not None:
+            raise errors.toxic_exists()
         proxy.add_toxic(toxic)
         return toxic
 
-    def update_toxic(self, name: str, toxic_name: str, change: ToxicChange) -> Toxic:
+    async def update_toxic(self, name: str, toxic_name: str, change: ToxicChange) -> Toxic:
         """Merge attributes into a toxic, change its toxicity, and give it a schedule or take that away."""
         old = self.toxic(name, toxic_name)
+        while True:
+            given = old.attributes
+            attributes = await _aside(old.type in READS_FILES, partial(change.attributes_over, given))
+            old = self.toxic(name, toxic_name)
+            if old.attributes is given:
+                break
         toxicity = old.toxicity if change.toxicity is None else change.toxicity
-        attributes = change.attributes_over(old.attributes)
         schedule = old.schedule if change.schedule is UNCHANGED else change.schedule
         toxic = dataclasses.replace(old, toxicity=toxicity, attributes=attributes, schedule=schedule)
         self.get(name).update_toxic(toxic)
@@ -160,6 +178,15 @@ class ProxyCollection:
         """A proxy is about to leave its addresses."""
         if self.traffic is not None:
             self.traffic.settle(proxy)
+
+
+async def _aside(reads_files: bool, make: Callable[[], T]) -> T:
+    """What `make` makes: in a thread if it reads files, so that nobody waits for them."""
+    return await asyncio.to_thread(make) if reads_files else make()
+
+
+def _read_files(wanted: ProxyInput) -> bool:
+    return any(each.type in READS_FILES for each in wanted.with_toxics)
 
 
 def _new_toxics(wanted: ProxyInput, where: str = "") -> list[Toxic]:

@@ -15,8 +15,10 @@ from random import Random
 from typing import Protocol, cast
 
 from chaos.proxy.answering import Answering
+from chaos.proxy.draining import Draining
 from chaos.proxy.events import EventName, Recorder
 from chaos.proxy.link import Link, Traffic
+from chaos.proxy.opening import LINGER_S
 from chaos.proxy.toxics import Closing, Direction, HttpStatus, Toxic
 
 CLOSE_TIMEOUT_S = 30.0
@@ -126,9 +128,11 @@ class Connection:
         self.server = Leg(self)
         self._on_closed = on_closed
         self._links: dict[Direction, Link] = {}
+        self._toxics: Mapping[Direction, list[Toxic]] = {}
         self._draws: Callable[..., Random] | None = None
         self._answering: Answering | None = None
-        self._abort_timer: asyncio.TimerHandle | None = None
+        self._draining: Draining | None = None
+        self._lingering: asyncio.TimerHandle | None = None
 
     def start(
         self,
@@ -136,7 +140,10 @@ class Connection:
         traffic: Mapping[Direction, Traffic],
         draws: Callable[..., Random],
     ) -> bool:
-        """Join the two sockets under the toxics of the moment; False if one of them is gone already."""
+        """Join the two sockets under the toxics of the moment; False if one of them is gone already.
+
+        `toxics` is the proxy's own: it changes as the proxy's toxics do.
+        """
         if self.client.lost or self.server.lost:
             self.abort("never_joined")
             return False
@@ -157,6 +164,7 @@ class Connection:
             )
             self._links[direction] = sink.fed_by = link
             link.add(toxics[direction])
+        self._toxics = toxics
         self._draws = partial(draws, self.number)
         for direction in Direction:
             for toxic in toxics[direction]:
@@ -192,11 +200,18 @@ class Connection:
             return
         if self._answering is None:
             assert self._draws is not None, "the connection was started"
-            self._answering = Answering(self.server.transport, self._links, self._draws, from_start=from_start)
+            self._answering = Answering(
+                self.server.transport, self._links, self._draws, self._place_of, from_start=from_start
+            )
             self.server.fed_by = self._answering
             if self.server.feeds is not None:
                 self.server.feeds = self._answering
         self._answering.apply(toxic)
+
+    def _place_of(self, toxic: Toxic) -> int:
+        """Where a toxic stands among the proxy's of the moment, the upstream ones before the others."""
+        names = [each.name for direction in Direction for each in self._toxics.get(direction, [])]
+        return names.index(toxic.name) if toxic.name in names else len(names)
 
     def abort(self, how: str) -> None:
         """Close both sockets at once; `how` is for the event log."""
@@ -214,8 +229,8 @@ class Connection:
             self._answering.client_gone()
         if self.client.lost and self.server.lost:
             self._stop_links()
-            if self._abort_timer is not None:
-                self._abort_timer.cancel()
+            if self._draining is not None:
+                self._draining.cancel()
             self._record(EventName.CONNECTION_CLOSED, how=self._how_closed)
             self._on_closed(self)
         elif leg.feeds is not None:
@@ -233,6 +248,8 @@ class Connection:
             self._close("closed_by_toxic")  # or by a lost leg, which has told
         elif all(each.half_closed for each in self._links.values()):
             self._close("ended")
+        elif closing is Closing.SILENT:  # the other peer will not notice, and may never end
+            self._lingering = asyncio.get_running_loop().call_later(LINGER_S, self._close, "ended")
         else:
             sink = self.server if link.direction is Direction.UPSTREAM else self.client
             if sink is self.server and self._answering is not None:
@@ -241,14 +258,20 @@ class Connection:
                 sink.transport.write_eof()
 
     def _close(self, how: str) -> None:
-        """Close both sockets when what was written has been sent, or after a while in any case."""
+        """Close both sockets when what was written has been sent."""
         self._closes(how)
         self._stop_links()
-        for leg in (self.client, self.server):
-            if leg.transport is not None:
-                leg.transport.close()
-        if self._abort_timer is None:
-            self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort, how)
+        open_ones = [leg.transport for leg in (self.client, self.server) if leg.transport is not None and not leg.lost]
+        for transport in open_ones:
+            transport.close()
+        if self._draining is None:
+            self._draining = Draining(open_ones, CLOSE_TIMEOUT_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """A peer has taken nothing of what is left for too long: it must not take what it has for the whole."""
+        self._how_closed = "unread"
+        self.client.reset()
+        self.server.reset()
 
     def _closes(self, how: str) -> None:
         """Remember why the connection closes: the first reason."""
@@ -256,5 +279,7 @@ class Connection:
             self._how_closed = how
 
     def _stop_links(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
         for link in self._links.values():
             link.stop()

@@ -3,7 +3,8 @@
 Keys match without regard to case; unknown keys and whatever follows the first value are ignored; `null` means absent; an
 integer is written without a point or an exponent. A key that comes twice is read twice: the later text or number wins,
 two objects are merged, and neither may be of a wrong type. What does not fit is refused with a text that begins
-`bad request body: `.
+`bad request body: `. Attributes that have no value unless they are given one, which only our extensions have, are taken
+back by `null`.
 
 `with_toxics`, `seed` and `schedule` are keys that only this server knows; the original ignores them.
 """
@@ -199,6 +200,8 @@ def _merged_attributes(old: Attributes, given: dict[str, Any]) -> Attributes:
     for attribute in attribute_fields(type(old)):
         value = given.get(attribute.name)
         if value is None:
+            if attribute.name in given and attribute.default is None:
+                changes[attribute.field] = None
             continue
         if not attribute.accepts(value):
             _refuse_type(value, attribute.name, attribute.kind)

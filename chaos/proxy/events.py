@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 EVENTS_KEPT = 20_000
-PEERS_DOING = frozenset({"ended", "client_gone", "server_gone", "never_joined"})
+PEERS_DOING = frozenset({"ended", "client_gone", "server_gone", "never_joined", "unread"})
 UNREPEATABLE = frozenset({"number", "at_ms", "counts", "cause"})
 
 logger = logging.getLogger(__name__)

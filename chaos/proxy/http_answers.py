@@ -11,6 +11,7 @@ import enum
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -40,7 +41,7 @@ class Output(NamedTuple):
 
 
 class Answer(Protocol):
-    """Makes the answer to a request that was taken."""
+    """Makes the answer to a request that was taken; called when its turn has come."""
 
     def __call__(self, *, to_head: bool, connection: str | None) -> bytes:
         """See `HttpStatus.answer`."""
@@ -55,9 +56,14 @@ class Turn:
 
     method: str
     switches: bool = False
-    answer: bytes | None = None
+    answer: Callable[[], bytes] | None = None
     ready: bool = False
     closes: bool = False
+
+    @property
+    def is_open_answer(self) -> bool:
+        """Whether its request is answered here and has not come to its end."""
+        return self.answer is not None and not self.ready
 
 
 class Requests(enum.Enum):
@@ -74,10 +80,12 @@ class Requests(enum.Enum):
 class HttpAnswers:
     """One connection. `decide` is asked once for each request, with its method and path.
 
+    `answers_due` is how many answers wait for their turn.
     A connection that was open before (`from_start` false) is watched from the next piece of data that begins a request.
     """
 
     def __init__(self, decide: Decide, *, from_start: bool = True) -> None:
+        self.answers_due = 0
         self._decide = decide
         self._state = Requests.HEAD if from_start else Requests.UNKNOWN
         self._held = b""
@@ -86,6 +94,7 @@ class HttpAnswers:
         self._response_head = b""
         self._response_body: Body | None = None
         self._responses_untouched = False
+        self._refused_switch = False
         self._to_server = bytearray()
         self._to_client = bytearray()
         self._closes = False
@@ -163,8 +172,9 @@ class HttpAnswers:
             waits = "100-continue" in head.tokens("expect")
             stays = "close" not in connection and (minor == "1" or "keep-alive" in connection) and not waits
             says = ("keep-alive" if minor == "0" else None) if stays else "close"
-            answer = made(to_head=method == "HEAD", connection=says)
+            answer = partial(made, to_head=method == "HEAD", connection=says)
             self._turns.append(Turn(method, answer=answer, ready=waits, closes=not stays))
+            self.answers_due += 1
             self._held = self._held[length:]
             if waits:  # the client must not send the body after a final answer, so nothing can be framed behind it
                 self._state, self._held = Requests.DROPPED, b""
@@ -177,7 +187,7 @@ class HttpAnswers:
         body = self._body
         assert body is not None, "a request has a body, if an empty one"
         length = body.feed(self._held)
-        if self._turns and self._turns[-1].answer is not None and not self._turns[-1].ready:
+        if self._turns and self._turns[-1].is_open_answer:
             self._held = self._held[length:]
         else:
             self._forward(length)
@@ -188,7 +198,7 @@ class HttpAnswers:
             return
         last = self._turns[-1] if self._turns else None
         self._state = Requests.HEAD
-        if last is not None and last.answer is not None and not last.ready:
+        if last is not None and last.is_open_answer:
             last.ready = True
             if last.closes:
                 self._state, self._held = Requests.DROPPED, b""
@@ -215,12 +225,20 @@ class HttpAnswers:
             try:
                 length = self._response_step(data)
             except FramingError:
-                self._responses_untouched = True
                 self._closes = any(turn.answer is not None for turn in self._turns)  # they have lost their place
+                self._end_answering()
                 length = 0
             self._to_client += data[:length]
             data = data[length:]
             self._tell_answers()
+            if self._refused_switch:
+                self._refused_switch = False
+                self._go_on()
+        return self._output()
+
+    def server_ends(self) -> Output:
+        """The server sends no more: no request can be answered any more."""
+        self._end_answering()
         return self._output()
 
     def _response_step(self, data: bytes) -> int:
@@ -255,7 +273,7 @@ class HttpAnswers:
             turn.switches = False
             if self._state is Requests.SWITCHING:
                 self._state = Requests.HEAD
-                self._go_on()
+                self._refused_switch = True  # what is held goes on behind this head
 
     def _end_of_response(self, body: Body) -> None:
         if not body.done:
@@ -266,11 +284,24 @@ class HttpAnswers:
 
     # -- both
 
+    def _end_answering(self) -> None:
+        """Nothing can have its turn any more: everything passes untouched, but for what was begun to be answered."""
+        in_answered = self._state is Requests.BODY and bool(self._turns) and self._turns[-1].is_open_answer
+        self._responses_untouched = True
+        self._turns.clear()
+        self.answers_due = 0
+        if in_answered:
+            self._state, self._held = Requests.DROPPED, b""
+        elif self._state is not Requests.DROPPED:
+            self._pass_untouched()
+
     def _tell_answers(self) -> None:
         """Tell the answers whose turn has come."""
         while self._turns and self._turns[0].answer is not None and self._turns[0].ready and not self._closes:
             turn = self._turns.popleft()
-            self._to_client += turn.answer or b""
+            assert turn.answer is not None, "the loop has looked"
+            self.answers_due -= 1
+            self._to_client += turn.answer()
             self._closes = turn.closes
 
     def _output(self) -> Output:

@@ -79,7 +79,7 @@ class Link:
 
     def receive(self, data: bytes) -> None:
         """Take in what the source has sent."""
-        if self._over:
+        if self._over or self._source_ended:
             return
         self._traffic.received_bytes += len(data)
         if not (self._stages or self._inbox):
@@ -104,6 +104,21 @@ class Link:
         self._sink_full = full
         self._pump()
 
+    @property
+    def sink_full(self) -> bool:
+        """Whether the sink's socket takes no more for now."""
+        return self._sink_full
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether the source is not read for now."""
+        return self._reading_paused
+
+    @property
+    def source_ended(self) -> bool:
+        """Whether the source sends no more."""
+        return self._source_ended
+
     def detour(self, *, source: asyncio.Transport | None = None, sink: asyncio.Transport | None = None) -> None:
         """From now on read from, or write to, something that stands before the socket."""
         self._source = source or self._source
@@ -120,8 +135,11 @@ class Link:
         if self._over:
             return
         self._over = True
+        now = time.monotonic()
         for name in self._names:
             stage = self._stage_of.get(name)
+            if stage is not None:
+                stage.leave(now)
             if stage is not None and stage.acts:
                 self._record(EventName.TOXIC_COUNTED, toxic=name, counts=dict(stage.acts))
         self._inbox.clear()
@@ -193,6 +211,7 @@ class Link:
         stage = self._stage_of.pop(name, None)
         if stage is None:
             return
+        stage.leave(time.monotonic())
         stage_flushed = stage.flush()
         self._record(EventName.TOXIC_REMOVED, toxic=name, **({"counts": dict(stage.acts)} if stage.acts else {}))
         after = self._stages[self._stages.index(stage) + 1 :]

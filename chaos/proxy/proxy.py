@@ -239,11 +239,13 @@ class Proxy:
         loop = asyncio.get_running_loop()
         record: Recorder = partial(self._record, connection=number)
         connection = Connection(number, self._connections.discard, record)
+        opening = Opening(lambda: verdict(self.toxic_list(), partial(self._draws, number)), self._changes, record)
         try:
-            opening = Opening(lambda: verdict(self.toxic_list(), partial(self._draws, number)), self._changes, record)
             if not await opening.wait():
                 _transport, silent = await loop.connect_accepted_socket(SilentClient, sock)
-                record(EventName.CONNECTION_CLOSED, how=await opening.stay_silent(silent))
+                how = await opening.stay_silent(silent)
+                opening.ends()
+                record(EventName.CONNECTION_CLOSED, how=how)
                 return
             host, port = dial_target(self.upstream)
             async with asyncio.timeout(DIAL_TIMEOUT_S):
@@ -253,6 +255,7 @@ class Proxy:
         except BaseException as error:
             connection.abort("proxy_disabled")
             sock.close()
+            opening.ends()
             if not isinstance(error, Exception):
                 record(EventName.CONNECTION_CLOSED, how="proxy_disabled")
                 raise

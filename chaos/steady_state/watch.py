@@ -19,7 +19,7 @@ Reader = Callable[[], Awaitable[Reading]]
 
 
 class SteadyWatch:
-    """The probes of one experiment by name. `latest` is what each said last, without what said nothing."""
+    """The probes of one experiment by name. `latest` is what each said last, without what said nothing then."""
 
     def __init__(self, readers: Mapping[str, Reader], path: Path | None = None) -> None:
         self._readers = readers
@@ -37,7 +37,9 @@ class SteadyWatch:
         at_us = now_us()
         readings = await asyncio.gather(*(read() for read in self._readers.values()))
         for name, reading in zip(self._readers, readings, strict=True):
-            if reading.holds is not None:
+            if reading.holds is None:
+                self.latest.pop(name, None)
+            else:
                 self.latest[name] = reading
             row = {"at_us": at_us, "probe": name, "holds": reading.holds}
             self._write(row | {"value": reading.value, "detail": reading.detail})

@@ -21,6 +21,8 @@ import pytest
 
 from chaos.cli import main
 from chaos.embedded_proxy import EmbeddedProxy
+from chaos.faults.base import Effect
+from chaos.inject.links import OwnLinkCut, OwnLinkWeakened
 from refsystem.processes import process_state
 
 SCENARIO = """
@@ -230,6 +232,30 @@ def test_one_direction_of_a_link_is_cut(system: System, capsys: pytest.CaptureFi
     assert system.state()["enabled"]
 
 
+@pytest.mark.parametrize("fault", [CUT, WEAK])
+def test_a_link_that_somebody_mends_meanwhile_is_not_proven_to_its_end(
+    system: System, capsys: pytest.CaptureFixture[str], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mend() -> None:
+        for toxic in system.state()["toxics"]:
+            httpx.delete(f"{system.proxy.url}/proxies/web/toxics/{toxic['name']}", trust_env=False)
+        httpx.post(f"{system.proxy.url}/proxies/web", json={"enabled": True}, trust_env=False)
+
+    for kind in (OwnLinkCut, OwnLinkWeakened):
+
+        async def proven_and_mended(fault: Any, prove: Any = kind.prove) -> Effect:
+            effect: Effect = await prove(fault)
+            mend()
+            monkeypatch.undo()
+            return effect
+
+        monkeypatch.setattr(kind, "prove", proven_and_mended)
+    code, said = inject(capsys, system.arguments(fault))
+    (row,) = said["faults"]
+    assert (code, row["took_effect"]) == (3, False), said
+    assert "; at the end " in row["evidence"]
+
+
 def test_a_process_is_paused_and_goes_on(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = inject(capsys, system.arguments(PAUSE, processes={"primary": {"pid": system.process.pid}}))
     assert code == 0, said
@@ -393,8 +419,8 @@ def test_after_sigkill_a_stopped_process_goes_on_but_never_another_one_with_its_
     process.communicate()
     left = system.journal.read_text()
     other = json.loads(left)
-    other["entries"]["pause"]["created"] -= 100
-    other["entries"]["pause"]["origin"] = None
+    other["entries"]["1. pause"]["created"] -= 100
+    other["entries"]["1. pause"]["origin"] = None
     system.journal.write_text(json.dumps(other))
     code, _ = inject(capsys, ["inject", "--undo", str(system.journal), "--json"])
     assert (code, process_state(system.process.pid)) == (0, "T")

@@ -246,6 +246,23 @@ def test_the_watch_writes_every_look_down_and_waits_until_all_hold(tmp_path: Pat
     assert [row["holds"] for row in rows if row["probe"] == "silent"] == [None, None, None]
 
 
+def test_what_a_probe_said_before_it_said_nothing_holds_up_no_healing() -> None:
+    looks = iter([Reading(False, 0.0, "all refused"), Reading(None, None, "no orders")])
+
+    async def ended() -> Reading:
+        return next(looks)
+
+    watch = SteadyWatch({"orders": ended})
+
+    async def run() -> None:
+        await watch.ask()
+        assert set(watch.broken) == {"orders"}
+        await watch.ask()
+
+    asyncio.run(run())
+    assert not watch.latest
+
+
 # --- what the judge makes of it ---
 
 
@@ -293,6 +310,12 @@ def test_after_healing_it_must_come_to_hold() -> None:
     assert outcomes([(9, "a", True), (21, "a", True), (25, "a", False)])["after"] == "fail"
     assert outcomes([(9, "a", True), (15, "a", True)])["after"] == "unknown"
     assert outcomes([(9, "a", True), (25, "a", True), (9, "b", True), (25, "b", None)])["after"] == "unknown"
+
+
+def test_a_no_after_which_nothing_more_can_be_said_is_not_the_last_word() -> None:
+    assert outcomes([(9, "a", True), (21, "a", False), (22, "a", None)])["after"] == "unknown"
+    assert outcomes([(9, "a", True), (21, "a", False), (22, "a", None), (23, "a", False)])["after"] == "fail"
+    assert outcomes([(9, "a", True), (21, "a", True), (22, "a", None)])["after"] == "pass"
 
 
 def test_without_faults_only_the_end_is_looked_at_and_without_probes_nothing() -> None:

@@ -183,6 +183,11 @@ BAD = {
         7,
         "faults[1]: hits edge_b while 'process_killed primary at 4 s' still lasts",
     ),
+    "the standby that was the primary": (
+        HEAD + f"faults:\n  - {KILLED}\n  - {{fault: disk_dead, process: standby, at_s: 6, for_s: 3}}\n",
+        7,
+        "faults[1]: hits standby while 'process_killed primary at 4 s' still lasts",
+    ),
     "the store around a device": (
         HEAD + f"faults:\n  - {KILLED}\n  - {{fault: power_cut, process: store, at_s: 6, for_s: 3}}\n",
         7,

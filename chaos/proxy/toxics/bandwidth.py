@@ -49,6 +49,11 @@ class RateBudget:
             self._free_at = rescaled(self._free_at, now, self.bytes_s, bytes_s)
             self.bytes_s = bytes_s
 
+    def unused(self, piece: Piece, now: float) -> None:
+        """What is left of a piece will never be sent: who comes next has its time."""
+        left_s = min(piece.through_at - now, self.time_s(piece.length_bytes)) if self.bytes_s else 0.0
+        self._free_at -= max(0.0, left_s)
+
     def give_back(self, at: float) -> None:
         """Be free from `at` on: the last piece was cut shorter."""
         self._free_at = at
@@ -120,6 +125,12 @@ class BandwidthStage(MeteredStage[Bandwidth]):
         bytes_in_10_ms = min(self.attributes.bytes_s // 100, HELD_BYTES_MAX)
         return self._held_bytes >= max(self.HELD_BYTES_MIN, bytes_in_10_ms) or len(self._held) >= HELD_CHUNKS_MAX
 
+    def leave(self, now: float) -> None:
+        """Let those that share the line have what is reserved."""
+        if self._piece is not None:
+            self._line.unused(self._piece, now)
+            self._piece = None
+
     def update(self, attributes: Attributes, now: float) -> None:
         """Go on at the new rate; what of the piece being sent is through already stays so."""
         old_rate = self.attributes.bytes_s
@@ -127,6 +138,7 @@ class BandwidthStage(MeteredStage[Bandwidth]):
         super().update(attributes, now)
         rate = self.attributes.bytes_s
         if self.attributes.shared != was_shared:
+            self.leave(now)
             self._line = self._budget = self._line_of(self.attributes, now)
             self._begin_again(now)
             return

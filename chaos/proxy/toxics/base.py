@@ -37,9 +37,13 @@ class Chunk(NamedTuple):
 
 
 class Closing(enum.Enum):
-    """How a direction ends: the sender is done (`HALF`), close the connection (`FULL`), or reset it (`RESET`)."""
+    """How a direction ends: the sender is done (`HALF`), close the connection (`FULL`), or reset it (`RESET`).
+
+    `SILENT`: the sender is done, and the receiver is not to be told.
+    """
 
     HALF = "half"
+    SILENT = "silent"
     FULL = "full"
     RESET = "reset"
 
@@ -132,6 +136,9 @@ class Stage(Generic[A]):
         """Go on under other attributes of the same type; they act on what is held, too."""
         assert type(attributes) is type(self.attributes), "a toxic never changes its type"
         self.attributes = attributes
+
+    def leave(self, now: float) -> None:
+        """Give back what others could use: called once, before a flush or at the end of the connection."""
 
     def flush(self) -> list[Item]:
         """Everything in flight, in order: called once, when the toxic is removed."""

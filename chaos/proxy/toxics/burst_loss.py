@@ -121,8 +121,9 @@ class BurstLoss(Attributes):
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Of the two ways to say how much is lost, the one that is given takes the other's place."""
+        named = {name for name, value in changes.items() if value is not None}
         for given, dropped in ((_OF_NETEM, _OF_MEANS), (_OF_MEANS, _OF_NETEM)):
-            if changes.keys() & given and not changes.keys() & dropped:
+            if named & given and not named & dropped:
                 changes = {**dict.fromkeys(dropped), **changes}
         return dataclasses.replace(self, **changes)
 

@@ -43,7 +43,7 @@ class HalfOpen(Attributes):
 
 
 class HalfOpenStage(Stage[HalfOpen]):
-    """Drops what comes, the sender's end of sending included; a connection that is gone altogether is closed."""
+    """Drops what comes, and keeps the sender's end of sending secret; a connection that is gone altogether is closed."""
 
     @property
     def full(self) -> bool:
@@ -51,14 +51,17 @@ class HalfOpenStage(Stage[HalfOpen]):
         return False
 
     def put(self, item: Item, now: float) -> None:
-        """Drop a chunk or the end of sending; keep what closes the connection."""
-        if item in (Closing.FULL, Closing.RESET):
-            super().put(item, now)
-        else:
+        """Drop a chunk; keep how the direction ends, the end of sending as one that is not told."""
+        if not isinstance(item, Closing):
             self.act("silenced")
+            return
+        if item is Closing.HALF:
+            self.act("silenced")
+            item = Closing.SILENT
+        super().put(item, now)
 
     def due(self) -> float | None:
-        """At once, when the connection is over."""
+        """At once, when the direction is over."""
         return 0.0 if self._held else None
 
     def flush(self) -> list[Item]:

@@ -98,6 +98,26 @@ def test_a_disk_that_cannot_read_fails_only_what_reads(control: Control, tmp_pat
     change(control.path, disk=None)
 
 
+def test_each_trouble_is_told_though_the_one_before_has_filled_its_part_and_a_probe_always(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(troubled_files, "TOLD_MAX", 20)
+    control = Control(tmp_path / "control.json")
+    files = troubled_files.TroubledFiles("", control)
+    try:
+        for delay_ms in (0.5, 0.25):
+            change(control.path, disk=DiskTrouble("slow", delay_ms))
+            for _ in range(30):
+                files.begin("sync", "numbers.sqlite3")
+            outcomes = [row["outcome"] for row in told(control)]
+            assert outcomes.count(f"slow by {delay_ms:g} ms") == 20
+        files.tell("slow", "probe", "probe", "took 1.0 ms")
+        assert told(control)[-1]["operation"] == "probe"
+        assert len(told(control)) == 41
+    finally:
+        files.unregister()
+
+
 def test_a_slow_disk_is_slow_at_each_sync_and_only_there(
     control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

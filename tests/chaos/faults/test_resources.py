@@ -187,4 +187,4 @@ def test_what_does_not_run_cannot_be_short_of_anything(store: Any) -> None:
     for fault in (DescriptorsExhausted(process, 0, target()), MemoryExhausted(process, 0, target())):
         with pytest.raises(FaultError, match=r"s1\.kitchen does not run, so it cannot be short of anything"):
             asyncio.run(fault.begin())
-        assert asyncio.run(fault.undo()) == "nothing to undo"
+        assert asyncio.run(fault.undo()) == "nothing to undo: the limit was not lowered"

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import uvloop
 
 from chaos.bench import proxy_servers
 from chaos.proxy.address import resolve_listen
-from chaos.proxy.events import EventLog
+from chaos.proxy.events import EventLog, EventName
 from chaos.proxy.proxy import Proxy
 
 PATIENCE_S = 10.0
@@ -263,6 +264,72 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def echoing() -> Callable[..., AbstractAsyncContextManager[Echoing]]:
     """Makes a proxy before an echo server; takes the seed."""
     return _echoing
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+
+    def run_it(main: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(asyncio.wait_for(main, 3 * PATIENCE_S))
+
+    return run_it
+
+
+class World:
+    """A proxy, the listener behind it, and what a test opens."""
+
+    def __init__(self) -> None:
+        self.log = EventLog()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.proxy = Proxy("p", "127.0.0.1:0", "{}:{}".format(*self.listener.getsockname()), 1, self.log)
+        self.sockets: list[socket.socket] = [self.listener]
+
+    async def connect(self) -> tuple[socket.socket, socket.socket]:
+        """The client's and the server's end; the client keeps little that it has not read."""
+        loop = asyncio.get_running_loop()
+        host, _colon, port = self.proxy.listen.rpartition(":")
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.setblocking(False)
+        self.sockets.append(client)
+        await loop.sock_connect(client, (host, int(port)))
+        server, _peer = await loop.sock_accept(self.listener)
+        self.sockets.append(server)
+        server.setblocking(False)
+        return client, server
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():  # noqa: ASYNC110 - counters announce nothing
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain: {what}") from None
+
+    def how_closed(self) -> list[str]:
+        return [each.details["how"] for each in self.log.page() if each.event is EventName.CONNECTION_CLOSED]
+
+
+@asynccontextmanager
+async def _world() -> AsyncIterator[World]:
+    here = World()
+    here.proxy.start(await resolve_listen(here.proxy.listen))
+    try:
+        yield here
+    finally:
+        here.proxy.close()
+        for sock in here.sockets:
+            sock.close()
+        await here.until(lambda: here.proxy.connections_open == 0, "the connections' end")
+
+
+@pytest.fixture
+def world() -> Callable[..., AbstractAsyncContextManager[World]]:
+    """Makes a proxy in the test's own event loop, both ends of whose connections the test holds."""
+    return _world
 
 
 @pytest.fixture

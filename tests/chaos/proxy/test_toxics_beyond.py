@@ -552,8 +552,7 @@ def test_a_half_open_stage_is_silent_but_for_the_end_of_the_connection() -> None
     for item in (Chunk(b"a", 0.0), Closing.HALF, Chunk(b"b", 0.0)):
         assert not stage.full
         stage.put(item, 0.0)
-    assert stage.due() is None
-    assert stage.take(9.0) is None
+    assert run(stage, 9.0) == [(0.0, Closing.SILENT)]
     stage.put(Closing.FULL, 9.0)
     assert run(stage, 10.0, 9.0) == [(9.0, Closing.FULL)]
     assert stage_of(HalfOpen()).flush() == [Closing.FULL]
@@ -577,3 +576,17 @@ def test_a_flush_gives_back_every_byte_in_order(attributes: Attributes) -> None:
     assert flushed[-1] is Closing.HALF
     assert stage.take(1000.0) is None
     assert stage.due() is None
+
+
+def test_who_leaves_a_shared_line_gives_back_what_was_not_sent() -> None:
+    attributes = Bandwidth(rate=10, shared=True)
+    stages = [stage_of(attributes) for _ in range(5)]
+    for stage in stages:
+        stage.put(Chunk(bytes(1000), 0.0), 0.0)
+    assert [stage.due() for stage in stages] == [pytest.approx(0.1 * place) for place in (1, 2, 3, 4, 5)]
+    stages[0].leave(0.05)  # half of it is through
+    for stage in stages[1:4]:
+        stage.leave(0.05)
+    late = stage_of(attributes)
+    late.put(Chunk(bytes(1000), 0.05), 0.05)
+    assert late.due() == pytest.approx(0.25), "behind the one that stays, as much as that takes"

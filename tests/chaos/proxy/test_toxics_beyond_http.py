@@ -301,3 +301,27 @@ def test_the_answer_says_what_was_asked_for() -> None:
 def test_answers_that_cannot_be_are_refused(given: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         HttpStatus(**given)  # type: ignore[arg-type]
+
+
+def test_behind_a_response_that_cannot_be_framed_no_request_is_kept_from_the_server() -> None:
+    talk = Talk().client(get("/a"))
+    folded = b"HTTP/1.1 200 OK\r\nX-Long: a\r\n folded\r\nContent-Length: 2\r\n\r\nhi"
+    assert talk.server(folded).to_client == folded
+    talk.client(get("/bad") + get("/b"))
+    assert (talk.to_server, talk.closed) == (get("/a") + get("/bad") + get("/b"), False)
+    assert talk.server(OK + OK).to_client == folded + OK + OK
+
+
+def test_the_body_of_an_answered_request_stays_out_of_the_server_when_its_answer_is_lost() -> None:
+    talk = Talk().client(get("/a") + post("/bad", b"x" * 10)[:-4])
+    talk.server(b"no HTTP\r\n\r\n")
+    assert talk.closed
+    talk.client(b"xxxx")
+    assert talk.to_server == get("/a")
+
+
+def test_an_answer_behind_a_refused_upgrade_comes_behind_its_response() -> None:
+    talk = Talk().client(get("/ws", "Upgrade: x", "Connection: upgrade") + get("/bad") + get("/b"))
+    refusal = b"HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n"
+    assert talk.server(refusal).to_client == refusal + ANSWER
+    assert talk.to_server.endswith(get("/b"))

@@ -479,3 +479,27 @@ def test_a_client_that_does_not_read_its_answers_is_read_no_further() -> None:
 
     held_bytes = asyncio.run(asyncio.wait_for(main(), 30))
     assert 0 < held_bytes < 0.1 * requests * len(body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "taken_back", "left"),
+    [
+        ("trace", {"slots": [10, 20], "start_ms": 5}, "start_ms", {"slots": [10, 20]}),
+        ("bandwidth", {"rate": 5, "rate_bytes_s": 500}, "rate_bytes_s", {"rate": 5}),
+        (
+            "burst_loss",
+            {"loss_percent": 5, "burst_packets": 2},
+            "burst_packets",
+            {"loss_percent": 5, "rto_ms": 200, "rtt_ms": 0},
+        ),
+        ("http_status", {"retry_after_s": 5}, "retry_after_s", {"path": "/", "share": 1, "status": 503}),
+    ],
+)
+def test_null_takes_an_attribute_back_that_need_not_be_given(
+    api: Api, upstream: Upstream, kind: str, given: dict[str, Any], taken_back: str, left: dict[str, Any]
+) -> None:
+    api.proxy(upstream.address)
+    api.toxic(kind, **given)
+    path = f"/proxies/p/toxics/{kind}_downstream"
+    assert taken_back in api.patch(path, json={"attributes": {}}).json()["attributes"]
+    assert api.patch(path, json={"attributes": {taken_back: None}}).json()["attributes"] == left
