@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
 from refsystem.ordering.money import BASIS_POINTS
+from refsystem.ordering.order import TABLE_CHARACTERS_MAX
 from refsystem.protocol.admission import Policy
 from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS
 from refsystem.sqlite import Synchronous
@@ -56,6 +57,7 @@ class EdgeSettings:
     access_secret: bytes | None = None
     parties: tuple[tuple[str, int], ...] = ()
     time_scale: float = 1.0
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         access_secret=read.secret("RUSHPROOF_ACCESS_SECRET_FILE"),
         parties=read.parties("RUSHPROOF_PARTIES"),
         time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
+        tables=read.names("RUSHPROOF_TABLES"),
     )
 
 
@@ -191,6 +194,16 @@ class Reader:
         if sum(points for _, points in parties) > BASIS_POINTS or len(dict(parties)) < len(parties):
             raise SettingsError(f"{name} must name each party once, and {BASIS_POINTS} together at most, not {text!r}")
         return tuple(parties)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Names that differ, as `1,2,A3`; none by default."""
+        text = self._environment.get(name, "")
+        names = tuple(filter(None, (part.strip() for part in text.split(","))))
+        if len(set(names)) < len(names) or any(len(each) > TABLE_CHARACTERS_MAX for each in names):
+            raise SettingsError(
+                f"{name} must be different names like 1,2,A3, of {TABLE_CHARACTERS_MAX} characters at most, not {text!r}"
+            )
+        return names
 
     def flag(self, name: str) -> bool:
         """0 (the default) or 1."""

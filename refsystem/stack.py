@@ -40,11 +40,12 @@ DATABASE_CONNECTIONS_PORT = 5432
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump."""
+    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer."""
 
     name: str
     policy: str = "available"
     kitchen_seconds: float = 3.0
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +423,7 @@ class Stack:
             "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,
             "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
             "RUSHPROOF_ACCESS_SECRET_FILE": str(self.secret("access")),
+            "RUSHPROOF_TABLES": ",".join(store.tables),
         }
         if self.settings.gateway is not None:
             gateway = f"partner_gateway.{store.name}.{slot}"

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
+from refsystem.edge.page_routes import add_page_routes
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
 from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
@@ -92,6 +93,7 @@ def make_app(driver: Driver) -> FastAPI:
     add_check_routes(app, driver)
     _add_operator_routes(app, driver)
     add_staff_routes(app, driver, telemetry)
+    add_page_routes(app, driver)
     return app
 
 

@@ -44,7 +44,7 @@ CALLBACK_BYTES_MAX = 64 * 1024
 def check_order(driver: Driver, headers: Mapping[str, str], order: Order) -> None:
     """Raises `OrderRejected` unless whoever sends `order` may put it on the check that it names. A known key is let through."""
     device = driver.device
-    person = _person(driver, headers) if "authorization" in headers else None
+    person = person_asking(driver, headers) if "authorization" in headers else None
     if device.is_primary and device.replica.log.key(order.order_id) is None:
         may_order(person, order, device.book)
 
@@ -70,7 +70,7 @@ def _add_acts(app: FastAPI, driver: Driver) -> None:
     )
     async def submit_act(request: Request) -> Response:
         """Do something with a check or a payment. Asking again with the same key and content never does it twice."""
-        person = _person(driver, request.headers)
+        person = person_asking(driver, request.headers)
         act_id = parse_key(request.headers.get("Idempotency-Key"))
         act = parse_act(act_id, person.who, await read_json(request))
         _check_act(driver, person, act)
@@ -101,7 +101,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
     )
     async def read_check(request: Request, check_id: str) -> Response:
         """A check as it stands. 404 is told only when it is certain."""
-        person, wanted = _person(driver, request.headers), parse_key(check_id)
+        person, wanted = person_asking(driver, request.headers), parse_key(check_id)
         reply = await driver.read_checks(lambda book: (book.check(wanted),))
         raise_problem(driver, reply)
         (check,) = reply.checks
@@ -116,7 +116,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
     )
     async def read_table(request: Request, table: str) -> Response:
         """The checks of a table that are open or being paid. None is told only when it is certain."""
-        may_see_table(_person(driver, request.headers), table)
+        may_see_table(person_asking(driver, request.headers), table)
         reply = await driver.read_checks(lambda book: book.checks_at(table))
         if reply.problem is not errors.CHECK_UNKNOWN:
             raise_problem(driver, reply)
@@ -148,7 +148,8 @@ def _add_callbacks(app: FastAPI, driver: Driver) -> None:
         return Response(status_code=204)
 
 
-def _person(driver: Driver, headers: Mapping[str, str]) -> Person:
+def person_asking(driver: Driver, headers: Mapping[str, str]) -> Person:
+    """Who asks, by the token in `headers`; raises `OrderRejected`."""
     settings = driver.settings
     return person_of(settings.access_secret, settings.store, headers.get("authorization"), wall_ms() // 1000)
 
