@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
-from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.menu import Menu
 from refsystem.ordering.money import BASIS_POINTS
 from refsystem.ordering.order import TABLE_CHARACTERS_MAX
+from refsystem.ordering.store_rules import StoreRules, scaled
 from refsystem.protocol.admission import Policy
 from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS
 from refsystem.sqlite import Synchronous
+from refsystem.store_settings import find_menu, find_store_rules
 
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
 BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, "synchronous-normal")
+
+
+Found = TypeVar("Found")
 
 
 class SettingsError(ValueError):
@@ -32,7 +37,7 @@ class EdgeSettings:
 
     Without a `gateway_url` the store takes cash only. The gateway calls back to `callback_url` and signs with `gateway_secret`.
     `access_secret` signs the tokens of tables and staff; without one the device knows nobody. `parties` get `(name, basis
-    points)` of what is captured.
+    points)` of what is captured. Without `store_rules` a kitchen has one station.
     """
 
     store: str
@@ -57,6 +62,7 @@ class EdgeSettings:
     access_secret: bytes | None = None
     parties: tuple[tuple[str, int], ...] = ()
     time_scale: float = 1.0
+    store_rules: StoreRules | None = None
     tables: tuple[str, ...] = ()
 
 
@@ -101,6 +107,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         access_secret=read.secret("RUSHPROOF_ACCESS_SECRET_FILE"),
         parties=read.parties("RUSHPROOF_PARTIES"),
         time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
+        store_rules=read.store_rules(),
         tables=read.names("RUSHPROOF_TABLES"),
     )
 
@@ -217,12 +224,20 @@ class Reader:
         return value
 
     def menu(self) -> Menu:
-        """The menu in the file that `RUSHPROOF_MENU` names; without one the demo menu."""
-        path = self._environment.get("RUSHPROOF_MENU")
-        if not path:
-            return DEMO_MENU
+        """The menu that `RUSHPROOF_MENU` names, a format or a file; without one the demo menu."""
+        return self._named("RUSHPROOF_MENU", find_menu)
+
+    def store_rules(self) -> StoreRules | None:
+        """The rules that `RUSHPROOF_STORE_RULES` names, a format or a file, with times divided by the time scale."""
+        rules = self._named("RUSHPROOF_STORE_RULES", find_store_rules)
+        if rules is None:
+            return None
+        time_scale = self.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000)
+        return replace(rules, kitchen=scaled(rules.kitchen, time_scale))
+
+    def _named(self, name: str, find: Callable[[str], Found]) -> Found:
         try:
-            return read_menu(Path(path))
+            return find(self._environment.get(name, ""))
         except ValueError as error:
             raise SettingsError(str(error)) from error
 

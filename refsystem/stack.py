@@ -40,12 +40,16 @@ DATABASE_CONNECTIONS_PORT = 5432
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer."""
+    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer.
+
+    `format` gives it the menu and the rules of a format (`menu_formats`); without one it has the stack's menu and no rules.
+    """
 
     name: str
     policy: str = "available"
     kitchen_seconds: float = 3.0
     tables: tuple[str, ...] = ()
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +363,9 @@ class Stack:
             "RUSHPROOF_CLOUD_HOST": HOST,
             "RUSHPROOF_CLOUD_PORT": str(self.port("cloud")),
             "RUSHPROOF_MENU": str(self.settings.menu_path),
+            "RUSHPROOF_STORE_MENUS": ",".join(
+                f"{store.name}={store.format}" for store in self.settings.stores if store.format
+            ),
         }
         yield self._process("cloud", "refsystem.cloud", cloud)
         if self.settings.gateway is not None:
@@ -385,10 +392,18 @@ class Stack:
                     "RUSHPROOF_KITCHEN_PORT": str(self.port(kitchen)),
                     "RUSHPROOF_KITCHEN_DATA": str(self.data_folder(kitchen)),
                     "RUSHPROOF_KITCHEN_SECONDS": str(store.kitchen_seconds),
+                    "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
+                    **self._menu_and_rules(store),
                 },
             )
             for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
                 yield self._device(store, slot, other)
+
+    def _menu_and_rules(self, store: StoreSettings) -> dict[str, str]:
+        """What a store's devices and its display go by: a format's menu and rules, or the stack's menu and none."""
+        if store.format:
+            return {"RUSHPROOF_MENU": store.format, "RUSHPROOF_STORE_RULES": store.format}
+        return {"RUSHPROOF_MENU": str(self.settings.menu_path)}
 
     def _gateway(self, settings: GatewayStackSettings) -> PythonProcess:
         environment = {
@@ -417,7 +432,7 @@ class Stack:
             "RUSHPROOF_ARBITER_URL": self.link_url(f"edge_arbiter.{store.name}.{slot}"),
             "RUSHPROOF_CLOUD_URL": self.link_url(f"edge_cloud.{store.name}.{slot}"),
             "RUSHPROOF_KITCHEN_URL": self.link_url(f"edge_kds.{store.name}.{slot}"),
-            "RUSHPROOF_MENU": str(self.settings.menu_path),
+            **self._menu_and_rules(store),
             "RUSHPROOF_POLICY": store.policy,
             "RUSHPROOF_VOLATILE": str(int(self.settings.volatile)),
             "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,

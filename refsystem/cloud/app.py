@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -33,7 +33,7 @@ from refsystem.cloud.orders import Orders
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, FeedRefusal, cursor_json, refusal_response
 from refsystem.order_messages import order_request
 from refsystem.ordering import errors
-from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.problems import (
     REQUEST_INVALID,
@@ -44,6 +44,7 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.uplink import Accepted, Forked, Matched, StaleSender
+from refsystem.store_settings import find_menu, read_store_menus
 from refsystem.telemetry import Telemetry
 
 PAGE_MAX = 5000
@@ -55,17 +56,18 @@ WRITE_PROBLEMS = (*READ_PROBLEMS, errors.OUTCOME_UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """What a cloud process needs to know."""
+    """What a cloud process needs to know. `menus` are of stores that have one of their own."""
 
     database_url: str
     host: str = "127.0.0.1"
     port: int = 8000
     menu: Menu = DEMO_MENU
     ready_file: Path | None = None
+    menus: Mapping[str, Menu] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
-        """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU` and `_CLOUD_READY_FILE`.
+        """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU`, `_STORE_MENUS` and `_CLOUD_READY_FILE`.
 
         Raises `ValueError` that names the variable.
         """
@@ -74,13 +76,18 @@ class CloudSettings:
             raise ValueError("RUSHPROOF_DATABASE_URL must hold the address of a PostgreSQL database")
         if not port.isdigit():
             raise ValueError(f"RUSHPROOF_CLOUD_PORT must be a port number, not {port!r}")
-        menu, ready_file = environment.get("RUSHPROOF_MENU"), environment.get("RUSHPROOF_CLOUD_READY_FILE")
+        ready_file = environment.get("RUSHPROOF_CLOUD_READY_FILE")
+        try:
+            menus = read_store_menus(environment.get("RUSHPROOF_STORE_MENUS", ""))
+        except ValueError as error:
+            raise ValueError(f"RUSHPROOF_STORE_MENUS {error}") from error
         return cls(
             url,
             environment.get("RUSHPROOF_CLOUD_HOST", "127.0.0.1"),
             int(port),
-            read_menu(Path(menu)) if menu else DEMO_MENU,
+            find_menu(environment.get("RUSHPROOF_MENU", "")),
             Path(ready_file) if ready_file else None,
+            menus,
         )
 
 

@@ -33,10 +33,10 @@ from refsystem.ordering.errors import (
 )
 from refsystem.ordering.kitchen_acts import EightySix
 from refsystem.ordering.kitchen_errors import COURSE_NOT_HELD, ITEM_STATE, TICKET_STATE
-from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.order import parse_key
 from refsystem.ordering.store_acts import parse_store_act
-from refsystem.ordering.store_rules import ONE_SLIP, KitchenRules, read_store_rules, scaled
+from refsystem.ordering.store_rules import ONE_SLIP, KitchenRules, scaled
 from refsystem.problems import (
     REQUEST_INVALID,
     TICKET_UNKNOWN,
@@ -47,6 +47,7 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.uplink import Accepted, Forked, Judgement, Matched
+from refsystem.store_settings import find_menu, find_store_rules
 from refsystem.telemetry import Telemetry
 
 WAITING_MAX = 100
@@ -86,7 +87,7 @@ class KitchenSettings:
         for name in ("STORE", "DATA"):
             if not values.get(name):
                 raise ValueError(f"RUSHPROOF_KITCHEN_{name} must be set")
-        port, menu, ready_file = values.get("PORT", "8001"), environment.get("RUSHPROOF_MENU"), values.get("READY_FILE")
+        port, ready_file = values.get("PORT", "8001"), values.get("READY_FILE")
         if not port.isdigit():
             raise ValueError(f"RUSHPROOF_KITCHEN_PORT must be a port number, not {port!r}")
         return cls(
@@ -95,7 +96,7 @@ class KitchenSettings:
             values.get("HOST", "127.0.0.1"),
             int(port),
             _seconds(values.get("SECONDS", "0")),
-            read_menu(Path(menu)) if menu else DEMO_MENU,
+            find_menu(environment.get("RUSHPROOF_MENU", "")),
             Path(ready_file) if ready_file else None,
             _rules(environment),
         )
@@ -341,14 +342,15 @@ def _operator_routes(display: Display) -> APIRouter:
 
 
 def _rules(environment: Mapping[str, str]) -> KitchenRules:
-    path, scale = environment.get("RUSHPROOF_STORE_RULES"), environment.get("RUSHPROOF_TIME_SCALE", "1")
+    scale = environment.get("RUSHPROOF_TIME_SCALE", "1")
     try:
         time_scale = float(scale)
     except ValueError:
         time_scale = math.nan
     if not 0 < time_scale <= 10_000:
         raise ValueError(f"RUSHPROOF_TIME_SCALE must be a number above 0, at most 10000, not {scale!r}")
-    return scaled(read_store_rules(Path(path)).kitchen if path else ONE_SLIP, time_scale)
+    rules = find_store_rules(environment.get("RUSHPROOF_STORE_RULES", ""))
+    return scaled(rules.kitchen if rules is not None else ONE_SLIP, time_scale)
 
 
 def _seconds(text: str) -> float:
