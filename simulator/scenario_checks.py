@@ -25,6 +25,7 @@ from simulator.scenario_faults import (
     fault_label,
     fault_target,
 )
+from simulator.scenario_parties import party_flaws
 
 if TYPE_CHECKING:
     from simulator.scenario_model import ProfileFigures, Scenario
@@ -52,6 +53,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
     return [
         *_store_flaws(scenario),
         *_diner_flaws(scenario),
+        *(Flaw(path, message) for path, message in party_flaws(scenario)),
         *_payment_flaws(scenario),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
@@ -80,7 +82,7 @@ def _diner_flaws(scenario: Scenario) -> Iterator[Flaw]:
     diners = scenario.diners
     total = math.fsum(diners.channels.shares.values())
     if not math.isclose(total, 1, abs_tol=1e-6):
-        yield Flaw(("diners", "channels"), f"the shares sum to {total:g}; qr, cashier and mini_program must sum to 1")
+        yield Flaw(("diners", "channels"), f"the shares sum to {total:g}; all channels together must sum to 1")
     behaviours = diners.behaviours
     if behaviours.double_tap + behaviours.two_doors > 1 + 1e-9:
         yield Flaw(("diners", "behaviours"), "double_tap and two_doors are more than 1 together; lower one of them")

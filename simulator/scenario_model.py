@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from refsystem.ordering.order import LINES_MAX, QUANTITY_MAX, Channel
 from refsystem.ordering.payment import Tender
+from refsystem.ordering.store_rules import Format
 from refsystem.partners.payment_gateway.misbehaviour import Rule
 from simulator.arrivals import PROFILE_POINTS, Points
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
@@ -28,6 +29,7 @@ from simulator.scenario_faults import (
     RateKbitS,
     Strict,
 )
+from simulator.scenario_parties import Parties, PreOrders
 from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,6 +57,10 @@ class Store(Strict):
         "available", description="With one device only: go on at R1 (`available`) or refuse (`require_r2`)."
     )
     arbiter: Literal["in_store", "in_cloud"] = Field("in_store", description="Where the arbiter runs.")
+    format: Format | None = Field(
+        None,
+        description="Menu and rules of a usual format, the same for all stores; null: the demo menu, one slip an order.",
+    )
     kitchen_seconds: float = Field(
         240.0,
         gt=0,
@@ -89,11 +95,15 @@ class Channels(Strict):
     qr: Share = Field(0.6, description="Share of diners who order at the table by QR code (at the edge).")
     cashier: Share = Field(0.2, description="Share of orders that a cashier enters (at the edge).")
     mini_program: Share = Field(0.2, description="Share of diners who order by mini-program (at the cloud).")
+    kiosk: Share = Field(0.0, description="Share of diners who order and pay at a kiosk (at the edge).")
+    waiter: Share = Field(0.0, description="Share of diners whose order a waiter enters at their table (at the edge).")
 
     @property
     def shares(self) -> dict[Channel, float]:
-        """The shares by channel."""
-        return {"qr": self.qr, "cashier": self.cashier, "mini_program": self.mini_program}
+        """The shares by channel, of the channels that a store may lack only when there are any."""
+        more: dict[Channel, float] = {"kiosk": self.kiosk, "waiter": self.waiter}
+        always: dict[Channel, float] = {"qr": self.qr, "cashier": self.cashier, "mini_program": self.mini_program}
+        return always | {channel: share for channel, share in more.items() if share}
 
 
 class Basket(Strict):
@@ -104,6 +114,10 @@ class Basket(Strict):
         ge=1,
         le=LINES_MAX,
         description="Mean number of lines of an order (geometric, before the cut). [G] fast food 3, casual 6.",
+    )
+    by_format: bool = Field(
+        False,
+        description="As many lines as the store's format orders, instead of lines_mean. [G] hotpot 14 items, tea 1.6.",
     )
     lines_max: int = Field(20, ge=1, le=LINES_MAX, description="Most lines of an order.")
     quantity_max: int = Field(3, ge=1, le=QUANTITY_MAX, description="Largest quantity of a line.")
@@ -137,6 +151,8 @@ class Diners(Strict):
     arrivals: Arrivals = Field(description="The open arrival process.")
     channels: Channels = Field(default_factory=Channels, description="Share of each channel.")
     basket: Basket = Field(default_factory=Basket, description="How much one order holds.")
+    parties: Parties | None = Field(None, description="Who dines in comes in parties with one open check; null: alone.")
+    pre_orders: PreOrders | None = Field(None, description="Orders by mini-program for a later pick-up; null: none.")
     think_s: float = Field(
         60.0, ge=0, le=86_400, description="Mean time from the menu to the order, in seconds, scaled."
     )
@@ -205,6 +221,12 @@ class Budgets(Strict):
     late_after_s: float = Field(
         1_800.0, gt=0, description="Too late: this long after the acknowledgement, in seconds, scaled."
     )
+    late_budget_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Too late: this long after the acknowledgement, in real milliseconds; null: late_after_s.",
+    )
+    late_allowed: Share = Field(0.0, description="Share of acknowledged orders that may be late, beside `late`.")
     refused_after_rc: int = Field(0, ge=0, description="Most orders taken by the cloud and then refused by the store.")
     late_start_share: Share = Field(
         0.02, description="Largest share of diners that the load generator may start late or drop."

@@ -106,7 +106,7 @@ BAD = {
     "shares": (
         HEAD + "  channels:\n    qr: 0.6\n    cashier: 0.2\n    mini_program: 0.3\n",
         5,
-        "diners.channels: the shares sum to 1.1; qr, cashier and mini_program must sum to 1",
+        "diners.channels: the shares sum to 1.1; all channels together must sum to 1",
     ),
     "behaviours": (
         HEAD + "  behaviours: {double_tap: 0.6, two_doors: 0.6}\n",
