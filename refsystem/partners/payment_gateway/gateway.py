@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import apsw
 from fastapi import Request
 
-from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED
+from refsystem.ordering.errors import OUTCOME_UNKNOWN
+from refsystem.partners.disturbed import Disturbed
 from refsystem.partners.draws import draw
 from refsystem.partners.payment_gateway import problems
 from refsystem.partners.payment_gateway.misbehaviour import Kind, Misbehaviour, Operation, Rule
@@ -28,7 +29,6 @@ from refsystem.partners.payment_gateway.store import GatewayStore, Kept, PayerCo
 from refsystem.problems import ProblemError
 from refsystem.telemetry import Telemetry
 
-WAITING_MAX = 1000
 IDLE_S = 1.0
 CHANGE_WAIT_MIN_S = 0.002
 
@@ -46,7 +46,9 @@ class Gateway:
         self._time_wanted = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-store")
         self._store = GatewayStore(settings.data, settings.limits, self._posting)
-        self._waiting = 0
+        self._disturbed = Disturbed(
+            self.misbehaviour.next_try, self._strikes, problems.PAYMENTS_STUCK, problems.GATEWAY_FAILED
+        )
         self._clock: asyncio.Task[None] | None = None
         self._struck = telemetry.counter("gateway_misbehaviour_total", "What was done wrong on request", ("kind",))
         self._done = telemetry.counter(
@@ -92,7 +94,7 @@ class Gateway:
                 self._time_wanted.set()
             return kept, repeated
 
-        return await self._disturbed(http, operation, request_id, work)
+        return await self._disturbed.around(http, operation, request_id, work)
 
     async def query(self, http: Request, attempt_id: str) -> Payment:
         """A payment as it stands; raises `ProblemError` if there is none, or if a query shall not find it yet."""
@@ -103,7 +105,7 @@ class Gateway:
                 raise ProblemError(problems.PAYMENT_UNKNOWN)
             return found
 
-        return await self._disturbed(http, "query", attempt_id, work)
+        return await self._disturbed.around(http, "query", attempt_id, work)
 
     async def query_request(self, http: Request, request_id: str) -> Kept:
         """What became of a request; raises `ProblemError` if there is none, or if a query shall not find it yet."""
@@ -114,46 +116,11 @@ class Gateway:
                 raise ProblemError(problems.REQUEST_UNKNOWN)
             return found
 
-        return await self._disturbed(http, "query", request_id, work)
+        return await self._disturbed.around(http, "query", request_id, work)
 
     # --- misbehaviour ---
 
-    async def _disturbed(
-        self, http: Request, operation: Operation, key: str, work: Callable[[], Awaitable[Result]]
-    ) -> Result:
-        if self._waiting >= WAITING_MAX:
-            raise ProblemError(OVERLOADED, f"{self._waiting} requests wait at the gateway")
-        self._waiting += 1
-        try:
-            attempt = self.misbehaviour.next_try(operation, key)
-            slow = self._strikes("slow", operation, key, attempt)
-            if slow is not None:
-                await asyncio.sleep(slow.ms / 1000)
-            await self._fail("before", http, operation, key, attempt)
-            try:
-                result = await work()
-            except ProblemError:
-                await self._fail("after", http, operation, key, attempt)
-                raise
-            await self._fail("after", http, operation, key, attempt)
-            return result
-        finally:
-            self._waiting -= 1
-
-    async def _fail(
-        self, when: Literal["before", "after"], http: Request, operation: Operation, key: str, attempt: int
-    ) -> None:
-        """Give no answer or a wrong one, if that strikes; an answer that is lost so may be a refusal too."""
-        silent: Kind = "timeout_before" if when == "before" else "timeout_after"
-        wrong: Kind = "error_before" if when == "before" else "error_after"
-        rule = self._strikes(silent, operation, key, attempt)
-        if rule is not None:
-            await _until_left(http, rule.ms / 1000)
-            raise ProblemError(problems.PAYMENTS_STUCK)
-        if self._strikes(wrong, operation, key, attempt) is not None:
-            raise ProblemError(problems.GATEWAY_FAILED)
-
-    def _strikes(self, kind: Kind, operation: Operation, key: str, attempt: int = 0) -> Rule | None:
+    def _strikes(self, kind: Kind, operation: str, key: str, attempt: int = 0) -> Rule | None:
         rule = self.misbehaviour.strikes(kind, operation, key, attempt)
         if rule is not None:
             self._struck.labels(kind).inc()
@@ -161,7 +128,7 @@ class Gateway:
 
     def _hidden(self, key: str, made_at_us: int) -> bool:
         """Whether a query shall not find what was made then: as if it asked a copy that lags behind."""
-        rule = self.misbehaviour.would_strike("unknown", "query", key)
+        rule = self.misbehaviour.would_strike("unknown", "query", key, 0)
         if rule is None or now_us() - made_at_us >= rule.ms * 1000:
             return False
         return self._strikes("unknown", "query", key) is not None
@@ -203,14 +170,6 @@ class Gateway:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(CHANGE_WAIT_MIN_S, wait_s)):
                     await self._time_wanted.wait()
-
-
-async def _until_left(http: Request, seconds: float) -> None:
-    """Wait until the caller has closed its connection, or for `seconds`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while (await http.receive())["type"] != "http.disconnect":
-                pass
 
 
 def _settle(store: GatewayStore) -> int | None:
