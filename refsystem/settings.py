@@ -14,14 +14,16 @@ from refsystem.ordering.menu import Menu
 from refsystem.ordering.money import BASIS_POINTS
 from refsystem.ordering.order import TABLE_CHARACTERS_MAX
 from refsystem.ordering.store_rules import StoreRules, scaled
+from refsystem.overload.settings import DEFAULT_OVERLOAD, OverloadSettings, read_overload
 from refsystem.protocol.admission import Policy
 from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS
+from refsystem.protocol.print_queue import PRINT_VARIANTS
 from refsystem.sqlite import Synchronous
 from refsystem.store_settings import find_menu, find_store_rules
 
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
-BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, "synchronous-normal")
+BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, *PRINT_VARIANTS, "synchronous-normal")
 
 
 Found = TypeVar("Found")
@@ -62,6 +64,8 @@ class EdgeSettings:
     access_secret: bytes | None = None
     parties: tuple[tuple[str, int], ...] = ()
     time_scale: float = 1.0
+    overload: OverloadSettings = DEFAULT_OVERLOAD
+    printer_address: tuple[str, int] | None = None
     store_rules: StoreRules | None = None
     tables: tuple[str, ...] = ()
 
@@ -107,6 +111,8 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         access_secret=read.secret("RUSHPROOF_ACCESS_SECRET_FILE"),
         parties=read.parties("RUSHPROOF_PARTIES"),
         time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
+        overload=read.overload(),
+        printer_address=read.optional_address("RUSHPROOF_PRINTER_ADDRESS"),
         store_rules=read.store_rules(),
         tables=read.names("RUSHPROOF_TABLES"),
     )
@@ -158,6 +164,10 @@ class Reader:
         if not host or not _is_port(port):
             raise SettingsError(f"{name} must be HOST:PORT, not {value!r}")
         return host, int(port)
+
+    def optional_address(self, name: str) -> tuple[str, int] | None:
+        """A host and a port, or None where the variable is not set."""
+        return self.address(name) if self._environment.get(name) else None
 
     def url(self, name: str, default: str | None = None) -> str:
         """An HTTP address without a slash at its end; the empty text if that is the `default` and there is none."""
@@ -222,6 +232,13 @@ class Reader:
         if value not in choices:
             raise SettingsError(f"{name} must be one of {', '.join(filter(None, choices))}, not {value!r}")
         return value
+
+    def overload(self) -> OverloadSettings:
+        """Which remedies against overload are off, and the declared delay."""
+        try:
+            return read_overload(self._environment)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
     def menu(self) -> Menu:
         """The menu that `RUSHPROOF_MENU` names, a format or a file; without one the demo menu."""

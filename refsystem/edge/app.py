@@ -34,6 +34,7 @@ from refsystem.ordering.errors import (
 )
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.ordering.payment import PaymentState
+from refsystem.overload.layer import OverloadLayer
 from refsystem.problems import (
     REQUEST_INVALID,
     REQUEST_TOO_LARGE,
@@ -87,6 +88,7 @@ def make_app(driver: Driver) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(BodyLimit)
     telemetry = Telemetry("edge")
+    _add_overload_layer(app, driver, telemetry)
     telemetry.install(app)
     orders_total = telemetry.counter("orders_total", "Orders acknowledged, by level", ("level",))
     _add_order_routes(app, driver, orders_total)
@@ -95,6 +97,17 @@ def make_app(driver: Driver) -> FastAPI:
     add_staff_routes(app, driver, telemetry)
     add_page_routes(app, driver)
     return app
+
+
+def _add_overload_layer(app: FastAPI, driver: Driver, telemetry: Telemetry) -> None:
+    app.add_middleware(
+        OverloadLayer,
+        gate=driver.gate,
+        settings=driver.settings.overload,
+        refused=telemetry.counter("overload_refused_total", "Requests refused at the gate", ("reason", "priority")),
+        governs=lambda: driver.device.is_primary,
+        known=lambda key: driver.device.replica.log.key(key) is not None,
+    )
 
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
@@ -197,10 +210,12 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "downlink_cursor": replica.log.downlink_cursor,
         "uplink_cursor": _cursor_json(feeds["uplink"].cursor),
         "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
-        "waiting": driver.device.admission.count,
+        "waiting": driver.device.admission.count + driver.gate.waiting,
         "payments_under_way": _payments_under_way(driver),
         "payments_need_a_person": len(driver.device.cashier.attention()),
         "entries_passed_over": len(driver.device.book.passed_over),
+        "slips_waiting": driver.printer.waiting,
+        "printer_alarm": driver.printer.trouble,
         "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},
         "orders_may_return": driver.device.returns.outstanding,
         "forks": [{"from_seq": fork.from_seq, "seq": fork.seq, "epoch": fork.epoch} for fork in replica.log.forks],

@@ -16,12 +16,14 @@ from refsystem.edge.cashier_desk import CashierDesk, wall_ms
 from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
+from refsystem.edge.printing import PrinterDesk
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import Check
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_CONFIRMED, OUTCOME_UNKNOWN, Problem
 from refsystem.ordering.order import Order
+from refsystem.overload.layer import make_gate
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus
 from refsystem.protocol.device import Device
 from refsystem.protocol.messages import (
@@ -65,7 +67,9 @@ class Driver:
         self._http = httpx.AsyncClient(trust_env=False, timeout=ARBITER_TIMEOUT_S)
         self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
         self.desk = CashierDesk(settings, device, self._hand_in, self.pump)
+        self.printer = PrinterDesk(settings, device, self.pump)
         self._glass_stored = asyncio.Event()
+        self.gate = make_gate(settings.overload)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._requests = 0
         self._arbiter_requests: set[asyncio.Task[None]] = set()
@@ -87,6 +91,7 @@ class Driver:
         self._spawn(self._feeds.run_downlink())
         self._spawn(self._feeds.run_branch())
         self._spawn(self.desk.run_registration())
+        self._spawn(self.printer.run())
         self._tick()
 
     async def stop(self) -> None:
@@ -99,6 +104,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.desk.stop()
+        await self.printer.stop()
         await self._peer.close()
         await self._http.aclose()
         self.journal.stop()
@@ -165,6 +171,7 @@ class Driver:
             if self.device.glass.stage != "storing":
                 self._glass_stored.set()
             self._feeds.wake()
+            self.printer.wake()
             self._set_timer()
 
     def _do(self, ready: Ready) -> None:
