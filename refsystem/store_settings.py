@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
 from refsystem.ordering.menu_formats import MENUS
@@ -34,7 +34,7 @@ def read_store_menus(text: str) -> dict[str, Menu]:
     return menus
 
 
-def _found(name_or_path: str, named: Mapping[str, Read], read: Callable[[Path], Read]) -> Read:
+def _found(name_or_path: str, named: Mapping[Any, Read], read: Callable[[Path], Read]) -> Read:
     if name_or_path in named:
         return named[name_or_path]
     path = Path(name_or_path)
