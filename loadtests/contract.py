@@ -15,6 +15,7 @@ What counts as which outcome decides what the audit may conclude, so it is stric
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ class Answer:
     """What a client was told.
 
     `problem` is the slug of one of our problems, a foreign problem's type as sent, or the trouble of the transport. `check` is
-    what a look at a check has shown.
+    what a look at a check has shown, `result` what an act has made (of a split: `new_check_ids`).
     """
 
     outcome: Outcome
@@ -85,6 +86,7 @@ class Answer:
     total_minor: int | None = None
     retry_after_ms: int | None = None
     check: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def asks_again(self) -> bool:
@@ -132,6 +134,15 @@ class PayingApi(Protocol):
         ...
 
 
+@runtime_checkable
+class CheckApi(PayingApi, Protocol):
+    """What an ordering system must offer besides if several orders are put on one check, which is split, merged and changed."""
+
+    def order_on(self, store: str, order: Order, token: str) -> Request:
+        """The request that submits `order` at the edge, on the check that it names; sent again, unchanged, for every retry."""
+        ...
+
+
 class ReferenceApi:
     """The adapter of the reference stack."""
 
@@ -150,8 +161,15 @@ class ReferenceApi:
         }
         if door == "cloud":
             body["store"] = store
+        if order.check_id:
+            body["check_id"] = order.check_id
         headers = {"Content-Type": "application/json", "Idempotency-Key": order.order_id}
         return Request("POST", "/v1/orders", headers, json.dumps(body, ensure_ascii=False).encode())
+
+    def order_on(self, store: str, order: Order, token: str) -> Request:
+        """As `order`, with the token of the table or of a waiter."""
+        request = self.order("edge", store, order)
+        return dataclasses.replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
     def read(self, door: Door, store: str, order_id: str) -> Request:
         """`GET /v1/orders/{order_id}`."""
@@ -218,7 +236,7 @@ def _told_yes(kind: Kind, identity: str, reply: Reply) -> Answer:
         return Answer("indefinite", reply.status, "reply-about-another-order")
     if kind == "check":
         return Answer("ok", reply.status, check=document)
-    level = document.get("level")
+    level, result = document.get("level"), document.get("result")
     return Answer(
         outcome="ok",
         status=reply.status,
@@ -228,6 +246,7 @@ def _told_yes(kind: Kind, identity: str, reply: Reply) -> Answer:
         seq=_integer(document.get("seq")),
         served=document.get("status") == "served",
         total_minor=_integer(document.get("total_minor")),
+        result=result if isinstance(result, dict) else {},
     )
 
 

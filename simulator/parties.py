@@ -153,8 +153,8 @@ def _one_of(uniform: float, **shares: float) -> Any:
 def _second_tender(scenario: Scenario, draw: Draw) -> Tender | None:
     if scenario.payments is None:
         return None
-    shares: dict[Tender | None, float] = {**scenario.payments.tenders.shares}
-    return choice(draw("second tender", 0), shares)
+    tender: Tender = choice(draw("second tender", 0), scenario.payments.tenders.shares)
+    return tender
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> Lines:
