@@ -30,11 +30,16 @@ from refsystem.cloud.models import (
     StoreStatus,
 )
 from refsystem.cloud.orders import Orders
+from refsystem.cloud.platform_routes import platform_routes
+from refsystem.cloud.platform_settings import PlatformSettings, read_platform
+from refsystem.cloud.platforms import make_platforms, running
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, FeedRefusal, cursor_json, refusal_response
 from refsystem.order_messages import order_request
 from refsystem.ordering import errors
 from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.order import parse_key, parse_order
+from refsystem.overload.layer import OverloadLayer, make_gate
+from refsystem.overload.settings import DEFAULT_OVERLOAD, OverloadSettings, read_overload
 from refsystem.problems import (
     REQUEST_INVALID,
     BodyLimit,
@@ -64,10 +69,14 @@ class CloudSettings:
     menu: Menu = DEMO_MENU
     ready_file: Path | None = None
     menus: Mapping[str, Menu] = field(default_factory=dict)
+    overload: OverloadSettings = DEFAULT_OVERLOAD
+    platform: PlatformSettings | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
         """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU`, `_STORE_MENUS` and `_CLOUD_READY_FILE`.
+
+        And what is told of overload (see `refsystem/overload/README.md`), and of a delivery platform (`read_platform`).
 
         Raises `ValueError` that names the variable.
         """
@@ -88,18 +97,22 @@ class CloudSettings:
             find_menu(environment.get("RUSHPROOF_MENU", "")),
             Path(ready_file) if ready_file else None,
             menus,
+            read_overload(environment),
+            read_platform(environment),
         )
 
 
 def create_app(settings: CloudSettings) -> FastAPI:
     """The cloud as an ASGI application; its database is opened when it starts."""
     database = Database(settings.database_url)
+    platforms = make_platforms(settings.platform, database, settings.menu)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.start()
         try:
-            yield
+            async with running(platforms):
+                yield
         finally:
             await database.stop()
 
@@ -109,8 +122,16 @@ def create_app(settings: CloudSettings) -> FastAPI:
     app.include_router(_store_routes(database))
     app.include_router(_operator_routes(database))
     app.include_router(_audit_routes(database, settings.menu))
+    app.include_router(platform_routes(platforms))
     app.add_middleware(BodyLimit)
-    Telemetry("cloud").install(app)
+    telemetry = Telemetry("cloud")
+    app.add_middleware(
+        OverloadLayer,
+        gate=make_gate(settings.overload),
+        settings=settings.overload,
+        refused=telemetry.counter("overload_refused_total", "Requests refused at the gate", ("reason", "priority")),
+    )
+    telemetry.install(app)
     return app
 
 

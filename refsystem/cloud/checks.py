@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,14 @@ class CheckReads:
                 "known_seq": followed.cursor.seq,
                 "passed_over": passed_over,
             }
+
+    async def orders_standing(self, store: str, order_ids: Set[str]) -> frozenset[str]:
+        """Those of `order_ids` of which something still stands on a check: that is not voided."""
+        followed = self._followed(store)
+        async with followed.lock:
+            await self._follow(store, followed)
+            lines = (line for check in followed.book.checks for line in check.lines)
+            return frozenset(line.order_id for line in lines if line.quantity and line.order_id in order_ids)
 
     def _followed(self, store: str) -> _Followed:
         followed = self._books.pop(store, None) or _Followed(Book(self._menu))
