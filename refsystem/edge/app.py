@@ -15,6 +15,7 @@ from refsystem.edge.driver import Driver
 from refsystem.edge.page_routes import add_page_routes
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
+from refsystem.edge.store_routes import add_store_routes
 from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
@@ -32,6 +33,7 @@ from refsystem.ordering.errors import (
     STANDBY_REQUIRED,
     TOKEN_INVALID,
 )
+from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.ordering.payment import PaymentState
 from refsystem.overload.layer import OverloadLayer
@@ -93,6 +95,7 @@ def make_app(driver: Driver) -> FastAPI:
     orders_total = telemetry.counter("orders_total", "Orders acknowledged, by level", ("level",))
     _add_order_routes(app, driver, orders_total)
     add_check_routes(app, driver)
+    add_store_routes(app, driver)
     _add_operator_routes(app, driver)
     add_staff_routes(app, driver, telemetry)
     add_page_routes(app, driver)
@@ -112,9 +115,8 @@ def _add_overload_layer(app: FastAPI, driver: Driver, telemetry: Telemetry) -> N
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
-    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED)
+    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, ITEM_SOLD_OUT)
     unavailable = (NOT_PRIMARY, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
-    menu_json = driver.settings.menu.to_json()
 
     @app.post(
         "/v1/orders",
@@ -147,11 +149,6 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]]
         details = {"channel": content["channel"], "table": content["table"], "items": items, "note": content["note"]}
         return JSONResponse(_order_json(driver, reply) | details)
-
-    @app.get("/v1/menu")
-    async def read_menu() -> Response:
-        """What can be ordered, and at what price."""
-        return Response(menu_json, media_type="application/json")
 
 
 def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
@@ -214,6 +211,8 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "payments_under_way": _payments_under_way(driver),
         "payments_need_a_person": len(driver.device.cashier.attention()),
         "entries_passed_over": len(driver.device.book.passed_over),
+        "stock_entries_passed_over": driver.device.views.passed_over,
+        "rights_frozen": driver.device.views.stock.fork_epoch != 0 and driver.device.views.stock.keeps_any,
         "slips_waiting": driver.printer.waiting,
         "printer_alarm": driver.printer.trouble,
         "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},

@@ -15,9 +15,12 @@ from refsystem.edge.driver import Driver
 from refsystem.edge.permissions import has_settler, may_act, may_order, may_see, may_see_table
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.ordering import errors
-from refsystem.ordering.check_acts import Act, parse_act
+from refsystem.ordering.check_acts import Act
+from refsystem.ordering.kitchen_errors import KITCHEN_PROBLEMS
 from refsystem.ordering.order import Order, parse_key
+from refsystem.ordering.store_acts import StoreAct
 from refsystem.problems import REQUEST_TOO_LARGE, ProblemError, problem_docs, read_json
+from refsystem.store_messages import parse_any_act, store_act_schemas
 
 UNAVAILABLE = (errors.NOT_PRIMARY, errors.OVERLOADED, errors.OUTCOME_UNKNOWN, errors.STANDBY_REQUIRED)
 REFUSALS = (
@@ -64,15 +67,17 @@ def _add_acts(app: FastAPI, driver: Driver) -> None:
         tags=["checks"],
         status_code=201,
         response_model=ActAnswer,
-        responses=problem_docs(errors.TOKEN_INVALID, errors.NOT_ALLOWED, *told, *REFUSALS, *UNAVAILABLE)
+        responses=problem_docs(
+            errors.TOKEN_INVALID, errors.NOT_ALLOWED, *told, *REFUSALS, *KITCHEN_PROBLEMS.values(), *UNAVAILABLE
+        )
         | {201: REPLAYED_DOC},
-        openapi_extra=act_request(),
+        openapi_extra=act_request(store_act_schemas()),
     )
     async def submit_act(request: Request) -> Response:
-        """Do something with a check or a payment. Asking again with the same key and content never does it twice."""
+        """Do something with a check, a payment, the kitchen or the stock. The same key and content never does it twice."""
         person = person_asking(driver, request.headers)
         act_id = parse_key(request.headers.get("Idempotency-Key"))
-        act = parse_act(act_id, person.who, await read_json(request))
+        act = parse_any_act(act_id, person.who, await read_json(request))
         _check_act(driver, person, act)
         reply = await driver.submit_act(act)
         raise_problem(driver, reply)
@@ -154,7 +159,7 @@ def person_asking(driver: Driver, headers: Mapping[str, str]) -> Person:
     return person_of(settings.access_secret, settings.store, headers.get("authorization"), wall_ms() // 1000)
 
 
-def _check_act(driver: Driver, person: Person, act: Act) -> None:
+def _check_act(driver: Driver, person: Person, act: Act | StoreAct) -> None:
     """Whether `person` may do it. A key that is known is looked up before any other check (P6): it is only told again."""
     device = driver.device
     if not device.is_primary:

@@ -17,12 +17,14 @@ from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
 from refsystem.edge.printing import PrinterDesk
+from refsystem.edge.stock_keeper import StockKeeper
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import Check
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_CONFIRMED, OUTCOME_UNKNOWN, Problem
 from refsystem.ordering.order import Order
+from refsystem.ordering.store_acts import StoreAct
 from refsystem.overload.layer import make_gate
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus
 from refsystem.protocol.device import Device
@@ -34,6 +36,7 @@ from refsystem.protocol.messages import (
     RegisterSwap,
     Reply,
 )
+from refsystem.protocol.store_views import StoreViews
 from refsystem.protocol.wire import WireError, decode_state, encode_request
 from refsystem.serving import listening_socket
 from refsystem.settings import HOST, EdgeSettings
@@ -90,6 +93,7 @@ class Driver:
         self._spawn(self._feeds.run_uplink())
         self._spawn(self._feeds.run_downlink())
         self._spawn(self._feeds.run_branch())
+        self._spawn(StockKeeper(self.device, self.pump).run())
         self._spawn(self.desk.run_registration())
         self._spawn(self.printer.run())
         self._tick()
@@ -126,7 +130,15 @@ class Driver:
         self.pump()
         return await _answer(request_id, future, NOT_CONFIRMED)
 
-    async def submit_act(self, act: Act) -> Reply:
+    async def read_views(self, find: Callable[[StoreViews], Any]) -> Reply:
+        """Ask what the kitchen or the stock has and wait for the answer."""
+        request_id, future = self._expect()
+        with _fail_stop_on_trouble():
+            self.device.read_views(request_id, find, now_us())
+        self.pump()
+        return await _answer(request_id, future, NOT_CONFIRMED)
+
+    async def submit_act(self, act: Act | StoreAct) -> Reply:
         """Hand in an act of a person and wait for its answer."""
         with _fail_stop_on_trouble():
             future = self._hand_in(act)
@@ -183,7 +195,7 @@ class Driver:
             if future is not None and not future.done():
                 future.set_result(reply)
 
-    def _hand_in(self, act: Act) -> asyncio.Future[Reply]:
+    def _hand_in(self, act: Act | StoreAct) -> asyncio.Future[Reply]:
         request_id, future = self._expect()
         self.device.submit_act(request_id, act, wall_ms(), now_us())
         return future

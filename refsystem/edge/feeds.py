@@ -8,18 +8,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 
 from refsystem.branch_messages import BranchReply, question_json
+from refsystem.edge.cashier_desk import wall_ms
 from refsystem.feed_messages import batch_json
-from refsystem.ordering.errors import OrderRejected
-from refsystem.ordering.order import Order, parse_order
+from refsystem.ordering.errors import ACT_INVALID, OrderRejected
+from refsystem.ordering.fields import read_fields
+from refsystem.ordering.kitchen_acts import KITCHEN_ACTS
+from refsystem.ordering.order import Order, parse_key, parse_order
+from refsystem.ordering.stock_acts import ReturnRights, SettleRights
+from refsystem.ordering.store_acts import StoreAct, parse_store_act
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.device import Device, FeedAnswer, FeedName
-from refsystem.protocol.downlink import DownlinkOrder
+from refsystem.protocol.downlink import DownlinkOrder, PromisedOrder
 from refsystem.protocol.log import Cursor
 from refsystem.protocol.uplink import Batch, StaleSender
 from refsystem.settings import EdgeSettings
@@ -92,7 +97,7 @@ class Feeds:
                 continue
             backoff_s = BACKOFF_FIRST_S
             before = self._device.replica.log.downlink_cursor
-            self._device.downlink_answered(question, orders, last_number)
+            self._device.downlink_answered(question, orders, last_number, wall_ms())
             if orders:
                 self._pump()
             if self._device.replica.log.downlink_cursor == before:  # nothing came, or nothing could be taken now
@@ -139,12 +144,12 @@ class Feeds:
                 await asyncio.sleep(NOT_PRIMARY_S)
                 continue
             try:
-                answer = await self._post(url, batch)
+                answer = await self._post(url, batch, dict(self._device.refused_acts) if name == "kitchen" else {})
             except (httpx.HTTPError, FeedTrouble) as error:
                 backoff_s = await self._back_off(name, error, backoff_s)
                 continue
             backoff_s = BACKOFF_FIRST_S
-            self._device.feed_answered(name, answer)
+            self._device.feed_answered(name, answer, wall_ms())
             self._pump()
             if not self._more_to_send(name):
                 await self._idle(name, idle_s)
@@ -158,11 +163,16 @@ class Feeds:
             async with asyncio.timeout(idle_s):
                 await self._wakes[name].wait()
 
-    async def _post(self, url: str, batch: Batch) -> FeedAnswer:
-        answer = await self._http.post(url, json=batch_json(batch), timeout=TIMEOUT_S)
+    async def _post(self, url: str, batch: Batch, refused: Mapping[str, str]) -> FeedAnswer:
+        """Send a batch, and with it what became of acts that were refused."""
+        told = {"refused": [{"act_id": act_id, "why": why} for act_id, why in refused.items()]} if refused else {}
+        answer = await self._http.post(url, json=batch_json(batch) | told, timeout=TIMEOUT_S)
         if answer.status_code not in (200, 409):
             raise FeedTrouble(f"status {answer.status_code}")
         try:
+            if answer.status_code == 200:
+                for act_id in refused:
+                    self._device.refused_acts.pop(act_id, None)
             return _feed_answer(answer.json())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
@@ -174,7 +184,7 @@ class Feeds:
             raise FeedTrouble(f"status {answer.status_code}")
         try:
             said = answer.json()
-            return [(int(row["number"]), _order(row)) for row in said["orders"]], int(said["last_number"])
+            return [(int(row["number"]), _sent(row)) for row in said["orders"]], int(said["last_number"])
         except (ValueError, KeyError, TypeError, OrderRejected) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
 
@@ -193,7 +203,33 @@ def _feed_answer(body: dict[str, Any]) -> FeedAnswer:
     if judgement == "gap":
         return FeedAnswer()
     bumps = tuple((str(bump["order_id"]), int(bump["version"]), str(bump["station"])) for bump in body.get("bumps", ()))
-    return FeedAnswer(Cursor(int(body["cursor"]["seq"]), str(body["cursor"]["hash"])), bumps)
+    acts: list[StoreAct] = []
+    refused: list[tuple[str, str]] = []
+    for row in body.get("acts", ()):
+        try:
+            acts.append(_act(row))
+        except OrderRejected as rejection:
+            refused.append((str(row["act_id"]), rejection.detail))
+    cursor = Cursor(int(body["cursor"]["seq"]), str(body["cursor"]["hash"]))
+    return FeedAnswer(cursor, bumps, tuple(acts), tuple(refused))
+
+
+def _act(row: dict[str, Any]) -> StoreAct:
+    """What the kitchen asks for; raises `OrderRejected` for what is no act of a kitchen."""
+    act = parse_store_act(parse_key(str(row["act_id"])), str(row["who"]), row["body"])
+    if act.name not in KITCHEN_ACTS:
+        raise OrderRejected(ACT_INVALID, f"a kitchen may {', '.join(KITCHEN_ACTS)}, not {act.name}")
+    return act
+
+
+def _sent(row: dict[str, Any]) -> Order | PromisedOrder | ReturnRights | SettleRights:
+    """What the cloud has sent under one number."""
+    if "return_rights" in row:
+        return read_fields(ReturnRights, {**row["return_rights"], "number": row["number"]})
+    if "settle_rights" in row:
+        return read_fields(SettleRights, {**row["settle_rights"], "number": row["number"]})
+    order, reserved = _order(row), row.get("reserved")
+    return order if reserved is None else PromisedOrder(order, tuple(str(name) for name in reserved))
 
 
 def _order(row: dict[str, Any]) -> Order:
