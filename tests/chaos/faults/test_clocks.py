@@ -69,7 +69,8 @@ def test_the_stack_reads_the_wall_clock_in_one_place() -> None:
     reads = {name: found for name, source in sources.items() if (found := wall_clock_reads(source))}
     assert reads == {"clocks.py": {"time.time_ns"}}
     users = {name for name, source in sources.items() if "wall_us" in source}
-    assert users == {"clocks.py", "telemetry.py"}, (
+    dated = {"edge/cashier_desk.py"}  # another device may go on with a payment; a wrong clock never charges twice
+    assert users == {"clocks.py", "telemetry.py"} | dated, (
         "whoever decides something by the wall clock says here why that is safe"
     )
 
