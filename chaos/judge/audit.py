@@ -14,6 +14,7 @@ from chaos.judge import contents, replies
 from chaos.judge.acts import audit_acts, fold_acts
 from chaos.judge.charges import Sums, mischarged, sums
 from chaos.judge.findings import CLASSES, Finding
+from chaos.judge.kitchen_times import ChannelTimes, kitchen_times
 from chaos.judge.ledger import StoreLedger, unsettled_reason
 from chaos.judge.losses import Undecided, audit_losses, fell_with_its_device, unacknowledged_gaps
 from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
@@ -25,7 +26,8 @@ from chaos.judge.runfolder import Plan, RunFiles
 class Audit:
     """What the audit found. `undecided`: places that cannot yet say whether they hold an acknowledged order or act.
 
-    `acts` are the stories of acts by their keys; `payments` the money of each store, in a run in which checks are paid.
+    `acts` are the stories of acts by their keys; `kitchen` how soon tickets were shown, by channel; `payments` the money
+    of each store, in a run in which checks are paid.
     """
 
     stories: Mapping[str, OrderStory]
@@ -33,6 +35,7 @@ class Audit:
     findings: tuple[Finding, ...]
     undecided: tuple[Undecided, ...] = field(default=())
     acts: Mapping[str, OrderStory] = field(default_factory=dict)
+    kitchen: tuple[ChannelTimes, ...] = ()
     payments: Mapping[str, Sums] = field(default_factory=dict)
 
     @cached_property
@@ -74,7 +77,7 @@ def audit(files: RunFiles) -> Audit:
     struck = [fault for fault in files.faults if fault.took_effect]
     gone = frozenset(node for fault in struck for node in (*fault.disk_lost_node_ids, *fault.off_node_ids))
     ledgers = {
-        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone, files.menu)
+        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone, files.menu, files.rules)
         for store, reads in files.rounds[ROUNDS[-1]].items()
     }
     if not stories:
@@ -109,13 +112,17 @@ def audit(files: RunFiles) -> Audit:
     found += _from_replies(stories.values(), ledgers)
     found += _reordered(stories, ledgers)
     payments = {store: sums(ledger) for store, ledger in ledgers.items()} if files.has_payments else {}
-    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, payments)
+    shown = kitchen_times(stories, ledgers, _late_after_us(files))
+    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, shown, payments)
 
 
 def _late_after_us(files: RunFiles) -> float:
     if not isinstance(files.plan, Plan):
         return float("inf")
-    return files.plan.budgets.late_after_s * 1e6 / files.plan.time_scale
+    budgets = files.plan.budgets
+    if budgets.late_budget_ms is not None:
+        return budgets.late_budget_ms * 1e3
+    return budgets.late_after_s * 1e6 / files.plan.time_scale
 
 
 def _from_replies(stories: Iterable[OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:

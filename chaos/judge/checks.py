@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics as numbers
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _class_check(audit_class: AuditClass, evidence: Evidence, ungrounded: str | 
     if audit_class.rule == "not_exercised" or (name in OF_PAYMENTS and not evidence.files.has_payments):
         return Check(name, "not_exercised", "not exercised: no payments/stock in this stack")
     count = evidence.audit.count(name)
-    limit = {"always": 0, "budget": _limit(evidence.budgets, name)}.get(audit_class.rule)
+    limit = {"always": 0, "budget": _limit(evidence, name)}.get(audit_class.rule)
     if limit is not None and count > limit:
         return Check(name, "fail", _case(name, count, limit, evidence.audit))
     if ungrounded is not None:
@@ -185,10 +186,10 @@ def _class_check(audit_class: AuditClass, evidence: Evidence, ungrounded: str | 
     return Check(name, "pass", f"{count} found" + (f", {limit} allowed" if limit else ""))
 
 
-def _limit(budgets: Budgets, name: str) -> int:
-    return {"given_up": budgets.given_up, "late": budgets.late, "refused_after_rc": budgets.refused_after_rc}.get(
-        name, 0
-    )
+def _limit(evidence: Evidence, name: str) -> int:
+    budgets = evidence.budgets
+    late = budgets.late + math.floor(budgets.late_allowed * evidence.acknowledged)
+    return {"given_up": budgets.given_up, "late": late, "refused_after_rc": budgets.refused_after_rc}.get(name, 0)
 
 
 def _case(name: str, count: int, limit: int, audit: Audit) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -142,6 +143,10 @@ def _cause(outcome: Outcome, decisive: tuple[Check, ...], found: Audit) -> str:
 
 def _notes(files: RunFiles, environment: Environment | None, found: Audit) -> list[str]:
     notes = [f"{store}: {_money(sums)}" for store, sums in found.payments.items()]
+    skipped = sum((Counter(load.skipped) for load in files.loads), Counter[str]())
+    if skipped:
+        said = ", ".join(f"{step} ({count} times)" for step, count in sorted(skipped.items()))
+        notes.append(f"the adapter of the driven system cannot do all that people do; left out: {said}")
     if environment is not None and environment.broken_variant:
         notes.append(f"the stack ran as the broken variant {environment.broken_variant}")
     for store, reads in files.rounds[max(files.rounds)].items():

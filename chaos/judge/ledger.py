@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeVar
 
+from chaos.judge.kitchen_view import TicketKeys, tickets_owed
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import (
     CloudOrder,
@@ -27,10 +28,11 @@ from chaos.judge.reads import (
 )
 from refsystem.ordering.book import Book
 from refsystem.ordering.menu import DEMO_MENU, Menu
+from refsystem.ordering.store_rules import ONE_STATION, KitchenRules
 
 Presence = Literal["there", "missing", "undecided"]
-TICKET_VERSION = 1
-TICKET_STATION = "kitchen"
+ONE_TICKET: TicketKeys = frozenset({(1, ONE_STATION)})
+"""What an order makes in a kitchen without rules."""
 
 Row = TypeVar("Row")
 
@@ -39,7 +41,8 @@ Row = TypeVar("Row")
 class StoreLedger:
     """The places of one store, and why the store is not settled (None: every place stands where the primary stands).
 
-    `gone` are the devices whose disk was destroyed or that a person confirmed to be off, by `faults.jsonl`.
+    `gone` are the devices whose disk was destroyed or that a person confirmed to be off, by `faults.jsonl`. `rules` None: each
+    order is one ticket.
     """
 
     store: str
@@ -47,6 +50,7 @@ class StoreLedger:
     unsettled: str | None
     gone: frozenset[str] = frozenset()
     menu: Menu = DEMO_MENU
+    rules: KitchenRules | None = None
 
     @cached_property
     def forks(self) -> tuple[tuple[int, int], ...]:
@@ -172,8 +176,19 @@ class StoreLedger:
         if self.kitchen is None:
             return "undecided"
         keys = {(ticket.version, ticket.station) for ticket in self.tickets.get(order_id, ())}
-        shown = (TICKET_VERSION, TICKET_STATION) in keys
+        shown = bool(keys) and self.owed_tickets(order_id) <= keys
         return _presence(shown, self.unsettled is None, seq, self.kitchen.status.cursor.seq)
+
+    def owed_tickets(self, order_id: str) -> TicketKeys:
+        """The tickets that the kitchen must have shown of an order."""
+        return ONE_TICKET if self.rules is None else self._owed.get(order_id, frozenset())
+
+    @cached_property
+    def _owed(self) -> Mapping[str, TicketKeys]:
+        if self.rules is None or self.kitchen is None:
+            return {}
+        entries = [self.committed[seq] for seq in sorted(self.committed)]
+        return tickets_owed(entries, self.menu, self.rules, self.kitchen.status.cursor.seq)
 
 
 def _presence(held: bool, settled: bool, seq: int | None, cursor_seq: int) -> Presence:

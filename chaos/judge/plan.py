@@ -8,6 +8,7 @@ from chaos.judge.gate import Budgets
 from chaos.judge.reads import Unreadable
 from chaos.judge.runfolder import Plan
 from chaos.judge.steady import PlannedProbe
+from simulator.formats import format_of
 from simulator.scenario import Scenario, ScenarioError, load_scenario
 from simulator.scenario_steady_state import radius_of
 
@@ -28,6 +29,8 @@ def plan_of(scenario: Scenario) -> Plan:
         given_up=scenario.budgets.given_up,
         late=scenario.budgets.late,
         late_after_s=scenario.budgets.late_after_s,
+        late_budget_ms=scenario.budgets.late_budget_ms,
+        late_allowed=scenario.budgets.late_allowed,
         refused_after_rc=scenario.budgets.refused_after_rc,
         late_start_share=scenario.budgets.late_start_share,
         failover_ms_p50=scenario.budgets.failover_ms_p50,
@@ -45,5 +48,6 @@ def plan_of(scenario: Scenario) -> Plan:
         probes=tuple(PlannedProbe(probe.name, probe.during == "judged") for probe in scenario.steady_state),
         blast_radius={"stores": radius.stores or (), "links": radius.links, "processes": radius.processes},
         payments=scenario.payments is not None,
+        format=format_of(scenario),
         misbehaviour=tuple(sorted({rule.kind for rule in scenario.payments.misbehaviour})) if scenario.payments else (),
     )

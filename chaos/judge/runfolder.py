@@ -24,6 +24,7 @@ from chaos.judge.reads import (
 )
 from chaos.judge.steady import PlannedProbe, SteadyRow
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.store_rules import DEMO_RULES, Format, KitchenRules
 from simulator.history import Attempt, read_history
 
 
@@ -58,7 +59,7 @@ class FaultRecord(Record):
 
 
 class LoadMetrics(Record):
-    """What one load process says of its own schedule."""
+    """What one load process says of its own schedule. `skipped`: steps that the driven system's adapter cannot do, by name."""
 
     process: str
     planned: int
@@ -69,6 +70,7 @@ class LoadMetrics(Record):
     cpu_percent_max: float = 0.0
     finished: bool = False
     late_after_ms: float | None = None
+    skipped: Mapping[str, int] = {}
 
 
 class Environment(Record):
@@ -126,7 +128,7 @@ class Sample(Record):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind."""
+    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind. `format`: the stores'."""
 
     name: str
     title: str
@@ -139,6 +141,7 @@ class Plan:
     blast_radius: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     payments: bool = False
     misbehaviour: tuple[str, ...] = ()
+    format: Format | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,12 @@ class RunFiles:
         """Whether checks were to be paid in this run, or were."""
         planned = isinstance(self.plan, Plan) and self.plan.payments
         return planned or any(reads.gateway is not None for round_ in self.rounds.values() for reads in round_.values())
+
+    @property
+    def rules(self) -> KitchenRules | None:
+        """The rules of the stores' kitchens; None without a format."""
+        kind = self.plan.format if isinstance(self.plan, Plan) else None
+        return None if kind is None else DEMO_RULES[kind].kitchen
 
     @property
     def stores(self) -> tuple[str, ...]:
