@@ -127,9 +127,9 @@ class Drill:
         patience_us = max((diner.patience_us for diner in self._plan.timetable), default=0)
         polls_us = max((diner.poll_us * diner.polls_max for diner in self._plan.timetable), default=0)
         paying_us = max((2 * diner.pay_patience_us for diner in self._plan.timetable), default=0)
-        limit_s = (
-            self._plan.scenario.duration_s + (STARTUP_US + patience_us + polls_us + paying_us) / 1e6 + LOAD_SLACK_S
-        )
+        stay_us = max((diner.stay_us for diner in self._plan.timetable), default=0)
+        waits_us = STARTUP_US + patience_us + polls_us + paying_us + stay_us
+        limit_s = self._plan.scenario.duration_s + waits_us / 1e6 + LOAD_SLACK_S
         deadline_us = now_us() + round(limit_s * 1e6)
         while load.poll() is None:
             if now_us() > deadline_us:
@@ -175,7 +175,13 @@ class Drill:
     def _stack_settings(self, database_url: str | None) -> StackSettings:
         scenario, variant = self._plan.scenario, self._plan.variant
         stores = tuple(
-            StoreSettings(store.name, store.policy, scenario.scaled_us(store.kitchen_seconds) / 1e6)
+            StoreSettings(
+                store.name,
+                store.policy,
+                scenario.scaled_us(store.kitchen_seconds) / 1e6,
+                format=store.format or "",
+                printer=store.printer,
+            )
             for store in scenario.stores
         )
         return StackSettings(
@@ -222,7 +228,7 @@ class Drill:
             attempt_timeout_ms=said.attempt_timeout_ms,
             late_after_ms=LATE_AFTER_MS,
             retries=Retries(said.retries.attempts_max, said.retries.backoff_ms, said.retries.backoff_max_ms),
-            access_secret=str(stack.secret("access").resolve()) if stack.has_gateway else None,
+            access_secret=str(stack.secret("access").resolve()),
         )
         with LoadRun(self._folder, plan) as load:
             self._load = load

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from refsystem.stack import SLOTS, Stack
+from refsystem.stack_printer import printer_name
 
 SAMPLE_TIMEOUT_S = 0.4
 READ_TIMEOUT_S = 10.0
@@ -90,6 +91,10 @@ class Sample:
         found += self._receiver_differences(primary, place)
         if primary["waiting"]:
             found.append(f"{primary['waiting']} requests wait")
+        if primary.get("slips_waiting"):
+            found.append(
+                f"{primary['slips_waiting']} slips are not printed ({primary.get('printer_alarm') or 'no alarm'})"
+            )
         if primary.get("payments_under_way"):
             found.append(f"{primary['payments_under_way']} payments are under way")
         return found
@@ -159,6 +164,8 @@ class Observer:
             ]
             if self.stack.has_gateway:
                 reads.append(("gateway", self._gateway))
+            if self.stack.has_printer(store):
+                reads.append(("printer", self._printer))
             for name, read in reads:
                 try:
                     content = await read(store)
@@ -219,6 +226,10 @@ class Observer:
             "payments": [row for row in payments if row["merchant"] == store],
             "struck": told["struck"],
         }
+
+    async def _printer(self, store: str) -> Json:
+        """The paper that came out of the store's printer."""
+        return {"slips": await self._pages(f"{self.stack.url(printer_name(store))}/v1/audit/paper", "slips")}
 
     async def _pages(self, url: str, name: str) -> list[Json]:
         rows: list[Json] = []

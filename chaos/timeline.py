@@ -202,7 +202,8 @@ def troubles_files(scenario: Scenario) -> bool:
 def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
     if process == "store":
         in_cloud = ("arbiter",) if store.arbiter == "in_cloud" else ()
-        return [name for name in STORE_PROCESSES if name not in in_cloud]
+        printer = ("printer",) if store.printer else ()
+        return [name for name in (*STORE_PROCESSES, *printer) if name not in in_cloud]
     if process in ("primary", "standby"):
         primary = sample.primary_slot
         assert primary is not None

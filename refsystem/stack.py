@@ -31,6 +31,16 @@ from refsystem.processes import (
     reserve_port,
 )
 from refsystem.settings import HOST
+from refsystem.stack_delivery import (
+    BACK,
+    LINK,
+    PLATFORM_MODULE,
+    PROCESS,
+    DeliveryStackSettings,
+    cloud_environment,
+    platform_environment,
+)
+from refsystem.stack_printer import PAPER_PORT, PRINTER_MODULE, printer_environment, printer_link, printer_name
 
 SLOTS = ("a", "b")
 MEMBERS_TIMEOUT_S = 20.0
@@ -43,6 +53,7 @@ class StoreSettings:
     """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer.
 
     `format` gives it the menu and the rules of a format (`menu_formats`); without one it has the stack's menu and no rules.
+    With `printer` there is one, and every order's slip is printed.
     """
 
     name: str
@@ -50,6 +61,7 @@ class StoreSettings:
     kitchen_seconds: float = 3.0
     tables: tuple[str, ...] = ()
     format: str = ""
+    printer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,7 @@ class StackSettings:
     synchronous: str = "FULL"
     broken_variant: str | None = None
     gateway: GatewayStackSettings | None = None
+    delivery: DeliveryStackSettings | None = None
     time_scale: float = 1.0
 
 
@@ -190,6 +203,15 @@ class Stack:
         """Whether there is a payment gateway."""
         return self.settings.gateway is not None
 
+    @property
+    def has_delivery(self) -> bool:
+        """Whether there is a delivery platform."""
+        return self.settings.delivery is not None
+
+    def has_printer(self, store: str) -> bool:
+        """Whether the store has a printer."""
+        return any(each.printer for each in self.settings.stores if each.name == store)
+
     def secret(self, name: str) -> Path:
         """The file of a secret of this stack: "access" signs tokens of tables and staff, "gateway" the gateway's callbacks."""
         path = self.settings.folder / "secrets" / name
@@ -206,9 +228,13 @@ class Stack:
             Link("diner_cloud", "diner_cloud", None, "diner", "cloud", self.port("cloud")),
             Link("cloud_database", "cloud_database", None, "cloud", "postgres", database_port, database_host),
         ]
+        if self.has_delivery:
+            links.append(Link(LINK, "partner_cloud", None, PROCESS, "cloud", self.port("cloud")))
+            links.append(Link(BACK, "partner_cloud", None, "cloud", PROCESS, self.port(PROCESS)))
         for store in self.settings.stores:
             for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
                 links += self._device_links(store.name, slot, other)
+                links += self._printer_links(store, slot)
         return links
 
     def route(self, link_name: str, host: str, port: int) -> None:
@@ -232,7 +258,7 @@ class Stack:
     # --- processes ---
 
     def process(self, name: str) -> Managed:
-        """A process by its name: `postgres`, `cloud`, `gateway`, or `<store>.edge_a|edge_b|arbiter|kitchen`."""
+        """A process by its name: `postgres`, `cloud`, `gateway`, `delivery_platform`, or `<store>.edge_a|edge_b|arbiter|kitchen|printer`."""
         if name == "postgres":
             if self._postgres is None:
                 raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")
@@ -296,9 +322,13 @@ class Stack:
         yield "cloud"
         if self.has_gateway:
             yield "gateway"
+        if self.has_delivery:
+            yield PROCESS
         for store in self.settings.stores:
             for role in ("edge_a", "edge_a.peer", "edge_b", "edge_b.peer", "arbiter", "kitchen"):
                 yield f"{store.name}.{role}"
+            if store.printer:
+                yield from (printer_name(store.name), f"{printer_name(store.name)}.{PAPER_PORT}")
 
     def _gateway_links(self, store: str, slot: str) -> list[Link]:
         """The way to the gateway, and its way back with callbacks."""
@@ -309,6 +339,13 @@ class Stack:
             Link(name, "partner_gateway", store, device, "gateway", self.port("gateway")),
             Link(f"{name}.back", "partner_gateway", store, "gateway", device, self.port(device)),
         ]
+
+    def _printer_links(self, store: StoreSettings, slot: str) -> list[Link]:
+        if not store.printer:
+            return []
+        printer, port = printer_name(store.name), self.port(f"{printer_name(store.name)}.{PAPER_PORT}")
+        name, device = printer_link(store.name, slot), f"{store.name}.edge_{slot}"
+        return [Link(name, "edge_printer", store.name, device, printer, port)]
 
     def _device_links(self, store: str, slot: str, other: str) -> list[Link]:
         device, peer = f"{store}.edge_{slot}", f"{store}.edge_{other}"
@@ -367,6 +404,10 @@ class Stack:
                 f"{store.name}={store.format}" for store in self.settings.stores if store.format
             ),
         }
+        if self.settings.delivery is not None:
+            secret = str(self.secret("platform"))
+            cloud |= cloud_environment(self.settings.delivery, self.link_url(BACK), secret)
+            yield self._delivery_platform(self.settings.delivery, secret)
         yield self._process("cloud", "refsystem.cloud", cloud)
         if self.settings.gateway is not None:
             yield self._gateway(self.settings.gateway)
@@ -396,6 +437,8 @@ class Stack:
                     **self._menu_and_rules(store),
                 },
             )
+            if store.printer:
+                yield self._printer(printer_name(store.name))
             for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
                 yield self._device(store, slot, other)
 
@@ -417,6 +460,17 @@ class Stack:
         if settings.misbehaviour:
             environment["RUSHPROOF_GATEWAY_MISBEHAVIOUR"] = settings.misbehaviour
         return self._process("gateway", "refsystem.partners.payment_gateway", environment)
+
+    def _delivery_platform(self, settings: DeliveryStackSettings, secret: str) -> PythonProcess:
+        data, port, webhooks = str(self.data_folder(PROCESS)), self.port(PROCESS), self.link_url(LINK)
+        told = platform_environment(settings, data, port, secret, webhooks, self.settings.time_scale)
+        return self._process(PROCESS, PLATFORM_MODULE, told)
+
+    def _printer(self, name: str) -> PythonProcess:
+        data = self.data_folder(name)
+        data.mkdir(parents=True, exist_ok=True)
+        ports = self.port(name), self.port(f"{name}.{PAPER_PORT}")
+        return self._process(name, PRINTER_MODULE, printer_environment(str(data), *ports, self.settings.time_scale))
 
     def _device(self, store: StoreSettings, slot: str, other: str) -> PythonProcess:
         name = f"{store.name}.edge_{slot}"
@@ -448,6 +502,11 @@ class Stack:
             environment["RUSHPROOF_PARTIES"] = ",".join(
                 f"{name}={points}" for name, points in self.settings.gateway.parties
             )
+        if self.has_delivery:
+            environment["RUSHPROOF_DELIVERY"] = "1"
+        if store.printer:
+            host, port = self._address(printer_link(store.name, slot))
+            environment["RUSHPROOF_PRINTER_ADDRESS"] = f"{host}:{port}"
         if self.settings.broken_variant is not None:
             environment["RUSHPROOF_BREAK"] = self.settings.broken_variant
         return self._process(name, "refsystem.edge", environment)

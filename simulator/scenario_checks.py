@@ -35,9 +35,10 @@ Path = tuple[str | int, ...]
 _SAME_DEVICES = frozenset(
     frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
 )
+PRINTER_TARGETS = frozenset({"edge_printer", "printer"})
 GATEWAY_TARGETS = frozenset({"partner_gateway", "gateway"})
 _ROLES = frozenset({"primary", "standby"})
-_IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"})
+_IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen", "printer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
         *_diner_flaws(scenario),
         *(Flaw(path, message) for path, message in party_flaws(scenario)),
         *_payment_flaws(scenario),
+        *_printer_flaws(scenario),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
         *_overlap_flaws(scenario),
@@ -115,6 +117,18 @@ def _payment_flaws(scenario: Scenario) -> Iterator[Flaw]:
             yield Flaw(("faults", number, field), f"{fault_target(fault)} {there_is_none}")
     for link in scenario.links:
         if link in GATEWAY_TARGETS:
+            yield Flaw(("links", link), there_is_none)
+
+
+def _printer_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    printing = {store.name for store in scenario.stores if store.printer}
+    there_is_none = "is there only in a store with a printer; add `printer: true` to the store"
+    for number, fault in enumerate(scenario.faults):
+        if fault_target(fault) in PRINTER_TARGETS and (fault.store or scenario.stores[0].name) not in printing:
+            field = "link" if isinstance(fault, LinkFault) else "process"
+            yield Flaw(("faults", number, field), f"{fault_target(fault)} {there_is_none}")
+    for link in scenario.links:
+        if link in PRINTER_TARGETS and not printing:
             yield Flaw(("links", link), there_is_none)
 
 

@@ -17,6 +17,7 @@ LinkName = Literal[
     "edge_kds",
     "cloud_database",
     "partner_gateway",
+    "edge_printer",
 ]
 LINKS: tuple[LinkName, ...] = (
     "diner_edge",
@@ -27,10 +28,13 @@ LINKS: tuple[LinkName, ...] = (
     "edge_kds",
     "cloud_database",
     "partner_gateway",
+    "edge_printer",
 )
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
 PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
-ProcessName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway"]
+ProcessName = Literal[
+    "primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway", "printer"
+]
 ProgramName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "gateway"]
 DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
 HttpLinkName = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway"]
@@ -320,6 +324,17 @@ class GlassBroken(_Planned):
     for_s: float = Field(10.0, gt=0, description="How long it may take, in real seconds.")
 
 
+class PrinterTrouble(_Planned):
+    """A store's printer stops printing, until somebody puts it right."""
+
+    fault: Literal["printer_trouble"] = Field(description="The printer stops: paper, jam, cover, hang or no power.")
+    process: Literal["printer"] = Field("printer", description="The store's printer; there is no other choice.")
+    trouble: Literal["paper_out", "jam", "cover_open", "hang", "off"] = Field(
+        description="What is wrong; `off`: its plug is pulled, and what it had not printed is lost."
+    )
+    for_s: float = Field(gt=0, description="How long until somebody puts it right, in real seconds.")
+
+
 LinkFault = LinkWeak | LinkDown | HttpErrors
 DiskTrouble = DiskFull | DiskSlow | DiskErring | DiskDead
 ClockFault = ClockOffset | ClockDrift
@@ -336,6 +351,7 @@ ProcessFault = (
     | ConnectionsExhausted
     | DiskLost
     | PowerCut
+    | PrinterTrouble
     | GlassBroken
 )
 Fault = LinkFault | ProcessFault

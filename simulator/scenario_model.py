@@ -67,6 +67,7 @@ class Store(Strict):
         le=86_400,
         description="From the ticket to its bump, in seconds, scaled. [G] fast food: 3 to 6 minutes.",
     )
+    printer: bool = Field(False, description="Whether the slip of every order is printed, too.")
 
 
 class Arrivals(Strict):

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 ProbedLink = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds"]
 FigureName = Literal["cloud_behind", "kitchen_behind", "standby_behind", "requests_waiting", "tickets_waiting"]
 TouchedProcess = Literal[
-    "primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway", "store", "survivor"
+    "primary",
+    "standby",
+    "edge_a",
+    "edge_b",
+    "arbiter",
+    "cloud",
+    "kitchen",
+    "postgres",
+    "gateway",
+    "printer",
+    "store",
+    "survivor",
 ]
 EITHER_DEVICE = frozenset({"primary", "standby", "survivor"})
 BOTH_DEVICES = frozenset({"edge_a", "edge_b"})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chaos.faults.toxiproxy import ProxyServer
+from refsystem.ordering.slip import STATUS_REQUESTS
 from refsystem.stack import Link, Stack
 from simulator.network import LinkProfile
 
@@ -218,6 +219,8 @@ def _probe_bytes(kind: str) -> bytes:
         return OVERLONG_FRAME
     if kind == "cloud_database":
         return POSTGRES_SSL_REQUEST
+    if kind == "edge_printer":
+        return STATUS_REQUESTS
     return b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 

@@ -8,6 +8,7 @@ from chaos.faults.base import Injected, Target
 from chaos.faults.clocks import ClockWrong
 from chaos.faults.database import ConnectionsExhausted
 from chaos.faults.disks import DiskDied, DiskTroubled
+from chaos.faults.printers import PrinterTroubled
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
 from chaos.faults.resources import DescriptorsExhausted, MemoryExhausted
 from chaos.faults.restarts import RestartLoop
@@ -31,6 +32,7 @@ StackFault = (
     | planned.ConnectionsExhausted
     | planned.DiskLost
     | planned.PowerCut
+    | planned.PrinterTrouble
 )
 
 
@@ -71,6 +73,8 @@ def injected_fault(fault: StackFault, stack: Stack, names: Sequence[str], target
             return DiskLost(stack, [stack.process(name)], target)
         case planned.PowerCut():
             return Killed(stack, [stack.process(each) for each in names], target, power=True)
+        case planned.PrinterTrouble():
+            return PrinterTroubled(stack, name, fault.trouble, target)
         case planned.ConnectionsExhausted():
             return ConnectionsExhausted(stack, stack.process(name), target)
         case planned.DescriptorsExhausted():
