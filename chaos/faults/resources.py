@@ -26,7 +26,7 @@ TRIES_SPARE = 40
 """How many connections are tried beyond those that may still be opened: the process may close some of its own meanwhile."""
 UNANSWERED_MAX = 3
 """So many connections without an answer are waited for while descriptors are free: it may have closed some meanwhile."""
-SETTLE_S = 0.5
+SETTLE_LOOKS = 50
 SETTLE_LOOK_S = 0.01
 BALLAST_BYTES = 7 * 1024 * 1024
 BALLAST_SPARE = 2
@@ -147,10 +147,10 @@ class DescriptorsExhausted(_Limited):
 
         libuv gives up a descriptor that it keeps in reserve to hang up on a connection, and takes it again just afterwards.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                while self._free_below_limit():
-                    await asyncio.sleep(SETTLE_LOOK_S)
+        for _ in range(SETTLE_LOOKS):
+            if not self._free_below_limit():
+                return 0
+            await asyncio.sleep(SETTLE_LOOK_S)
         return self._free_below_limit()
 
     def _free_below_limit(self) -> int:
