@@ -68,6 +68,7 @@ class EdgeSettings:
     printer_address: tuple[str, int] | None = None
     store_rules: StoreRules | None = None
     tables: tuple[str, ...] = ()
+    delivery: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         printer_address=read.optional_address("RUSHPROOF_PRINTER_ADDRESS"),
         store_rules=read.store_rules(),
         tables=read.names("RUSHPROOF_TABLES"),
+        delivery=read.flag("RUSHPROOF_DELIVERY"),
     )
 
 

@@ -258,7 +258,7 @@ class Stack:
     # --- processes ---
 
     def process(self, name: str) -> Managed:
-        """A process by its name: `postgres`, `cloud`, `gateway`, `delivery_platform`, or `<store>.edge_a|edge_b|arbiter|kitchen|printer`."""
+        """A process by its name: `postgres`, `cloud`, `gateway`, `delivery_platform`, `<store>.edge_a`, `.edge_b`, `.arbiter`, …"""
         if name == "postgres":
             if self._postgres is None:
                 raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")

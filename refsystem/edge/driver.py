@@ -16,6 +16,7 @@ from refsystem.edge.cashier_desk import CashierDesk, wall_ms
 from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
+from refsystem.edge.platform_desk import PlatformDesk
 from refsystem.edge.printing import PrinterDesk
 from refsystem.edge.stock_keeper import StockKeeper
 from refsystem.edge.store import EdgeStore
@@ -71,6 +72,7 @@ class Driver:
         self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
         self.desk = CashierDesk(settings, device, self._hand_in, self.pump)
         self.printer = PrinterDesk(settings, device, self.pump)
+        self._platform_desk = PlatformDesk(settings, device, self._http, self._hand_in, self.pump)
         self._glass_stored = asyncio.Event()
         self.gate = make_gate(settings.overload)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
@@ -96,6 +98,7 @@ class Driver:
         self._spawn(StockKeeper(self.device, self.pump).run())
         self._spawn(self.desk.run_registration())
         self._spawn(self.printer.run())
+        self._spawn(self._platform_desk.run())
         self._tick()
 
     async def stop(self) -> None:
