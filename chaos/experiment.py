@@ -28,6 +28,7 @@ from chaos.faults.toxiproxy import ProxyServer
 from chaos.live import LiveView
 from chaos.loss_watch import LossWatch
 from chaos.observer import Observer, Sample, now_us
+from chaos.overload_plan import client_remedies, delay_text, remedies_off
 from chaos.steady_state.probing import drill_readers
 from chaos.steady_state.readings import probe_client
 from chaos.steady_state.watch import SteadyWatch
@@ -181,6 +182,7 @@ class Drill:
                 scenario.scaled_us(store.kitchen_seconds) / 1e6,
                 format=store.format or "",
                 printer=store.printer,
+                service_delay=delay_text(store.service_delay),
             )
             for store in scenario.stores
         )
@@ -195,6 +197,7 @@ class Drill:
             broken_variant=variant.name if variant is not None else None,
             gateway=self._gateway_settings(),
             time_scale=scenario.time_scale,
+            overload_off=remedies_off(scenario),
         )
 
     def _gateway_settings(self) -> GatewayStackSettings | None:
@@ -228,6 +231,7 @@ class Drill:
             attempt_timeout_ms=said.attempt_timeout_ms,
             late_after_ms=LATE_AFTER_MS,
             retries=Retries(said.retries.attempts_max, said.retries.backoff_ms, said.retries.backoff_max_ms),
+            remedies=client_remedies(self._plan.scenario),
             access_secret=str(stack.secret("access").resolve()),
         )
         with LoadRun(self._folder, plan) as load:

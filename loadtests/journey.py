@@ -213,7 +213,7 @@ class Journey:
         key = f"{plan.seed}/{self._diner.store}/{self._diner.diner}"
         first = random.Random(f"{key}/edge").randrange(max(1, len(base_urls)))
         draw = random.Random(f"{key}/{door}/{purpose}")
-        device = Device(self._api, door, base_urls, first, plan.retries, plan.attempt_timeout_ms, draw)
+        device = Device(self._api, door, base_urls, first, plan.retries, plan.attempt_timeout_ms, draw, plan.remedies)
         self._devices.append(device)
         return device
 

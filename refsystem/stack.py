@@ -53,7 +53,8 @@ class StoreSettings:
     """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer.
 
     `format` gives it the menu and the rules of a format (`menu_formats`); without one it has the stack's menu and no rules.
-    With `printer` there is one, and every order's slip is printed.
+    With `printer` there is one, and every order's slip is printed. `service_delay` is a declared delay of its devices, as
+    `refsystem.overload.settings` reads it.
     """
 
     name: str
@@ -62,6 +63,7 @@ class StoreSettings:
     tables: tuple[str, ...] = ()
     format: str = ""
     printer: bool = False
+    service_delay: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ class StackSettings:
     """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose.
 
     `controlled` lets disks and wall clocks of the processes be troubled while they run (see `drill_control`). `gateway` None:
-    the stores take cash only. `time_scale` divides business times of devices and gateway.
+    the stores take cash only. `time_scale` divides business times of devices and gateway. `overload_off` names remedies against
+    overload that are off.
     """
 
     folder: Path
@@ -105,6 +108,7 @@ class StackSettings:
     gateway: GatewayStackSettings | None = None
     delivery: DeliveryStackSettings | None = None
     time_scale: float = 1.0
+    overload_off: str = ""
 
 
 class DatabaseProcess:
@@ -258,7 +262,7 @@ class Stack:
     # --- processes ---
 
     def process(self, name: str) -> Managed:
-        """A process by its name: `postgres`, `cloud`, `gateway`, `delivery_platform`, `<store>.edge_a`, `.edge_b`, `.arbiter`, …"""
+        """A process by its name: `postgres`, `cloud`, `gateway`, `delivery_platform`, `<store>.edge_a`, `.arbiter`, …"""
         if name == "postgres":
             if self._postgres is None:
                 raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")
@@ -399,6 +403,7 @@ class Stack:
             "RUSHPROOF_DATABASE_URL": self._routed_database_url(),
             "RUSHPROOF_CLOUD_HOST": HOST,
             "RUSHPROOF_CLOUD_PORT": str(self.port("cloud")),
+            "RUSHPROOF_OVERLOAD_OFF": self.settings.overload_off,
             "RUSHPROOF_MENU": str(self.settings.menu_path),
             "RUSHPROOF_STORE_MENUS": ",".join(
                 f"{store.name}={store.format}" for store in self.settings.stores if store.format
@@ -492,6 +497,8 @@ class Stack:
             "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,
             "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
             "RUSHPROOF_ACCESS_SECRET_FILE": str(self.secret("access")),
+            "RUSHPROOF_OVERLOAD_OFF": self.settings.overload_off,
+            "RUSHPROOF_SERVICE_DELAY": store.service_delay,
             "RUSHPROOF_TABLES": ",".join(store.tables),
         }
         if self.settings.gateway is not None:

@@ -29,6 +29,7 @@ from simulator.scenario_faults import (
     RateKbitS,
     Strict,
 )
+from simulator.scenario_overload import DeclaredDelay, Overload
 from simulator.scenario_parties import Parties, PreOrders
 from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
 
@@ -68,6 +69,9 @@ class Store(Strict):
         description="From the ticket to its bump, in seconds, scaled. [G] fast food: 3 to 6 minutes.",
     )
     printer: bool = Field(False, description="Whether the slip of every order is printed, too.")
+    service_delay: DeclaredDelay | None = Field(
+        None, description="A declared capacity of the store's devices; null: as fast as they are."
+    )
 
 
 class Arrivals(Strict):
@@ -235,6 +239,12 @@ class Budgets(Strict):
     failover_ms_p50: float | None = Field(
         None, gt=0, description="Largest median time to fail over, in milliseconds; null: not asked."
     )
+    least_goodput_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="In every 5 s, orders told yes of those offered (at most the best 5 s) are at least this; null: not asked.",
+    )
 
 
 class Scenario(Strict):
@@ -257,6 +267,9 @@ class Scenario(Strict):
         default_factory=dict, description="Link profiles beside the built-in ones."
     )
     payments: Payments | None = Field(None, description="How checks are paid; left out: nobody pays.")
+    overload: Overload | None = Field(
+        None, description="How clients and store bear an overload; left out: clients ask again as `retries` says."
+    )
     faults: tuple[PlannedFault, ...] = Field((), max_length=1_000, description="What goes wrong, and when.")
     blast_radius: BlastRadius | None = Field(
         None, description="What the faults may touch; left out: what they name. A fault outside is refused."

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chaos.judge.audit import Audit
 from chaos.judge.findings import CLASSES, OF_PAYMENTS, AuditClass
 from chaos.judge.gate import Budgets
+from chaos.judge.goodput_checks import goodput_checks
 from chaos.judge.reads import ROUNDS, Convergence, GatewayRead, Unreadable, disagreement
 from chaos.judge.runfolder import Environment, Plan, RunFiles
 from chaos.judge.statistics import orders_enough
@@ -49,6 +50,7 @@ def all_checks(evidence: Evidence) -> tuple[Check, ...]:
         _sample(evidence),
         _loss_rate(evidence),
         _failover(evidence),
+        *goodput_checks(evidence.audit.stories.values(), evidence.files.start_us, evidence.budgets, reason),
         *steady_checks(evidence.steady, struck=bool(evidence.files.faults)),
     )
 

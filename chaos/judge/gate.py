@@ -13,9 +13,9 @@ Outcome = Literal["pass", "fail", "unknown"]
 EXIT_CODES: dict[Outcome, int] = {"pass": 0, "fail": 1, "unknown": 3}
 """Exit code of a judging command by verdict; 2 is usage or environment, 130 interrupted."""
 
-_SHARES = ("loss_rate", "late_start_share", "late_allowed")
+_SHARES = ("loss_rate", "late_start_share", "least_goodput_ratio", "late_allowed")
 _COUNTS = ("given_up", "late", "refused_after_rc", "least_exposed", "least_acknowledged")
-_MAY_BE_NONE = ("loss_rate", "failover_ms_p50", "late_budget_ms")
+_MAY_BE_NONE = ("loss_rate", "failover_ms_p50", "least_goodput_ratio", "late_budget_ms")
 
 
 class BudgetError(ValueError):
@@ -40,6 +40,7 @@ class Budgets:
     refused_after_rc: int = 0
     late_start_share: float = 0.02
     failover_ms_p50: float | None = None
+    least_goodput_ratio: float | None = None
     least_exposed: int = 0
     least_acknowledged: int = 0
 

@@ -34,6 +34,7 @@ def plan_of(scenario: Scenario) -> Plan:
         refused_after_rc=scenario.budgets.refused_after_rc,
         late_start_share=scenario.budgets.late_start_share,
         failover_ms_p50=scenario.budgets.failover_ms_p50,
+        least_goodput_ratio=scenario.budgets.least_goodput_ratio,
         least_exposed=scenario.least_exposed,
         least_acknowledged=scenario.least_acknowledged,
     )
