@@ -18,6 +18,7 @@ from chaos.judge.kitchen_times import ChannelTimes, kitchen_times
 from chaos.judge.ledger import StoreLedger, unsettled_reason
 from chaos.judge.losses import Undecided, audit_losses, fell_with_its_device, unacknowledged_gaps
 from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
+from chaos.judge.paper import audit_paper
 from chaos.judge.reads import ROUNDS
 from chaos.judge.runfolder import Plan, RunFiles
 
@@ -101,7 +102,7 @@ def audit(files: RunFiles) -> Audit:
         found += contents.altered(ledger, stories)
         found += contents.late(ledger, stories, _late_after_us(files))
         found += replies.split(ledger, (*stories.values(), *acts.values()), fallen)
-        for item in audit_acts(ledger, acts):
+        for item in (*audit_acts(ledger, acts), *audit_paper(ledger, stories)):
             if isinstance(item, Finding):
                 found.append(item)
             else:

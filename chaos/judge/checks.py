@@ -114,6 +114,8 @@ def _places(files: RunFiles) -> Iterator[str]:
                 yield f"a place could not be read: {place.place} in read {number} ({place.reason})"
             if store.gateway is None and isinstance(files.plan, Plan) and files.plan.payments:
                 yield f"a place could not be read: {store.store}/gateway in read {number} (gateway.json is missing)"
+            if store.printer is None and isinstance(files.plan, Plan) and store.store in files.plan.printers:
+                yield f"a place could not be read: {store.store}/printer in read {number} (printer.json is missing)"
 
 
 def _convergence(evidence: Evidence) -> Iterator[str]:

@@ -13,6 +13,7 @@ from chaos.judge.charges import Sums
 from chaos.judge.checks import Evidence, all_checks
 from chaos.judge.gate import Budgets, Outcome
 from chaos.judge.junit import junit_xml
+from chaos.judge.paper import paper_summary
 from chaos.judge.plan import read_plan
 from chaos.judge.reads import CloudRead, Convergence
 from chaos.judge.runfolder import Environment, Plan, RunFiles, load_run_files
@@ -147,6 +148,7 @@ def _notes(files: RunFiles, environment: Environment | None, found: Audit) -> li
     if skipped:
         said = ", ".join(f"{step} ({count} times)" for step, count in sorted(skipped.items()))
         notes.append(f"the adapter of the driven system cannot do all that people do; left out: {said}")
+    notes += [f"{store}: {paper}" for store, ledger in found.ledgers.items() if (paper := paper_summary(ledger))]
     if environment is not None and environment.broken_variant:
         notes.append(f"the stack ran as the broken variant {environment.broken_variant}")
     for store, reads in files.rounds[max(files.rounds)].items():

@@ -22,6 +22,7 @@ from chaos.judge.reads import (
     GatewayRead,
     KitchenRead,
     LogEntry,
+    PrinterRead,
     StoreReads,
     Ticket,
     Unreadable,
@@ -105,6 +106,11 @@ class StoreLedger:
     def gateway(self) -> GatewayRead | None:
         """The payment gateway's books of this store, if there are any and they could be read."""
         return self.reads.gateway if isinstance(self.reads.gateway, GatewayRead) else None
+
+    @property
+    def printer(self) -> PrinterRead | None:
+        """The paper of the store's printer, if it has one that could be read."""
+        return self.reads.printer if isinstance(self.reads.printer, PrinterRead) else None
 
     @cached_property
     def acts(self) -> Mapping[str, list[LogEntry]]:
@@ -234,6 +240,8 @@ def _membership(reads: StoreReads, primary: EdgeRead) -> str | None:
         return f"{reads.store}: convergence was not reached, {', '.join(members) or 'no device'} is the only member"
     if primary.status.waiting:
         return f"{reads.store}: {primary.status.waiting} orders still wait at the primary"
+    if primary.status.slips_waiting:
+        return f"{reads.store}: {primary.status.slips_waiting} slips are not printed yet"
     if primary.status.payments_under_way:
         return f"{reads.store}: {primary.status.payments_under_way} payments are still under way"
     if max((entry.seq for entry in primary.entries), default=0) < primary.status.commit_seq:

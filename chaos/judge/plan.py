@@ -48,6 +48,7 @@ def plan_of(scenario: Scenario) -> Plan:
         budgets=budgets,
         probes=tuple(PlannedProbe(probe.name, probe.during == "judged") for probe in scenario.steady_state),
         blast_radius={"stores": radius.stores or (), "links": radius.links, "processes": radius.processes},
+        printers=tuple(store.name for store in scenario.stores if store.printer),
         payments=scenario.payments is not None,
         format=format_of(scenario),
         misbehaviour=tuple(sorted({rule.kind for rule in scenario.payments.misbehaviour})) if scenario.payments else (),

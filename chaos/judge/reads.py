@@ -92,6 +92,7 @@ class EdgeStatus(Record):
     downlink_cursor: int = 0
     waiting: int = 0
     payments_under_way: int = 0
+    slips_waiting: int = 0
 
 
 class EdgeRead(Record):
@@ -189,9 +190,31 @@ class GatewayRead(Record):
     struck: Mapping[str, int] = {}
 
 
+class PaperLine(Record):
+    """A line on a printer's paper; letters of a `height` above 1 are large. A `code` is a QR code, by what it says."""
+
+    text: str
+    height: int = 1
+    code: bool = False
+
+
+class PaperSlip(Record):
+    """A strip of paper; not cut off yet if `cut_at_us` is None."""
+
+    slip: int
+    cut_at_us: int | None = None
+    lines: tuple[PaperLine, ...]
+
+
+class PrinterRead(Record):
+    """All paper that came out of a store's printer."""
+
+    slips: tuple[PaperSlip, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReads:
-    """One round of final reads of one store. `gateway` None: there was none to read."""
+    """One round of final reads of one store. `gateway`, `printer` None: there was none to read."""
 
     store: str
     edge_a: EdgeRead | Unreadable
@@ -199,11 +222,12 @@ class StoreReads:
     cloud: CloudRead | Unreadable
     kitchen: KitchenRead | Unreadable
     gateway: GatewayRead | Unreadable | None = None
+    printer: PrinterRead | Unreadable | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """The places of this round that could not be read."""
-        places = (self.edge_a, self.edge_b, self.cloud, self.kitchen, self.gateway)
+        places = (self.edge_a, self.edge_b, self.cloud, self.kitchen, self.gateway, self.printer)
         return tuple(place for place in places if isinstance(place, Unreadable))
 
 
@@ -253,6 +277,7 @@ def read_store(run: Path, number: int, store: str) -> StoreReads:
         read_json(folder / "cloud.json", CloudRead, f"{store}/cloud"),
         read_json(folder / "kitchen.json", KitchenRead, f"{store}/kitchen"),
         read_json(path, GatewayRead, f"{store}/gateway") if (path := folder / "gateway.json").exists() else None,
+        read_json(path, PrinterRead, f"{store}/printer") if (path := folder / "printer.json").exists() else None,
     )
 
 
@@ -272,6 +297,9 @@ def disagreement(first: StoreReads, second: StoreReads) -> str | None:
     moved, now = first.gateway, second.gateway
     if isinstance(moved, GatewayRead) and isinstance(now, GatewayRead) and moved.movements != now.movements:
         return f"{second.store}/gateway has moved money between the two reads"
+    lay, lies = first.printer, second.printer
+    if isinstance(lay, PrinterRead) and isinstance(lies, PrinterRead) and lay.slips != lies.slips:
+        return f"{second.store}/printer has printed between the two reads"
     return None
 
 

@@ -128,7 +128,10 @@ class Sample(Record):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind. `format`: the stores'."""
+    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind. `format`: the stores'.
+
+    `printers`: the stores that have one.
+    """
 
     name: str
     title: str
@@ -141,6 +144,7 @@ class Plan:
     blast_radius: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     payments: bool = False
     misbehaviour: tuple[str, ...] = ()
+    printers: tuple[str, ...] = ()
     format: Format | None = None
 
 

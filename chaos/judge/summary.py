@@ -9,7 +9,7 @@ from chaos.judge.findings import CLASSES
 from chaos.judge.verdict import Verdict, level_names
 
 _WORDS = {"pass": "PASS", "fail": "FAIL", "unknown": "UNKNOWN"}
-_PLACES = ("edge", "cloud", "kitchen")
+_PLACES = ("edge", "cloud", "kitchen", "printer")
 
 
 def summary_markdown(verdict: Verdict) -> str:

@@ -26,7 +26,7 @@ _RULES = {
     "counted": "counted only",
     "not_exercised": "cannot occur in this stack",
 }
-_PLACES = ("edge", "cloud", "kitchen")
+_PLACES = ("edge", "cloud", "kitchen", "printer")
 
 
 @dataclass(frozen=True)
