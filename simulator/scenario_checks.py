@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from simulator.arrivals import ARRIVALS_MAX
 from simulator.network import BUILT_IN_PROFILES
+from simulator.scenario_delivery import delivery_flaws
 from simulator.scenario_faults import (
     SHARED_LINKS,
     SHARED_PROCESSES,
@@ -57,6 +58,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
         *(Flaw(path, message) for path, message in party_flaws(scenario)),
         *_payment_flaws(scenario),
         *_printer_flaws(scenario),
+        *(Flaw(path, message) for path, message in delivery_flaws(scenario)),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
         *_overlap_flaws(scenario),

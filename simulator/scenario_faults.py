@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.network import LinkProfile, symmetric
+from simulator.scenario_partners import PartnerRules
 
 LinkName = Literal[
     "diner_edge",
@@ -18,6 +19,7 @@ LinkName = Literal[
     "cloud_database",
     "partner_gateway",
     "edge_printer",
+    "partner_cloud",
 ]
 LINKS: tuple[LinkName, ...] = (
     "diner_edge",
@@ -29,18 +31,33 @@ LINKS: tuple[LinkName, ...] = (
     "cloud_database",
     "partner_gateway",
     "edge_printer",
+    "partner_cloud",
 )
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
 PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
 ProcessName = Literal[
-    "primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway", "printer"
+    "primary",
+    "standby",
+    "edge_a",
+    "edge_b",
+    "arbiter",
+    "cloud",
+    "kitchen",
+    "postgres",
+    "gateway",
+    "printer",
+    "delivery_platform",
 ]
-ProgramName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "gateway"]
+ProgramName = Literal[
+    "primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "gateway", "delivery_platform"
+]
 DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
-HttpLinkName = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway"]
+HttpLinkName = Literal[
+    "diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway", "partner_cloud"
+]
 
-SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database"})
-SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres", "gateway"})
+SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database", "partner_cloud"})
+SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres", "gateway", "delivery_platform", "coupon_platform"})
 
 LatencyMs = Annotated[
     float, Field(ge=0, le=60_000, description="One-way latency added in each direction, in milliseconds.")
@@ -335,6 +352,13 @@ class PrinterTrouble(_Planned):
     for_s: float = Field(gt=0, description="How long until somebody puts it right, in real seconds.")
 
 
+class PartnerMisbehaves(_Planned, PartnerRules):
+    """A partner of the chain does things wrong for a while: answers late or not at all, sends twice, signs wrongly."""
+
+    fault: Literal["partner_misbehaves"] = Field(description="A partner does things wrong, by rules of its own.")
+    for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
+
+
 LinkFault = LinkWeak | LinkDown | HttpErrors
 DiskTrouble = DiskFull | DiskSlow | DiskErring | DiskDead
 ClockFault = ClockOffset | ClockDrift
@@ -352,6 +376,7 @@ ProcessFault = (
     | DiskLost
     | PowerCut
     | PrinterTrouble
+    | PartnerMisbehaves
     | GlassBroken
 )
 Fault = LinkFault | ProcessFault

@@ -32,6 +32,8 @@ TouchedProcess = Literal[
     "postgres",
     "gateway",
     "printer",
+    "delivery_platform",
+    "coupon_platform",
     "store",
     "survivor",
 ]
