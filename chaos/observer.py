@@ -112,6 +112,8 @@ class Sample:
             yield f"the kitchen display stands at {self.kitchen['cursor']['seq']}, the primary at {place['seq']}"
         elif self.kitchen["waiting"]:
             yield f"{self.kitchen['waiting']} tickets are not bumped"
+        elif self.kitchen.get("held"):
+            yield f"{self.kitchen['held']} orders hold courses back"
 
 
 @dataclass

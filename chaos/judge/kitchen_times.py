@@ -21,9 +21,12 @@ class ChannelTimes:
 
 
 def waited_us(story: OrderStory, ledger: StoreLedger) -> int | None:
-    """From an order's first yes until its first ticket was shown; None if it has no yes or no ticket."""
-    tickets = ledger.tickets.get(story.order_id)
-    if not tickets or story.first_ok_us is None:
+    """From an order's first yes until its first ticket was shown; None if it has no yes or no ticket.
+
+    An order of which every course is held back has no ticket of its own to be late.
+    """
+    tickets, owed = ledger.tickets.get(story.order_id), ledger.owed(story.order_id)
+    if not tickets or story.first_ok_us is None or (owed is not None and not owed.at_once):
         return None
     return min(ticket.shown_at_us for ticket in tickets) - story.first_ok_us
 

@@ -7,31 +7,48 @@ wait for another's bump; what the display had not been told yet when it was read
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from chaos.judge.reads import LogEntry
 from refsystem.ordering.kitchen import Kitchen
 from refsystem.ordering.menu import Menu
-from refsystem.ordering.store_rules import KitchenRules
+from refsystem.ordering.store_rules import ONE_STATION, KitchenRules
 from refsystem.ordering.ticket import TicketState
 
 TicketKeys = frozenset[tuple[int, str]]
 """`(version, station)` of the tickets of one order."""
 
 
-def tickets_owed(
-    entries: Iterable[LogEntry], menu: Menu, rules: KitchenRules, until_seq: int
-) -> Mapping[str, TicketKeys]:
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What the kitchen owes of one order: its tickets, and whether the order's own entry made one of them, at once."""
+
+    tickets: TicketKeys
+    at_once: bool
+
+
+ONE_TICKET = Owed(frozenset({(1, ONE_STATION)}), at_once=True)
+"""What an order makes in a kitchen without rules."""
+
+
+def tickets_owed(entries: Iterable[LogEntry], menu: Menu, rules: KitchenRules, until_seq: int) -> Mapping[str, Owed]:
     """The tickets of every order that `entries`, ascending, make up to `until_seq`, by `order_id`.
 
-    A ticket that was superseded before it was done owes nothing: its newer version does.
+    A ticket that was superseded before it was done owes nothing: its newer version does. An order whose courses are all held
+    back owes none.
     """
     kitchen = Kitchen(menu, rules)
     for entry in entries:
         if entry.seq <= until_seq:
             kitchen.apply(entry.seq, entry.record)
     return {
-        order.order_id: frozenset(
-            (ticket.version, ticket.station) for ticket in order.tickets if ticket.state is not TicketState.SUPERSEDED
+        order.order_id: Owed(
+            frozenset(
+                (ticket.version, ticket.station)
+                for ticket in order.tickets
+                if ticket.state is not TicketState.SUPERSEDED
+            ),
+            at_once=any(ticket.seq == order.seq for ticket in order.tickets),
         )
         for order in kitchen.orders
     }

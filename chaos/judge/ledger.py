@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeVar
 
-from chaos.judge.kitchen_view import TicketKeys, tickets_owed
+from chaos.judge.kitchen_view import ONE_TICKET, Owed, tickets_owed
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import (
     CloudOrder,
@@ -29,11 +29,9 @@ from chaos.judge.reads import (
 )
 from refsystem.ordering.book import Book
 from refsystem.ordering.menu import DEMO_MENU, Menu
-from refsystem.ordering.store_rules import ONE_STATION, KitchenRules
+from refsystem.ordering.store_rules import KitchenRules
 
 Presence = Literal["there", "missing", "undecided"]
-ONE_TICKET: TicketKeys = frozenset({(1, ONE_STATION)})
-"""What an order makes in a kitchen without rules."""
 
 Row = TypeVar("Row")
 
@@ -182,15 +180,16 @@ class StoreLedger:
         if self.kitchen is None:
             return "undecided"
         keys = {(ticket.version, ticket.station) for ticket in self.tickets.get(order_id, ())}
-        shown = bool(keys) and self.owed_tickets(order_id) <= keys
+        owed = self.owed(order_id)
+        shown = owed.tickets <= keys if owed is not None else bool(keys)
         return _presence(shown, self.unsettled is None, seq, self.kitchen.status.cursor.seq)
 
-    def owed_tickets(self, order_id: str) -> TicketKeys:
-        """The tickets that the kitchen must have shown of an order."""
-        return ONE_TICKET if self.rules is None else self._owed.get(order_id, frozenset())
+    def owed(self, order_id: str) -> Owed | None:
+        """What the kitchen must have shown of an order; None if it was not told of it."""
+        return ONE_TICKET if self.rules is None else self._owed.get(order_id)
 
     @cached_property
-    def _owed(self) -> Mapping[str, TicketKeys]:
+    def _owed(self) -> Mapping[str, Owed]:
         if self.rules is None or self.kitchen is None:
             return {}
         entries = [self.committed[seq] for seq in sorted(self.committed)]

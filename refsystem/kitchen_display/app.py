@@ -303,9 +303,11 @@ def _operator_routes(display: Display) -> APIRouter:
     @router.get("/v1/status")
     async def status() -> dict[str, Any]:
         """Where the display stands."""
-        place, counts, waiting = await display.run(lambda store: (store.place(), store.counts(), store.waiting()))
+        place, counts, waiting, held = await display.run(
+            lambda store: (store.place(), store.counts(), store.waiting(), len(store.orders.held()))
+        )
         (cursor, highest_epoch), (shown, bumped, _) = place, counts
-        tickets = {"tickets": shown, "bumped": bumped, "waiting": waiting}
+        tickets = {"tickets": shown, "bumped": bumped, "waiting": waiting, "held": held}
         return {"cursor": cursor_json(cursor), "highest_epoch": highest_epoch, **tickets}
 
     @router.get("/v1/audit/tickets", tags=["audit"])
