@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from chaos.delivery import draw_wishes, order_at_platform
 from chaos.embedded_proxy import EmbeddedProxy
 from chaos.faults.networks import Links
 from chaos.faults.toxiproxy import ProxyServer
@@ -39,6 +40,7 @@ from loadtests.plan import LoadPlan, Retries, StoreTargets
 from refsystem.cloud.schemas import fresh_schema
 from refsystem.ordering.menu import Menu
 from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack_delivery import PROCESS, DeliveryStackSettings
 from simulator.diners import Diner, write_timetable
 from simulator.scenario import Scenario, dump_scenario
 
@@ -117,10 +119,13 @@ class Drill:
                 ):  # unlike gather, it waits for what is being undone
                     tasks.create_task(timeline.run(start_us))
                     tasks.create_task(self._wait_for_load(load))
+                    tasks.create_task(self._order_at_platform(stack, start_us))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
             if not await observer.heal_gateway():
                 self._view.say("the payment gateway does not answer, and goes on misbehaving")
+            if not await observer.heal_platform():
+                self._view.say("the delivery platform does not answer, and goes on misbehaving")
             await self._converge_and_read(observer, watch)
 
     async def _wait_for_load(self, load: LoadRun) -> None:
@@ -196,9 +201,22 @@ class Drill:
             synchronous=variant.synchronous if variant is not None else "FULL",
             broken_variant=variant.name if variant is not None else None,
             gateway=self._gateway_settings(),
+            delivery=self._delivery_settings(),
             time_scale=scenario.time_scale,
             overload_off=remedies_off(scenario),
         )
+
+    async def _order_at_platform(self, stack: Stack, start_us: int) -> None:
+        if stack.has_delivery:
+            wishes = draw_wishes(self._plan.scenario, self._plan.menu, self._plan.seed, self._run_id)
+            await order_at_platform(stack.url(PROCESS), wishes, start_us, self._folder / "metrics" / "delivery.json")
+
+    def _delivery_settings(self) -> DeliveryStackSettings | None:
+        said = self._plan.scenario.delivery
+        if said is None:
+            return None
+        rules = [rule.model_dump(mode="json") for rule in said.misbehaviour]
+        return DeliveryStackSettings(json.dumps({"seed": self._plan.seed, "rules": rules}), said.accepts)
 
     def _gateway_settings(self) -> GatewayStackSettings | None:
         said = self._plan.scenario.payments

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from chaos.partner_reads import heal_platform, platform_differences, read_platform
 from refsystem.stack import SLOTS, Stack
 from refsystem.stack_printer import printer_name
 
@@ -139,11 +140,11 @@ class Observer:
         edge_a, edge_b, cloud, kitchen = await asyncio.gather(*(self._try(url, timeout_s) for url in urls))
         return Sample(at_us, store, {"a": edge_a, "b": edge_b}, cloud, kitchen)
 
-    async def wait_converged(self, stores: Iterable[str], timeout_s: float) -> tuple[bool, str]:
+    async def wait_converged(self, stores: Sequence[str], timeout_s: float) -> tuple[bool, str]:
         """Wait until nothing stands in the way of the final reads; says what was awaited last."""
         deadline_s = time.monotonic() + timeout_s
         while True:
-            found: list[str] = []
+            found = await platform_differences(self.stack, self._http, stores)
             for store in stores:
                 sample = await self.sample(store, timeout_s=2.0)
                 found += [f"{store}: {difference}" for difference in sample.differences()]
@@ -166,6 +167,8 @@ class Observer:
             ]
             if self.stack.has_gateway:
                 reads.append(("gateway", self._gateway))
+            if self.stack.has_delivery:
+                reads.append(("delivery_platform", self._delivery_platform))
             if self.stack.has_printer(store):
                 reads.append(("printer", self._printer))
             for name, read in reads:
@@ -206,6 +209,13 @@ class Observer:
         alarms = await self._get(f"{url}/v1/audit/alarms", {"store": store})
         status = await self._get(f"{url}/v1/stores/{store}/status")
         return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"]}
+
+    async def _delivery_platform(self, store: str) -> Json:
+        return await read_platform(self.stack, self._pages, self._http, store)
+
+    async def heal_platform(self) -> bool:
+        """Let the delivery platform, if there is one, behave well from now on; False if it cannot be told so."""
+        return await heal_platform(self.stack, self._http)
 
     async def heal_gateway(self) -> bool:
         """Let the payment gateway, if there is one, behave well from now on; False if it cannot be told so."""

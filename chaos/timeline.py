@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 DEVICES = {"edge_a": "a", "edge_b": "b"}
 STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
-SHARED = ("cloud", "postgres", "gateway")
+SHARED = ("cloud", "postgres", "gateway", "delivery_platform", "coupon_platform")
 RESOLVE_TIMEOUT_S = 5.0
 RESOLVE_READ_TIMEOUT_S = 1.2
 HELD_TIMEOUT_S = 15.0
@@ -176,7 +176,7 @@ class Timeline:
         if loses_disk(fault):
             target.disk_lost_node_ids += _node_ids(names, sample)
         full_names = [name if name in SHARED else f"{store}.{name}" for name in names]
-        return injected_fault(fault, self._stack, full_names, target)
+        return injected_fault(fault, self._stack, full_names, target, self._scenario.seed)
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
