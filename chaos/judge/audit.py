@@ -19,6 +19,7 @@ from chaos.judge.ledger import StoreLedger, unsettled_reason
 from chaos.judge.losses import Undecided, audit_losses, fell_with_its_device, unacknowledged_gaps
 from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
 from chaos.judge.paper import audit_paper
+from chaos.judge.platforms import at_platform
 from chaos.judge.reads import ROUNDS
 from chaos.judge.runfolder import Plan, RunFiles
 
@@ -100,6 +101,7 @@ def audit(files: RunFiles) -> Audit:
         found += contents.unbacked(ledger, stories)
         found += contents.unexpected(ledger, stories, history_whole=files.history_whole)
         found += contents.altered(ledger, stories)
+        found += at_platform(ledger)
         found += contents.late(ledger, stories, _late_after_us(files))
         found += replies.split(ledger, (*stories.values(), *acts.values()), fallen)
         for item in (*audit_acts(ledger, acts), *audit_paper(ledger, stories)):

@@ -11,6 +11,7 @@ from chaos.judge.audit import Audit
 from chaos.judge.findings import CLASSES, OF_PAYMENTS, AuditClass
 from chaos.judge.gate import Budgets
 from chaos.judge.goodput_checks import goodput_checks
+from chaos.judge.platforms import accepted_count, never_struck
 from chaos.judge.reads import ROUNDS, Convergence, GatewayRead, Unreadable, disagreement
 from chaos.judge.runfolder import Environment, Plan, RunFiles
 from chaos.judge.statistics import orders_enough
@@ -98,6 +99,11 @@ def _data(evidence: Evidence) -> Iterator[str]:
         yield "there is no data: no order was acknowledged"
     if isinstance(files.plan, Plan) and files.plan.payments:
         yield from _payment_data(evidence)
+    if isinstance(files.plan, Plan) and files.plan.delivery:
+        last = tuple(files.rounds[ROUNDS[-1]].values())
+        if not accepted_count(last):
+            yield "orders were to be placed at the delivery platform, and none was accepted"
+        yield from never_struck(files.plan.delivery_misbehaviour, last)
     if isinstance(files.environment, Unreadable):
         yield f"the environment of the run is not known: {files.environment.reason}"
     for item in files.broken:
@@ -114,6 +120,9 @@ def _places(files: RunFiles) -> Iterator[str]:
                 yield f"a place could not be read: {place.place} in read {number} ({place.reason})"
             if store.gateway is None and isinstance(files.plan, Plan) and files.plan.payments:
                 yield f"a place could not be read: {store.store}/gateway in read {number} (gateway.json is missing)"
+            if store.delivery_platform is None and isinstance(files.plan, Plan) and files.plan.delivery:
+                missing = f"{store.store}/delivery_platform in read {number} (delivery_platform.json is missing)"
+                yield f"a place could not be read: {missing}"
             if store.printer is None and isinstance(files.plan, Plan) and store.store in files.plan.printers:
                 yield f"a place could not be read: {store.store}/printer in read {number} (printer.json is missing)"
 

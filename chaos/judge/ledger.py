@@ -22,6 +22,7 @@ from chaos.judge.reads import (
     GatewayRead,
     KitchenRead,
     LogEntry,
+    PlatformRead,
     PrinterRead,
     StoreReads,
     Ticket,
@@ -104,6 +105,12 @@ class StoreLedger:
     def gateway(self) -> GatewayRead | None:
         """The payment gateway's books of this store, if there are any and they could be read."""
         return self.reads.gateway if isinstance(self.reads.gateway, GatewayRead) else None
+
+    @property
+    def delivery_platform(self) -> PlatformRead | None:
+        """The delivery platform's list of this store's orders, if there is one and it could be read."""
+        read = self.reads.delivery_platform
+        return read if isinstance(read, PlatformRead) else None
 
     @property
     def printer(self) -> PrinterRead | None:

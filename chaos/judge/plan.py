@@ -51,5 +51,9 @@ def plan_of(scenario: Scenario) -> Plan:
         printers=tuple(store.name for store in scenario.stores if store.printer),
         payments=scenario.payments is not None,
         format=format_of(scenario),
+        delivery=scenario.delivery is not None,
+        delivery_misbehaviour=tuple(sorted({rule.kind for rule in scenario.delivery.misbehaviour}))
+        if scenario.delivery
+        else (),
         misbehaviour=tuple(sorted({rule.kind for rule in scenario.payments.misbehaviour})) if scenario.payments else (),
     )

@@ -212,9 +212,46 @@ class PrinterRead(Record):
     slips: tuple[PaperSlip, ...]
 
 
+class PlatformLine(Record):
+    """A line of an order at the delivery platform."""
+
+    item_id: str
+    quantity: int
+
+
+class PlatformOrder(Record):
+    """An order as the delivery platform lists it; an answer to an order that is not rejected accepted it."""
+
+    number: int
+    store: str
+    items: tuple[PlatformLine, ...]
+    total_minor: int
+    note: str = ""
+    state: str
+    placed_at_us: int
+    answered_at_us: int | None = None
+    store_order_id: str | None = None
+    reason: str = ""
+    cancelled_by: str | None = None
+    cancelled_at_us: int | None = None
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether the platform was told yes, whatever came of it later."""
+        return self.answered_at_us is not None and self.state != "rejected"
+
+
+class PlatformRead(Record):
+    """The delivery platform's own list of one store's orders, and how often it has misbehaved, by kind."""
+
+    platform: str
+    orders: tuple[PlatformOrder, ...]
+    struck: Mapping[str, int] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReads:
-    """One round of final reads of one store. `gateway`, `printer` None: there was none to read."""
+    """One round of final reads of one store. `gateway`, `printer`, `delivery_platform` None: there was none to read."""
 
     store: str
     edge_a: EdgeRead | Unreadable
@@ -223,11 +260,20 @@ class StoreReads:
     kitchen: KitchenRead | Unreadable
     gateway: GatewayRead | Unreadable | None = None
     printer: PrinterRead | Unreadable | None = None
+    delivery_platform: PlatformRead | Unreadable | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """The places of this round that could not be read."""
-        places = (self.edge_a, self.edge_b, self.cloud, self.kitchen, self.gateway, self.printer)
+        places = (
+            self.edge_a,
+            self.edge_b,
+            self.cloud,
+            self.kitchen,
+            self.gateway,
+            self.printer,
+            self.delivery_platform,
+        )
         return tuple(place for place in places if isinstance(place, Unreadable))
 
 
@@ -278,6 +324,9 @@ def read_store(run: Path, number: int, store: str) -> StoreReads:
         read_json(folder / "kitchen.json", KitchenRead, f"{store}/kitchen"),
         read_json(path, GatewayRead, f"{store}/gateway") if (path := folder / "gateway.json").exists() else None,
         read_json(path, PrinterRead, f"{store}/printer") if (path := folder / "printer.json").exists() else None,
+        read_json(path, PlatformRead, f"{store}/delivery_platform")
+        if (path := folder / "delivery_platform.json").exists()
+        else None,
     )
 
 
@@ -300,6 +349,9 @@ def disagreement(first: StoreReads, second: StoreReads) -> str | None:
     lay, lies = first.printer, second.printer
     if isinstance(lay, PrinterRead) and isinstance(lies, PrinterRead) and lay.slips != lies.slips:
         return f"{second.store}/printer has printed between the two reads"
+    listed, lists = first.delivery_platform, second.delivery_platform
+    if isinstance(listed, PlatformRead) and isinstance(lists, PlatformRead) and listed.orders != lists.orders:
+        return f"{second.store}/delivery_platform lists other orders in the second read than in the first"
     return None
 
 
