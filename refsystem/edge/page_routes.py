@@ -20,7 +20,7 @@ from refsystem.ordering.book import Book
 from refsystem.ordering.check import Check, CheckStatus
 from refsystem.ordering.errors import NOT_ALLOWED, OrderRejected, Problem
 from refsystem.ordering.stock_scan import ScanError, read_scan
-from refsystem.problems import ProblemError, problem_docs
+from refsystem.problems import REQUEST_INVALID, ProblemError, problem_docs
 from refsystem.web.languages import LANGUAGES, choose_language
 from refsystem.web.pages import PAGES, STATIC, Pages, origin
 
@@ -126,7 +126,9 @@ def _add_files(app: FastAPI, pages: Pages) -> None:
 def _add_checks(app: FastAPI, driver: Driver) -> None:
     problems = (errors.TOKEN_INVALID, errors.NOT_ALLOWED, errors.NOT_CONFIRMED, *UNAVAILABLE)
 
-    @app.get("/v1/checks", tags=["checks"], response_model=OpenChecks, responses=problem_docs(*problems))
+    @app.get(
+        "/v1/checks", tags=["checks"], response_model=OpenChecks, responses=problem_docs(*problems, REQUEST_INVALID)
+    )
     async def read_open_checks(request: Request, closed: Annotated[int, Query(ge=0, le=CHECKS_MAX)] = 0) -> Response:
         """Every check of the store that is open or being paid, and the last `closed` ones. For the staff."""
         if not person_asking(driver, request.headers).is_staff:
