@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.judge.findings import Finding
-from chaos.judge.ledger import StoreLedger
+from chaos.judge.ledger import TICKET_STATION, StoreLedger
 from chaos.judge.losses import Undecided
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import LogEntry, PaperLine, PaperSlip
@@ -173,7 +173,7 @@ def _as_ordered(
             continue
         lines = sorted((quantity, _bare(name)) for quantity, name in printing.lines)
         wrong = [f"the lines {lines} instead of {expected}"] if lines != expected else []
-        if not _bare(printing.heading).startswith(HEADING + table):
+        if not _heads(printing.heading, table):
             wrong.append(f"the heading {printing.heading!r} instead of table {record['table']!r}")
         if _bare(printing.note) != note:
             wrong.append(f"the note {printing.note!r} instead of {entry.marker!r}")
@@ -181,6 +181,12 @@ def _as_ordered(
             yield _finding(
                 "altered", ledger, entry.order_id, stories, f"slip {printing.slip} says {' and '.join(wrong)}"
             )
+
+
+def _heads(heading: str, table: str) -> bool:
+    """Whether a heading is of this table: it says the table, and the station at the right of its first line."""
+    said = _bare(heading)
+    return any(said[: at.start()] + said[at.end() :] == HEADING + table for at in re.finditer(TICKET_STATION, said))
 
 
 def _name(menu: Menu, item_id: str) -> str:
