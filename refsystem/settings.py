@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
+from refsystem.ordering.channel_rules import ChannelRules, read_channel_rules
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.money import BASIS_POINTS
 from refsystem.ordering.order import TABLE_CHARACTERS_MAX
@@ -69,6 +70,7 @@ class EdgeSettings:
     store_rules: StoreRules | None = None
     tables: tuple[str, ...] = ()
     delivery: bool = False
+    channel_rules: ChannelRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         store_rules=read.store_rules(),
         tables=read.names("RUSHPROOF_TABLES"),
         delivery=read.flag("RUSHPROOF_DELIVERY"),
+        channel_rules=read.channel_rules(),
     )
 
 
@@ -223,6 +226,13 @@ class Reader:
                 f"{name} must be different names like 1,2,A3, of {TABLE_CHARACTERS_MAX} characters at most, not {text!r}"
             )
         return names
+
+    def channel_rules(self) -> ChannelRules | None:
+        """The rules in `RUSHPROOF_CHANNELS`; without them no channel ever pauses."""
+        try:
+            return read_channel_rules(self._environment.get("RUSHPROOF_CHANNELS", ""))
+        except ValueError as error:
+            raise SettingsError(f"RUSHPROOF_CHANNELS: {error}") from error
 
     def flag(self, name: str) -> bool:
         """0 (the default) or 1."""

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from refsystem.edge.channels import add_channel_routes
 from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
 from refsystem.edge.page_routes import add_page_routes
@@ -17,6 +18,7 @@ from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
 from refsystem.edge.store_routes import add_store_routes
 from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
+from refsystem.ordering.channel_rules import CHANNEL_PAUSED
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
     ITEM_UNKNOWN,
@@ -96,6 +98,7 @@ def make_app(driver: Driver) -> FastAPI:
     _add_order_routes(app, driver, orders_total)
     add_check_routes(app, driver)
     add_store_routes(app, driver)
+    add_channel_routes(app, driver.channels)
     _add_operator_routes(app, driver)
     add_staff_routes(app, driver, telemetry)
     add_page_routes(app, driver)
@@ -116,7 +119,7 @@ def _add_overload_layer(app: FastAPI, driver: Driver, telemetry: Telemetry) -> N
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
     on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, ITEM_SOLD_OUT)
-    unavailable = (NOT_PRIMARY, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
+    unavailable = (NOT_PRIMARY, CHANNEL_PAUSED, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
 
     @app.post(
         "/v1/orders",
@@ -129,6 +132,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         """Submit an order. Asking again with the same key and content never makes a second one."""
         order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
         check_order(driver, request.headers, order)
+        driver.channels.check(order)
         reply = await driver.submit(order)
         raise_problem(driver, reply)
         orders_total.labels(reply.level or "").inc()

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, cast
 import httpx
 
 from refsystem.edge.cashier_desk import CashierDesk, wall_ms
+from refsystem.edge.channels import EdgeChannels
 from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
@@ -72,6 +73,7 @@ class Driver:
         self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
         self.desk = CashierDesk(settings, device, self._hand_in, self.pump)
         self.printer = PrinterDesk(settings, device, self.pump)
+        self.channels = EdgeChannels(settings, device, lambda: self._feeds.cloud_heard_us)
         self._platform_desk = PlatformDesk(settings, device, self._http, self._hand_in, self.pump)
         self._glass_stored = asyncio.Event()
         self.gate = make_gate(settings.overload)

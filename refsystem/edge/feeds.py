@@ -62,6 +62,7 @@ class Feeds:
         self._pump = pump
         self._now_us = now_us
         self._wakes: dict[FeedName, asyncio.Event] = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
+        self.cloud_heard_us = now_us()
         self._visible: dict[FeedName, int] = dict.fromkeys(self._wakes, 0)
 
     def wake(self) -> None:
@@ -88,6 +89,7 @@ class Feeds:
         while True:
             question = self._device.downlink_question()
             if question is None:
+                self.cloud_heard_us = self._now_us()  # a device that is not primary asks nothing, and misses nothing
                 await asyncio.sleep(NOT_PRIMARY_S)
                 continue
             try:
@@ -96,6 +98,7 @@ class Feeds:
                 backoff_s = await self._back_off("downlink", error, backoff_s)
                 continue
             backoff_s = BACKOFF_FIRST_S
+            self.cloud_heard_us = self._now_us()
             before = self._device.replica.log.downlink_cursor
             self._device.downlink_answered(question, orders, last_number, wall_ms())
             if orders:
