@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.judge.findings import Finding
-from chaos.judge.ledger import TICKET_STATION, StoreLedger
+from chaos.judge.ledger import StoreLedger
 from chaos.judge.losses import Undecided
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import LogEntry, PaperLine, PaperSlip
@@ -20,6 +20,7 @@ from refsystem.ordering.menu import Menu
 from refsystem.ordering.slip import printable
 
 HEADING = "桌"
+STATION = "kitchen"
 NOTE = "备注 Note:"
 NUMBER_LETTERS = 8
 _MARK = re.compile(r"\*{3}.*REPRINT.*\*{3}")
@@ -186,7 +187,7 @@ def _as_ordered(
 def _heads(heading: str, table: str) -> bool:
     """Whether a heading is of this table: it says the table, and the station at the right of its first line."""
     said = _bare(heading)
-    return any(said[: at.start()] + said[at.end() :] == HEADING + table for at in re.finditer(TICKET_STATION, said))
+    return any(said[: at.start()] + said[at.end() :] == HEADING + table for at in re.finditer(STATION, said))
 
 
 def _name(menu: Menu, item_id: str) -> str:
