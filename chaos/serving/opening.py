@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import date, timedelta
 from uuid import UUID, uuid5
 
 import httpx
 
 from refsystem.access import staff_token
 from refsystem.ordering.menu import Menu
+from refsystem.ordering.recipe import Ingredient
 from refsystem.processes import StackError
 
 NAMESPACE = UUID("0b7c2c1e-6b0e-5b43-9a0b-7d5f6e0a4a11")
@@ -26,7 +28,16 @@ async def receive_opening_stock(device_url: str, store: str, menu: Menu, secret:
         for ingredient in menu.ingredients:
             body = {"act": "receive", "ingredient_id": ingredient.ingredient_id, "lot_id": "opening"}
             key = str(uuid5(NAMESPACE, f"{store}/{ingredient.ingredient_id}"))
-            await _put(http, key, body | {"quantity": ingredient.par, "supplier": "demo"})
+            more = {"quantity": ingredient.par, "use_by": _use_by(ingredient), "supplier": "demo"}
+            await _put(http, key, body | more)
+
+
+def _use_by(ingredient: Ingredient) -> int:
+    """The day as YYYYMMDD until which it keeps if it came in today; 0: it keeps."""
+    if not ingredient.shelf_days:
+        return 0
+    day = date.today() + timedelta(days=ingredient.shelf_days)
+    return (day.year * 100 + day.month) * 100 + day.day
 
 
 async def _put(http: httpx.AsyncClient, key: str, body: dict[str, object]) -> None:

@@ -70,8 +70,8 @@ function showPay() {
     return;
   }
   const last = check?.payments.at(-1);
-  if (isOnItsWay(kept(), id) || last?.state === "pending" || last?.state === "authorized") {
-    put(place, [el("p", { class: "big", text: say("paying") })]);
+  if (!check || isOnItsWay(kept(), id) || last?.state === "pending" || last?.state === "authorized") {
+    put(place, [el("p", { class: "big", text: say(check ? "paying" : "reading") })]);
     return;
   }
   put(place, [

@@ -111,7 +111,7 @@ export function start(takeBack = null) {
   for (const each of document.querySelectorAll("[data-to]")) each.addEventListener("click", () => view(each.dataset.to));
   const who = byId("who");
   if (person.role && !person.table) {
-    who.replaceChildren(el("span", { text: `${person.name} · ${say(`role_${person.role}`)}` }),
+    who.replaceChildren(el("span", { text: [person.name, say(`role_${person.role}`)].join(say("comma")) }),
       button(say("sign_out"), person.signOut, { kind: "plain" }));
   } else if (person.table && data.page === "order") {
     who.textContent = say("table", { table: person.table });

@@ -79,11 +79,12 @@ async function splitLines(check) {
   if (taken.length) attempt(() => act({ act: "split", check_id: check.check_id, lines: taken }));
 }
 
-async function takeOff(check, line, kind) {
-  const given = await askFor(say(`act_${kind}`), [
+async function takeOff(check, line) {
+  const given = await askFor(say("change_line"), [
+    { name: "kind", label: say("what_to_do"), options: [["void", say("act_void")], ["comp", say("act_comp")]] },
     { name: "quantity", label: say("quantity"), type: "number", min: 1, max: line.quantity, value: 1 },
     { name: "reason", label: say("reason"), maxlength: 200 }], say("ok"), itemName(line.item_id));
-  if (given) attempt(() => act({ act: kind, check_id: check.check_id, order_id: line.order_id, line: line.line, quantity: Number(given.quantity), reason: given.reason }));
+  if (given) attempt(() => act({ act: given.kind, check_id: check.check_id, order_id: line.order_id, line: line.line, quantity: Number(given.quantity), reason: given.reason }));
 }
 
 async function discount(check) {
@@ -116,9 +117,8 @@ function checkButtons(check) {
 }
 
 function lineButtons(check) {
-  return line => isManager && check.status === "open" && line.quantity > 0 ? el("span", { class: "buttons whole" },
-    button(say("act_void"), () => takeOff(check, line, "void"), { kind: "plain", focus: `void ${line.order_id} ${line.line}` }),
-    button(say("act_comp"), () => takeOff(check, line, "comp"), { kind: "plain", focus: `comp ${line.order_id} ${line.line}` })) : null;
+  return line => (isManager && check.status === "open" && line.quantity > 0
+    ? button("⋯", () => takeOff(check, line), { kind: "plain", focus: `line ${line.order_id} ${line.line}`, "aria-label": `${say("change_line")}: ${itemName(line.item_id)}` }) : null);
 }
 
 function showAll() {
