@@ -66,7 +66,7 @@ def accepted_count(rounds: Iterable[StoreReads]) -> int:
 
 
 def _attempt(platform: str, row: PlatformOrder) -> Attempt:
-    order = read_platform_order(platform, row.model_dump()).order
+    order = read_platform_order(platform, row.model_dump(mode="json")).order
     outcome: Outcome = "ok" if row.was_accepted else "fail" if row.state == "rejected" else "indefinite"
     return Attempt(
         process=PROCESS,
