@@ -202,6 +202,7 @@ class Drill:
             broken_variant=variant.name if variant is not None else None,
             gateway=self._gateway_settings(),
             delivery=self._delivery_settings(),
+            channel_rules=scenario.pauses.to_json() if scenario.pauses is not None else "",
             time_scale=scenario.time_scale,
             overload_off=remedies_off(scenario),
         )

@@ -107,6 +107,7 @@ class StackSettings:
     broken_variant: str | None = None
     gateway: GatewayStackSettings | None = None
     delivery: DeliveryStackSettings | None = None
+    channel_rules: str = ""
     time_scale: float = 1.0
     overload_off: str = ""
 
@@ -409,6 +410,8 @@ class Stack:
                 f"{store.name}={store.format}" for store in self.settings.stores if store.format
             ),
         }
+        if self.settings.channel_rules:
+            cloud["RUSHPROOF_CHANNELS"] = self.settings.channel_rules
         if self.settings.delivery is not None:
             secret = str(self.secret("platform"))
             cloud |= cloud_environment(self.settings.delivery, self.link_url(BACK), secret)
@@ -509,6 +512,8 @@ class Stack:
             environment["RUSHPROOF_PARTIES"] = ",".join(
                 f"{name}={points}" for name, points in self.settings.gateway.parties
             )
+        if self.settings.channel_rules:
+            environment["RUSHPROOF_CHANNELS"] = self.settings.channel_rules
         if self.has_delivery:
             environment["RUSHPROOF_DELIVERY"] = "1"
         if store.printer:

@@ -17,6 +17,7 @@ from refsystem.ordering.store_rules import Format
 from refsystem.partners.payment_gateway.misbehaviour import Rule
 from simulator.arrivals import PROFILE_POINTS, Points
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
+from simulator.scenario_channels import ChannelPauses
 from simulator.scenario_checks import flaws
 from simulator.scenario_delivery import Delivery
 from simulator.scenario_faults import (
@@ -268,6 +269,7 @@ class Scenario(Strict):
         default_factory=dict, description="Link profiles beside the built-in ones."
     )
     payments: Payments | None = Field(None, description="How checks are paid; left out: nobody pays.")
+    pauses: ChannelPauses | None = Field(None, description="When channels pause; left out: none ever does.")
     delivery: Delivery | None = Field(None, description="Orders from a delivery platform; left out: there is none.")
     overload: Overload | None = Field(
         None, description="How clients and store bear an overload; left out: clients ask again as `retries` says."
