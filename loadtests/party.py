@@ -22,7 +22,18 @@ from loadtests.ledger import Ledger
 from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
 from loadtests.tokens import Tokens
-from refsystem.ordering.check_acts import Comp, Content, GiveDiscount, GiveRefund, Merge, Reopen, Split, Transfer, Void
+from refsystem.ordering.check_acts import (
+    ACT_NAMES,
+    Comp,
+    Content,
+    GiveDiscount,
+    GiveRefund,
+    Merge,
+    Reopen,
+    Split,
+    Transfer,
+    Void,
+)
 from refsystem.ordering.order import Order
 from refsystem.ordering.payment import Tender
 from simulator.diners import Diner, intent_id, marker, uuid7
@@ -251,7 +262,7 @@ class PartyVisit:
 
     def _do(self, content: Content, role: Any, amount_minor: int = 0) -> Answer | None:
         """Have somebody of the staff do it; None if the adapter cannot."""
-        actor = self._actor(type(content).__name__)
+        actor = self._actor(ACT_NAMES[type(content)])
         return None if actor is None else actor.act(content, self._tokens.staff(role), amount_minor)
 
     def _look(self, check_id: str, why: str) -> Mapping[str, Any] | None:
@@ -266,7 +277,7 @@ class PartyVisit:
     def _actor(self, step: str) -> Actor | None:
         """Who asks for the party; None, and the step counted as left out, if the adapter knows no checks."""
         if not (isinstance(self._api, CheckApi) and self._has_checks):
-            self._around.skipped(step.lower())
+            self._around.skipped(step)
             return None
         if self._cached_actor is None:
             device = self._around.device("edge", "staff")
