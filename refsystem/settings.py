@@ -67,6 +67,7 @@ class EdgeSettings:
     time_scale: float = 1.0
     overload: OverloadSettings = DEFAULT_OVERLOAD
     printer_address: tuple[str, int] | None = None
+    printer_receipts: bool = False
     store_rules: StoreRules | None = None
     tables: tuple[str, ...] = ()
     delivery: bool = False
@@ -116,6 +117,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
         overload=read.overload(),
         printer_address=read.optional_address("RUSHPROOF_PRINTER_ADDRESS"),
+        printer_receipts=read.flag("RUSHPROOF_PRINTER_RECEIPTS"),
         store_rules=read.store_rules(),
         tables=read.names("RUSHPROOF_TABLES"),
         delivery=read.flag("RUSHPROOF_DELIVERY"),

@@ -17,7 +17,8 @@ from refsystem.clocks import wall_us
 from refsystem.edge.printer_link import PrinterLink, PrinterTrouble
 from refsystem.ordering.print_acts import PrintedSlips, SlipDue
 from refsystem.ordering.printer_status import PrinterStatus
-from refsystem.ordering.slip import Job, Layout, render_kitchen_slip
+from refsystem.ordering.receipts import Receipts
+from refsystem.ordering.slip import Job, Layout, render_kitchen_slip, render_receipt
 from refsystem.ordering.slip_contents import order_slip, order_slip_key
 from refsystem.protocol.device import Device
 from refsystem.protocol.log import encode_record
@@ -44,7 +45,8 @@ class PrinterDesk:
         self._settings = settings
         self._device = device
         self._pump = pump
-        self._slips = PrintedSlips(lambda _, record: order_slip_key(record))
+        self._receipts = Receipts(device.book)
+        self._slips = PrintedSlips(self._slip_of, self._receipts.left_out)
         make = PRINT_VARIANTS.get(settings.broken_variant or "", PrintQueue)
         self._queue = make(device.replica.log, self._slips)
         self._layout = Layout()
@@ -94,6 +96,11 @@ class PrinterDesk:
     async def stop(self) -> None:
         """Hang up."""
         self._hang_up()
+
+    def _slip_of(self, seq: int, record: dict[str, Any]) -> str | None:
+        """The key of the slip that an entry makes: an order's or, where they are wanted, the receipt of a check that closes."""
+        receipt = self._receipts.key(seq, record) if self._settings.printer_receipts else None
+        return order_slip_key(record) or receipt
 
     # --- one step ---
 
@@ -159,7 +166,10 @@ class PrinterDesk:
     def _render(self, due: SlipDue, job: Job) -> bytes:
         record = self._device.replica.log.entry(due.seq).content()
         at = time.strftime("%H:%M", time.localtime(wall_us() / 1_000_000))
-        return render_kitchen_slip(order_slip(record, self._device.settings.menu, at), job, self._layout)
+        menu = self._device.settings.menu
+        if record["kind"] == "order":
+            return render_kitchen_slip(order_slip(record, menu, at), job, self._layout)
+        return render_receipt(self._receipts.content(due.seq, self._settings.store, menu, at), job, self._layout)
 
     def _propose(self, record: dict[str, Any]) -> int | None:
         """The entry that the act became; None if the log has no room for it now (P20)."""
