@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from chaos.judge.orders import OrderStory
 
 WINDOW_S = 5.0
+SLOT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Window:
     told_yes: int
 
 
-def windows(stories: Iterable[OrderStory], start_us: int, width_s: float = WINDOW_S) -> tuple[Window, ...]:
+def windows(stories: Iterable[OrderStory], start_us: int, width_s: float) -> tuple[Window, ...]:
     """The whole windows from the start of the load to the last order that was meant to be sent.
 
     A client counts a yes only while its person waits, so every order told yes is goodput when it was first told so.
@@ -44,23 +45,28 @@ def windows(stories: Iterable[OrderStory], start_us: int, width_s: float = WINDO
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """The best window in orders a second, and the worst behind it: told yes of what was possible there."""
+    """The best window in orders a second, and the worst: what was told yes in it, of what was possible."""
 
     peak_per_s: float
     least_ratio: float
     least_at_s: float
 
 
-def goodput(found: Iterable[Window], width_s: float = WINDOW_S) -> Goodput | None:
-    """None without a window in which an order was told yes.
+def goodput(stories: Iterable[OrderStory], start_us: int) -> Goodput | None:
+    """None without a whole window in which an order was told yes.
 
-    Possible in a window is what was offered, and never more than the best window has shown. Windows in which nothing was offered
-    say nothing.
+    Possible is what was offered, slot by slot, and never more than in the best window: so neither a window in which few came
+    nor one in which a rush begins looks bad. Orders of a rush that are told yes after it only make a later window look good.
     """
-    every = [window for window in found if window.offered]
-    peak = max((window.told_yes for window in every), default=0)
+    slots = windows(stories, start_us, SLOT_S)
+    per_window = round(WINDOW_S / SLOT_S)
+    every = [slots[first : first + per_window] for first in range(0, len(slots) - per_window + 1, per_window)]
+    peak = max((sum(slot.told_yes for slot in window) for window in every), default=0)
     if not peak:
         return None
-    ratios = [(window.told_yes / min(window.offered, peak), window.at_s) for window in every]
-    least, at_s = min(ratios)
-    return Goodput(peak / width_s, least, at_s)
+    ratios: list[tuple[float, float]] = []
+    for window in every:
+        possible = sum(min(slot.offered, peak / per_window) for slot in window)
+        if possible:
+            ratios.append((sum(slot.told_yes for slot in window) / possible, window[0].at_s))
+    return Goodput(peak / WINDOW_S, *min(ratios))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from chaos.judge.gate import Budgets
-from chaos.judge.goodput import WINDOW_S, goodput, windows
+from chaos.judge.goodput import WINDOW_S, goodput
 from chaos.judge.orders import OrderStory
 from chaos.judge.verdict import Check
 
@@ -17,7 +17,7 @@ def goodput_checks(
     least = budgets.least_goodput_ratio
     if least is None:
         return
-    found = goodput(windows(stories, start_us))
+    found = goodput(stories, start_us)
     if found is None:
         yield Check("goodput", "unknown", "no order was told yes in a whole window of the load")
         return
