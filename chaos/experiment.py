@@ -187,6 +187,7 @@ class Drill:
                 scenario.scaled_us(store.kitchen_seconds) / 1e6,
                 format=store.format or "",
                 printer=store.printer,
+                receipts=store.receipts,
                 service_delay=delay_text(store.service_delay),
             )
             for store in scenario.stores

@@ -53,8 +53,8 @@ class StoreSettings:
     """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer.
 
     `format` gives it the menu and the rules of a format (`menu_formats`); without one it has the stack's menu and no rules.
-    With `printer` there is one, and every order's slip is printed. `service_delay` is a declared delay of its devices, as
-    `refsystem.overload.settings` reads it.
+    With `printer` there is one, and every order's slip is printed; with `receipts`, one for every check that closes, too.
+    `service_delay` is a declared delay of its devices, as `refsystem.overload.settings` reads it.
     """
 
     name: str
@@ -63,6 +63,7 @@ class StoreSettings:
     tables: tuple[str, ...] = ()
     format: str = ""
     printer: bool = False
+    receipts: bool = False
     service_delay: str = ""
 
 
@@ -519,6 +520,7 @@ class Stack:
         if store.printer:
             host, port = self._address(printer_link(store.name, slot))
             environment["RUSHPROOF_PRINTER_ADDRESS"] = f"{host}:{port}"
+            environment["RUSHPROOF_PRINTER_RECEIPTS"] = str(int(store.receipts))
         if self.settings.broken_variant is not None:
             environment["RUSHPROOF_BREAK"] = self.settings.broken_variant
         return self._process(name, "refsystem.edge", environment)

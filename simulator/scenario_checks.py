@@ -124,6 +124,9 @@ def _payment_flaws(scenario: Scenario) -> Iterator[Flaw]:
 
 def _printer_flaws(scenario: Scenario) -> Iterator[Flaw]:
     printing = {store.name for store in scenario.stores if store.printer}
+    for number, store in enumerate(scenario.stores):
+        if store.receipts and not store.printer:
+            yield Flaw(("stores", number, "receipts"), "needs a printer; add `printer: true` to the store")
     there_is_none = "is there only in a store with a printer; add `printer: true` to the store"
     for number, fault in enumerate(scenario.faults):
         if fault_target(fault) in PRINTER_TARGETS and (fault.store or scenario.stores[0].name) not in printing:

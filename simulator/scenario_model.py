@@ -71,6 +71,7 @@ class Store(Strict):
         description="From the ticket to its bump, in seconds, scaled. [G] fast food: 3 to 6 minutes.",
     )
     printer: bool = Field(False, description="Whether the slip of every order is printed, too.")
+    receipts: bool = Field(False, description="With a printer: whether a receipt is printed when a check closes.")
     service_delay: DeclaredDelay | None = Field(
         None, description="A declared capacity of the store's devices; null: as fast as they are."
     )

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from refsystem.access import staff_token
+
 from ..partners.conftest import PrinterProcess
-from .conftest import Pair, new_key, wait_until
+from .conftest import ACCESS_SECRET, Pair, new_key, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +28,19 @@ def printer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrinterProcess
 
 
 @pytest.fixture(scope="module")
-def printing_pair(make_pair: Callable[..., AbstractContextManager[Pair]], printer: PrinterProcess) -> Iterator[Pair]:
-    with make_pair(RUSHPROOF_PRINTER_ADDRESS=f"127.0.0.1:{printer.port}") as made:
+def printing_pair(
+    make_pair: Callable[..., AbstractContextManager[Pair]],
+    printer: PrinterProcess,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Pair]:
+    secret = tmp_path_factory.mktemp("secrets") / "access"
+    secret.write_bytes(ACCESS_SECRET)
+    settings = {
+        "RUSHPROOF_PRINTER_ADDRESS": f"127.0.0.1:{printer.port}",
+        "RUSHPROOF_PRINTER_RECEIPTS": "1",
+        "RUSHPROOF_ACCESS_SECRET_FILE": str(secret),
+    }
+    with make_pair(**settings) as made:
         yield made
 
 
@@ -123,3 +136,18 @@ def test_a_paused_primary_that_comes_back_prints_nothing(store: Pair, printer: P
         told = copies(printer, key)
         assert sum(not marked for _, marked in told) <= 1, told
         assert told, key
+
+
+def test_a_check_that_closes_gets_its_receipt(store: Pair, printer: PrinterProcess) -> None:
+    order, token = new_key(), staff_token(ACCESS_SECRET, "s1", "Li", "cashier", 4_000_000_000)
+    assert store.post(store.primary, order).status_code == 201
+    url = f"{store.url(store.primary)}/v1/acts"
+    for minor, given_minor in ((900, 900), (5_000, 10_000)):
+        pay = {"act": "pay", "check_id": order, "tender": "cash", "amount_minor": minor, "given_minor": given_minor}
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": new_key()}
+        answer = store.http.post(url, json=pay, headers=headers)
+        assert answer.status_code == 201, answer.text
+    wait_until(lambda: settled(store), "a slip and a receipt")
+    (receipt,) = [slip for slip in printer.slips() if f"receipt/{order}/1/0" in slip["job_ids"]]
+    lines = [" ".join(line.split()) for line in receipt["text"].splitlines()]
+    assert {"2 x 麻婆豆腐 56.00", "合计 Total 59.00", "cash 9.00", "cash 50.00", "找零 Change 50.00"} <= set(lines)
