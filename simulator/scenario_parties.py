@@ -80,7 +80,8 @@ def party_flaws(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str
         if each != formats[0]:
             yield (
                 ("stores", number, "format"),
-                f"is {each or 'none'}, and the first store's {formats[0] or 'none'}; all diners of a scenario have one menu, so give all stores the same",
+                f"is {each or 'none'}, and the first store's {formats[0] or 'none'}; all diners of a scenario have one menu, "
+                "so give all stores the same",
             )
     parties = scenario.diners.parties
     if parties is None:
