@@ -42,8 +42,8 @@ class PrinterTroubled:
 
     def __init__(self, stack: Stack, name: str, trouble: str, target: Target) -> None:
         self.target = target
-        self._url = f"{stack.url(name)}/v1/operator/condition"
-        self._port = stack.port(f"{name}.{PAPER_PORT}")
+        self._stack = stack
+        self._name = name
         self._trouble = trouble
 
     async def begin(self) -> None:
@@ -78,7 +78,7 @@ class PrinterTroubled:
         """Whether a status request is answered by nobody."""
         try:
             async with asyncio.timeout(SILENCE_S):
-                reader, writer = await asyncio.open_connection(HOST, self._port)
+                reader, writer = await asyncio.open_connection(HOST, self._stack.port(f"{self._name}.{PAPER_PORT}"))
         except (OSError, TimeoutError) as error:
             return True, f"it takes no connection ({type(error).__name__})"
         try:
@@ -98,9 +98,10 @@ class PrinterTroubled:
         return await self._request("PATCH", condition)
 
     async def _request(self, method: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        url = f"{self._stack.url(self._name)}/v1/operator/condition"
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S) as http:
-                answer = await http.request(method, self._url, json=body)
+                answer = await http.request(method, url, json=body)
             answer.raise_for_status()
             told: dict[str, Any] = answer.json()
         except (httpx.HTTPError, ValueError) as error:

@@ -14,7 +14,11 @@ from chaos.faults.planned import StackFault, calls_for_failover, injected_fault,
 from refsystem.stack import Stack, StackSettings, StoreSettings
 from simulator.scenario import Fault, shipped_scenarios
 
-FIGURES: dict[str, dict[str, Any]] = {"clock_offset": {"offset_s": 1.0}, "clock_drift": {"drift_ppm": 1.0}}
+FIGURES: dict[str, dict[str, Any]] = {
+    "clock_offset": {"offset_s": 1.0},
+    "clock_drift": {"drift_ppm": 1.0},
+    "printer_trouble": {"trouble": "jam"},
+}
 
 
 def kind_of(model: Any) -> str:
@@ -26,7 +30,7 @@ KINDS = {kind_of(model): model for model in get_args(Fault)}
 
 
 def planned(kind: str, **figures: Any) -> Any:
-    target = {} if kind == "connections_exhausted" else {"process": "edge_a"}
+    target = {} if kind in ("connections_exhausted", "printer_trouble") else {"process": "edge_a"}
     length = {} if kind == "process_restarted" else {"for_s": 2.0}
     return KINDS[kind](fault=kind, at_s=1.0, **target, **length, **FIGURES.get(kind, {}), **figures)
 
