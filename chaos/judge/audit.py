@@ -21,6 +21,7 @@ from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
 from chaos.judge.paper import audit_paper
 from chaos.judge.platforms import at_platform
 from chaos.judge.reads import ROUNDS
+from chaos.judge.receipt_paper import audit_receipts
 from chaos.judge.runfolder import Plan, RunFiles
 
 
@@ -104,7 +105,7 @@ def audit(files: RunFiles) -> Audit:
         found += at_platform(ledger)
         found += contents.late(ledger, stories, _late_after_us(files))
         found += replies.split(ledger, (*stories.values(), *acts.values()), fallen)
-        for item in (*audit_acts(ledger, acts), *audit_paper(ledger, stories)):
+        for item in (*audit_acts(ledger, acts), *audit_paper(ledger, stories), *_receipts(files, ledger)):
             if isinstance(item, Finding):
                 found.append(item)
             else:
@@ -126,6 +127,11 @@ def _late_after_us(files: RunFiles) -> float:
     if budgets.late_budget_ms is not None:
         return budgets.late_budget_ms * 1e3
     return budgets.late_after_s * 1e6 / files.plan.time_scale
+
+
+def _receipts(files: RunFiles, ledger: StoreLedger) -> Iterator[Finding | Undecided]:
+    if isinstance(files.plan, Plan) and ledger.store in files.plan.receipts:
+        yield from audit_receipts(ledger)
 
 
 def _from_replies(stories: Iterable[OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:

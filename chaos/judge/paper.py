@@ -23,7 +23,7 @@ HEADING = "桌"
 STATION = "kitchen"
 NOTE = "备注 Note:"
 NUMBER_LETTERS = 8
-_MARK = re.compile(r"\*{3}.*REPRINT.*\*{3}")
+MARK = re.compile(r"\*{3}.*REPRINT.*\*{3}")
 _NUMBER = re.compile(rf"No\. ([0-9A-F]{{{NUMBER_LETTERS}}})\b")
 _LINE = re.compile(r"(\d+) x (.*)")
 _CODE = re.compile(r"ticket/([0-9a-f-]{36})/\d+/[^/]+/\d+")
@@ -78,7 +78,7 @@ class _Reading:
         self._now, self._marked, self._in_note = None, False, False
 
     def _read(self, line: PaperLine) -> None:
-        if _MARK.fullmatch(line.text.strip()):
+        if MARK.fullmatch(line.text.strip()):
             self._now, self._marked, self._in_note = None, True, False
         elif line.height > 1 and line.text.split(" ")[0] == HEADING:
             self._now = Printing(self._slip.slip, self._marked, heading=line.text)

@@ -49,6 +49,7 @@ def plan_of(scenario: Scenario) -> Plan:
         probes=tuple(PlannedProbe(probe.name, probe.during == "judged") for probe in scenario.steady_state),
         blast_radius={"stores": radius.stores or (), "links": radius.links, "processes": radius.processes},
         printers=tuple(store.name for store in scenario.stores if store.printer),
+        receipts=tuple(store.name for store in scenario.stores if store.receipts),
         payments=scenario.payments is not None,
         format=format_of(scenario),
         delivery=scenario.delivery is not None,

@@ -132,7 +132,8 @@ class Sample(Record):
 class Plan:
     """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind. `format`: the stores'.
 
-    `printers`: the stores that have one. `delivery`: there is a delivery platform, which was to do wrong `delivery_misbehaviour`.
+    `printers`: the stores that have one; `receipts`: those that print them.
+    `delivery`: there is a delivery platform, which was to do wrong `delivery_misbehaviour`.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Plan:
     delivery: bool = False
     delivery_misbehaviour: tuple[str, ...] = ()
     printers: tuple[str, ...] = ()
+    receipts: tuple[str, ...] = ()
     format: Format | None = None
 
 

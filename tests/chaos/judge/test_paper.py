@@ -10,8 +10,19 @@ import pytest
 
 from chaos.judge import judge_run
 from chaos.judge.verdict import Verdict, verdict_schema
+from refsystem.ordering.book import Book
+from refsystem.ordering.check_acts import Act, Pay
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.ordering.slip import Job, Layout, WidthMm, render_kitchen_slip
+from refsystem.ordering.slip import (
+    Job,
+    Layout,
+    Receipt,
+    ReceiptLine,
+    WidthMm,
+    receipt_key,
+    render_kitchen_slip,
+    render_receipt,
+)
 from refsystem.ordering.slip_contents import order_slip, order_slip_key
 from refsystem.partners.receipt_printer.machine import Condition, CutPaper, Line, Printer, QrCode
 
@@ -33,10 +44,13 @@ class Paper:
 
     def prints(self, number: int, copy: int = 0, lines: int = 10**5, **changes: Any) -> None:
         """The slip of order `number`; the power fails after so many lines."""
-        record = next(r for _, r in self.run.records if r["order_id"] == order_id(number)) | changes
+        record = next(r for _, r in self.run.records if r.get("order_id") == order_id(number)) | changes
         key = order_slip_key(record)
         assert key is not None
         content = render_kitchen_slip(order_slip(record, DEMO_MENU, "12:00"), Job(key, copy), self.layout)
+        self.puts(content, lines)
+
+    def puts(self, content: bytes, lines: int = 10**5) -> None:
         self.printer.receive(content, self.now_us)
         self.now_us += lines
         self.printer.advance(self.now_us)
@@ -51,6 +65,11 @@ class Paper:
                     self.strips.append([])
         if lines < 10**5:
             self.printer.switch_off()
+
+    def prints_receipt(self, check_id: str, number: int = 1, copy: int = 0, total_minor: int = 4_400) -> None:
+        """A receipt of one line."""
+        receipt = Receipt("s1", "1", "T1", "12:00", (ReceiptLine("x", 1, total_minor),), total_minor)
+        self.puts(render_receipt(receipt, Job(receipt_key(check_id, number), copy)))
 
     def judge(self) -> Verdict:
         """The verdict, with this paper in both rounds of reads."""
@@ -135,7 +154,7 @@ def test_narrow_paper_and_long_names_are_read_as_people_read_them(run: Run) -> N
                 }
         paper.prints(number)
     verdict = paper.judge()
-    assert found(verdict) == [], [f.evidence for f in verdict.audit.findings if f.place == "printer"][0]
+    assert found(verdict) == [], next(f.evidence for f in verdict.audit.findings if f.place == "printer")
 
 
 def test_slips_that_still_wait_are_not_called_lost(paper: Paper) -> None:
@@ -154,6 +173,33 @@ def test_a_printer_that_could_not_be_read_makes_the_run_unknown(run: Run) -> Non
     verdict = judge_run(run.write())
     assert verdict.verdict == "unknown"
     assert "s1/printer" in verdict.cause
+
+
+@pytest.mark.parametrize(
+    ("prints", "expected"),
+    [
+        (((1, 0, 4_400),), []),
+        (((1, 0, 4_400), (1, 1, 4_400)), []),
+        ((), ["lost"]),
+        (((1, 0, 4_300),), ["altered"]),
+        (((1, 0, 4_400), (1, 0, 4_400)), ["duplicated"]),
+    ],
+    ids=["once", "marked", "none", "total", "twice"],
+)
+def test_a_closed_check_has_its_receipt_where_receipts_are_printed(
+    paper: Paper, prints: tuple[tuple[int, int, int], ...], expected: list[str]
+) -> None:
+    paper.run.scenario["stores"] = [{"name": "s1", "printer": True, "receipts": True}]
+    for number in range(14):
+        paper.prints(number)
+    book = Book(DEMO_MENU)
+    for seq, (_, record) in enumerate(paper.run.records, 1):
+        book.apply(seq, record)
+    paid = order_id(3)
+    paper.run.records.append((3, book.decide(Act(order_id(99), "Li", Pay(paid, "cash", 4_400, 4_400)), 1)))
+    for number, copy, total_minor in prints:
+        paper.prints_receipt(paid, number, copy, total_minor)
+    assert [name for name, _ in found(paper.judge())] == expected
 
 
 def _thirteen_wait(read: Record) -> None:
