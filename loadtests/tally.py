@@ -62,7 +62,7 @@ class Tally:
             "cpu_percent_max": round(self._cpu_percent_max, 1),
             "finished": self.finished,
             "late_after_ms": self._late_after_us // 1000,
-            "skipped": dict(self.skipped),
+            **({"skipped": dict(self.skipped)} if self.skipped else {}),
         }
 
     def _for_the_view(self) -> dict[str, object]:
