@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,18 @@ from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.store_rules import DEMO_RULES, FORMATS, StoreRules, read_store_rules
 
 Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMenus:
+    """The menus of several stores: each store's `own`, or else the `common` one."""
+
+    common: Menu = DEMO_MENU
+    own: Mapping[str, Menu] = field(default_factory=dict)
+
+    def of(self, store: str) -> Menu:
+        """The menu of `store`."""
+        return self.own.get(store, self.common)
 
 
 def find_menu(name_or_path: str) -> Menu:

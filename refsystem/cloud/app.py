@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from refsystem.branch_messages import BranchBody, BranchReply, answer_json
 from refsystem.cloud.audit_reads import AuditReads
 from refsystem.cloud.branch import BranchReads
+from refsystem.cloud.channels import CloudChannels, channel_routes
 from refsystem.cloud.checks import CheckReads
 from refsystem.cloud.database import Database, queries
 from refsystem.cloud.dispatch import Dispatch
@@ -33,9 +34,12 @@ from refsystem.cloud.orders import Orders
 from refsystem.cloud.platform_routes import platform_routes
 from refsystem.cloud.platform_settings import PlatformSettings, read_platform
 from refsystem.cloud.platforms import make_platforms, running
+from refsystem.cloud.store_reads import StoreReads
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, FeedRefusal, cursor_json, refusal_response
 from refsystem.order_messages import order_request
 from refsystem.ordering import errors
+from refsystem.ordering.channel_rules import CHANNEL_PAUSED, ChannelRules
+from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.overload.layer import OverloadLayer, make_gate
@@ -49,7 +53,9 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.uplink import Accepted, Forked, Matched, StaleSender
-from refsystem.store_settings import find_menu, read_store_menus
+from refsystem.settings import Reader
+from refsystem.store_messages import MenuReply
+from refsystem.store_settings import StoreMenus, find_menu, read_store_menus
 from refsystem.telemetry import Telemetry
 
 PAGE_MAX = 5000
@@ -71,6 +77,7 @@ class CloudSettings:
     menus: Mapping[str, Menu] = field(default_factory=dict)
     overload: OverloadSettings = DEFAULT_OVERLOAD
     platform: PlatformSettings | None = None
+    channel_rules: ChannelRules | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
@@ -99,13 +106,16 @@ class CloudSettings:
             menus,
             read_overload(environment),
             read_platform(environment),
+            Reader(environment).channel_rules(),
         )
 
 
 def create_app(settings: CloudSettings) -> FastAPI:
     """The cloud as an ASGI application; its database is opened when it starts."""
     database = Database(settings.database_url)
-    platforms = make_platforms(settings.platform, database, settings.menu)
+    menus = StoreMenus(settings.menu, settings.menus)
+    channels = CloudChannels(settings.channel_rules, database, menus)
+    platforms = make_platforms(settings.platform, database, menus, channels)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -118,11 +128,12 @@ def create_app(settings: CloudSettings) -> FastAPI:
 
     app = FastAPI(title="Rushproof cloud", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
-    app.include_router(_diner_routes(database, settings.menu))
-    app.include_router(_store_routes(database))
+    app.include_router(_diner_routes(database, menus, channels))
+    app.include_router(_store_routes(database, channels))
     app.include_router(_operator_routes(database))
-    app.include_router(_audit_routes(database, settings.menu))
+    app.include_router(_audit_routes(database, menus))
     app.include_router(platform_routes(platforms))
+    app.include_router(channel_routes(channels))
     app.add_middleware(BodyLimit)
     telemetry = Telemetry("cloud")
     app.add_middleware(
@@ -135,16 +146,18 @@ def create_app(settings: CloudSettings) -> FastAPI:
     return app
 
 
-def _diner_routes(database: Database, menu: Menu) -> APIRouter:
+def _diner_routes(database: Database, menus: StoreMenus, channels: CloudChannels) -> APIRouter:
     router = APIRouter(tags=["diner"])
-    orders = Orders(database, menu)
-    refusals = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID, errors.ITEM_UNKNOWN, errors.PRICE_CHANGED)
+    orders = Orders(database, menus, channels.check if channels.has_rules else None)
+    store_reads = StoreReads(database, menus)
+    contents = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID)
+    refusals = (*contents, errors.ITEM_UNKNOWN, errors.PRICE_CHANGED, ITEM_SOLD_OUT)
 
     @router.post(
         "/v1/orders",
         status_code=201,
         response_model=OrderReply,
-        responses=problem_docs(*refusals, errors.STORE_UNKNOWN, *WRITE_PROBLEMS),
+        responses=problem_docs(*refusals, errors.STORE_UNKNOWN, CHANNEL_PAUSED, *WRITE_PROBLEMS),
         openapi_extra=order_request(OrderSubmission),
     )
     async def place_order(request: Request) -> Response:
@@ -165,15 +178,15 @@ def _diner_routes(database: Database, menu: Menu) -> APIRouter:
         """The order. What the cloud does not hold its store may: then 503 not-confirmed, never a "not there"."""
         return JSONResponse(await orders.find(str(order_id)))
 
-    @router.get("/v1/menu")
-    async def show_menu() -> Response:
-        """The menu."""
-        return Response(menu.to_json(), media_type="application/json")
+    @router.get("/v1/menu", response_model=MenuReply, responses=problem_docs(errors.STORE_UNKNOWN, *READ_PROBLEMS))
+    async def show_menu(store: StoreName | None = None) -> Response:
+        """The menu of a store, and what of it is sold out here now; without a store the common menu."""
+        return JSONResponse(await store_reads.menu(store or ""))
 
     return router
 
 
-def _store_routes(database: Database) -> APIRouter:
+def _store_routes(database: Database, channels: CloudChannels) -> APIRouter:
     router = APIRouter(prefix="/v1/stores/{store}", tags=["store"])
     ingest, dispatch, branches = Ingest(database), Dispatch(database), BranchReads(database)
 
@@ -189,6 +202,7 @@ def _store_routes(database: Database) -> APIRouter:
         """Take a batch of the store's committed entries (P14); one without entries asks for the cursor."""
         if body.store != store:
             raise ProblemError(REQUEST_INVALID, f"the batch is of store {body.store!r}")
+        channels.heard(store)
         judgement = await ingest.receive(body.to_batch())
         if isinstance(judgement, Accepted | Matched | Forked):
             return JSONResponse({"cursor": cursor_json(judgement.cursor)})
@@ -219,6 +233,7 @@ def _store_routes(database: Database) -> APIRouter:
         store: StoreName, after: Number = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> Response:
         """The orders for the store from number `after + 1` on (P15)."""
+        channels.heard(store)
         return JSONResponse(await dispatch.after(store, after, limit))
 
     return router
@@ -264,9 +279,14 @@ def _operator_routes(database: Database) -> APIRouter:
     return router
 
 
-def _audit_routes(database: Database, menu: Menu) -> APIRouter:
+def _audit_routes(database: Database, menus: StoreMenus) -> APIRouter:
     router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problem_docs(*READ_PROBLEMS))
-    reads, checks = AuditReads(database), CheckReads(database, menu)
+    reads, checks, store_reads = AuditReads(database), CheckReads(database, menus), StoreReads(database, menus)
+
+    @router.get("/stock", responses=problem_docs(errors.STORE_UNKNOWN))
+    async def audit_stock(store: StoreName) -> dict[str, Any]:
+        """The store's stock by what came up, and the cloud's rights to it (P18)."""
+        return await store_reads.stock(store)
 
     @router.get("/orders")
     async def audit_orders(store: StoreName, after: UUID | None = None, limit: Limit = 1000) -> dict[str, Any]:

@@ -15,16 +15,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from refsystem.ordering import fields
 from refsystem.ordering.check_acts import SYSTEM, derived_id
 from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.fields import given
 from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from refsystem.ordering.money import BASIS_POINTS
-from refsystem.ordering.recipe import Ingredient, Needs
+from refsystem.ordering.recipe import ID, Ingredient, Needs
 from refsystem.ordering.stock_acts import AskRights, GrantRights, ReturnRights, SettleRights
 from refsystem.ordering.stock_item import StockItem
 from refsystem.ordering.store_acts import StoreAct
 
 OUTCOMES = ("duplicate_of", "conflict", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a record names as an ingredient."""
+
+    ingredient_id: str = given(ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class WantsNumber:
 class CloudRights:
     """The cloud's rights to one store's stock. Every call belongs into the transaction of what it is about.
 
-    `rights` and `reserved` are its whole state, for whoever stores it: quantities by ingredient, and what the orders took that
+    `rights` and `reserved` are its whole state, for whoever stores it: quantities by ingredient, 0 of what the store keeps in
+    stock and has granted nothing of; and what the orders took that
     have a number and have not come back in the store's log, by that number.
     """
 
@@ -82,11 +92,20 @@ class CloudRights:
         elif kind in OUTCOMES:
             for name, quantity in self.reserved.pop(number, {}).items():
                 self.rights[name] = self.rights.get(name, 0) + quantity
-        elif kind == "act" and record.get("act") == "grant_rights":
-            name = record["ingredient_id"]
-            self.rights[name] = self.rights.get(name, 0) + record["quantity"]
-        elif kind == "act" and record.get("act") == "ask_rights":
-            return self._spare(record["ingredient_id"], record["quantity"])
+        elif kind == "act":
+            return self._act(record)
+        return ()
+
+    def _act(self, record: dict[str, Any]) -> tuple[WantsNumber, ...]:
+        match record.get("act"):
+            case "receive" | "count":  # from now on the store keeps it in stock
+                self.rights.setdefault(fields.read_fields(Known, record, exact=False).ingredient_id, 0)
+            case "grant_rights":
+                granted = fields.read_fields(GrantRights, record, exact=False)
+                self.rights[granted.ingredient_id] = self.rights.get(granted.ingredient_id, 0) + granted.quantity
+            case "ask_rights":
+                asked = fields.read_fields(AskRights, record, exact=False)
+                return self._spare(asked.ingredient_id, asked.quantity)
         return ()
 
     def _spare(self, name: str, asked: int) -> tuple[WantsNumber, ...]:
