@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
-from refsystem.ordering.order import Order, parse_order
+from refsystem.ordering.order import Channel, Order, parse_order
 
-CHANNEL = "delivery"
+CHANNEL: Channel = "delivery"
 WEBHOOK_PATH = "/v1/platforms/{platform}/webhooks"
 NUMBER_MAX = 2**62
 _NAMESPACE = UUID("7d0f0f0e-6a0e-5d44-8a57-0f3b0d9b6c11")

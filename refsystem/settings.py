@@ -38,9 +38,10 @@ class SettingsError(ValueError):
 class EdgeSettings:
     """Of an edge device. `peer_port` is where the other device's messages arrive; `*_url` lead through the links.
 
-    Without a `gateway_url` the store takes cash only. The gateway calls back to `callback_url` and signs with `gateway_secret`.
-    `access_secret` signs the tokens of tables and staff; without one the device knows nobody. `parties` get `(name, basis
-    points)` of what is captured. Without `store_rules` a kitchen has one station.
+    Without a `gateway_url` the store takes no cards and wallet codes, without a `coupon_url` no coupons and no members' balances.
+    The gateway calls back to `callback_url` and signs with `gateway_secret`. `access_secret` signs the tokens of tables and
+    staff; without one the device knows nobody. `parties` get `(name, basis points)` of what is captured. Without `store_rules` a
+    kitchen has one station.
     """
 
     store: str
@@ -60,6 +61,7 @@ class EdgeSettings:
     synchronous: Synchronous
     broken_variant: str | None
     gateway_url: str = ""
+    coupon_url: str = ""
     callback_url: str = ""
     gateway_secret: bytes | None = None
     access_secret: bytes | None = None
@@ -110,6 +112,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         synchronous="NORMAL" if synchronous == "NORMAL" else "FULL",
         broken_variant=read.choice("RUSHPROOF_BREAK", BROKEN_VARIANTS, "") or None,
         gateway_url=read.url("RUSHPROOF_GATEWAY_URL", ""),
+        coupon_url=read.url("RUSHPROOF_COUPON_URL", ""),
         callback_url=read.url("RUSHPROOF_CALLBACK_URL", ""),
         gateway_secret=read.secret("RUSHPROOF_GATEWAY_SECRET_FILE"),
         access_secret=read.secret("RUSHPROOF_ACCESS_SECRET_FILE"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from refsystem.stack import Stack
 
 ROUTE = "/v1/operator/misbehaviour"
 ANSWER_TIMEOUT_S = 5.0
+PATIENCE_S = 5.0
+AGAIN_S = 0.1
 
 
 class PartnerMisbehaving:
@@ -30,7 +34,7 @@ class PartnerMisbehaving:
 
     async def begin(self) -> None:
         """Give it the new plan; raises `FaultError` if it does not take it."""
-        told = await self._ask("GET")
+        told = await self._first_answer()
         self._before, self._struck_before = told["plan"], told["struck"]
         await self._ask("PUT", {"seed": self._seed, "rules": [*self._rules, *told["plan"]["rules"]]})
 
@@ -55,6 +59,17 @@ class PartnerMisbehaving:
             return "nothing to undo"
         told = await self._ask("PUT", self._before)
         return f"{self._process} goes by {len(told['plan']['rules'])} rules again"
+
+    async def _first_answer(self) -> dict[str, Any]:
+        """What it says now; one that was started again just now is given a moment."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return await self._ask("GET")
+            except FaultError:
+                if time.monotonic() > deadline_s:
+                    raise
+                await asyncio.sleep(AGAIN_S)
 
     async def _ask(self, method: str, body: Any = None) -> dict[str, Any]:
         try:

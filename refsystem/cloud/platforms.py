@@ -18,14 +18,17 @@ from typing import Any
 import httpx
 
 from refsystem.callback_messages import SIGNATURE_HEADER, is_genuine
+from refsystem.cloud.channels import CloudChannels
 from refsystem.cloud.checks import CheckReads
 from refsystem.cloud.database import Database, queries
 from refsystem.cloud.orders import Orders
+from refsystem.cloud.platform_pushes import PlatformPushes
 from refsystem.cloud.platform_settings import PlatformSettings
+from refsystem.cloud.store_reads import StoreReads
 from refsystem.ordering.errors import TYPE_PREFIX, OrderRejected
-from refsystem.ordering.menu import Menu
 from refsystem.platform_messages import PlatformOrder, read_platform_order
 from refsystem.problems import ProblemError
+from refsystem.store_settings import StoreMenus
 
 logger = logging.getLogger(__name__)
 
@@ -53,19 +56,23 @@ class Platforms:
         self._door = asyncio.Semaphore(AT_ONCE_MAX)
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._http = httpx.AsyncClient(trust_env=False, base_url=settings.url, timeout=TIMEOUT_S)
+        self.pushes: PlatformPushes | None = None
+        self.http = httpx.AsyncClient(trust_env=False, base_url=settings.url, timeout=TIMEOUT_S)
         self._after = 0
 
     async def start(self) -> None:
         """Begin."""
-        self._tasks = [asyncio.create_task(self._answer_for_ever()), asyncio.create_task(self._ask_for_ever())]
+        loops = [self._answer_for_ever(), self._ask_for_ever()]
+        if self.pushes is not None:
+            loops.append(self.pushes.run())
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
         """End; what is not told yet is told by whoever comes next."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
+        await self.http.aclose()
 
     @property
     def name(self) -> str:
@@ -163,7 +170,7 @@ class Platforms:
         status: int | None = None
         slug = ""
         try:
-            answer = await self._http.post(f"/v1/orders/{row['number']}/answer", json=body)
+            answer = await self.http.post(f"/v1/orders/{row['number']}/answer", json=body)
             status, slug = answer.status_code, _slug(answer)
         except httpx.HTTPError as error:
             logger.info("the platform gave no answer about its order %d: %s", row["number"], type(error).__name__)
@@ -180,7 +187,7 @@ class Platforms:
         """Ask for changes: a webhook whose tries have run out is made up for here."""
         while True:
             try:
-                changes = (await self._http.get("/v1/changes", params={"after": self._after})).raise_for_status().json()
+                changes = (await self.http.get("/v1/changes", params={"after": self._after})).raise_for_status().json()
                 for said in changes["orders"]:
                     await self._take_listed(said)
                     self._after = int(said["version"])
@@ -209,11 +216,15 @@ def _slug(answer: httpx.Response) -> str:
     return str(said.get("type", "")).removeprefix(TYPE_PREFIX) if isinstance(said, dict) else ""
 
 
-def make_platforms(settings: PlatformSettings | None, database: Database, menu: Menu) -> Platforms | None:
+def make_platforms(
+    settings: PlatformSettings | None, database: Database, menus: StoreMenus, channels: CloudChannels
+) -> Platforms | None:
     """What serves the platform, if there is one."""
     if settings is None:
         return None
-    return Platforms(settings, database, Orders(database, menu), CheckReads(database, menu))
+    platforms = Platforms(settings, database, Orders(database, menus), CheckReads(database, menus))
+    platforms.pushes = PlatformPushes(platforms.http, database, channels, StoreReads(database, menus))
+    return platforms
 
 
 @contextlib.asynccontextmanager

@@ -64,3 +64,12 @@ LIMIT :limit;
 -- name: count_platform_orders_open()$
 -- Orders that their platform is still to be told about.
 SELECT count(*) FROM platform_orders WHERE told IS NULL AND NOT cancelled;
+
+-- name: orders_not_taken(store)
+-- What entered here and the store has not taken yet, by channel.
+SELECT channel, count(*)::int AS orders FROM orders
+WHERE store = :store AND number IS NOT NULL AND outcome IS NULL
+GROUP BY channel;
+
+-- name: all_stores(limit)
+SELECT store FROM stores ORDER BY store LIMIT :limit;
