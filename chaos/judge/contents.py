@@ -94,6 +94,22 @@ def unbacked(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterator
             if not _is_committed(ledger, ticket.seq, ticket.hash) and not _ticket_left_behind(ledger, ticket):
                 text = f"its ticket was made from entry {ticket.seq}; {_stands_at(ledger, ticket.seq)}"
                 yield _finding("unbacked", ledger, order_id, stories, "kitchen", text)
+        yield from _not_fired(ledger, order_id, tickets, stories)
+
+
+def _not_fired(
+    ledger: StoreLedger, order_id: str, tickets: list[Ticket], stories: Mapping[str, OrderStory]
+) -> Iterator[Finding]:
+    """Tickets that the store's rules had not made of the order by the entry at which the display stood."""
+    owed = ledger.owed(order_id)
+    if ledger.rules is None or owed is None or ledger.kitchen is None:
+        return
+    if ledger.kitchen.status.cursor.seq > ledger.committed_seq:
+        return
+    for ticket in tickets:
+        if (ticket.version, ticket.station) not in owed.made and not _ticket_left_behind(ledger, ticket):
+            text = f"its ticket of version {ticket.version} for {ticket.station} was shown, and nothing has fired it"
+            yield _finding("unbacked", ledger, order_id, stories, "kitchen", text)
 
 
 def _is_committed(ledger: StoreLedger, seq: int, entry_hash: str) -> bool:

@@ -21,13 +21,14 @@ TicketKeys = frozenset[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What the kitchen owes of one order: its tickets, and whether the order's own entry made one of them, at once."""
+    """What the kitchen owes of one order: `tickets` of those that were `made`, and whether its own entry made one, at once."""
 
     tickets: TicketKeys
+    made: TicketKeys
     at_once: bool
 
 
-ONE_TICKET = Owed(frozenset({(1, ONE_STATION)}), at_once=True)
+ONE_TICKET = Owed(frozenset({(1, ONE_STATION)}), frozenset({(1, ONE_STATION)}), at_once=True)
 """What an order makes in a kitchen without rules."""
 
 
@@ -48,6 +49,7 @@ def tickets_owed(entries: Iterable[LogEntry], menu: Menu, rules: KitchenRules, u
                 for ticket in order.tickets
                 if ticket.state is not TicketState.SUPERSEDED
             ),
+            made=frozenset((ticket.version, ticket.station) for ticket in order.tickets),
             at_once=any(ticket.seq == order.seq for ticket in order.tickets),
         )
         for order in kitchen.orders

@@ -133,6 +133,15 @@ def test_each_station_must_have_shown_its_part_of_an_order(hotpot: Any, stations
     assert counts["duplicated"] == (len(stations) > len(set(stations)))
 
 
+def test_a_dish_shown_before_its_course_was_fired_is_unbacked(hotpot: Any) -> None:
+    order_id = order(hotpot, 50, "spicy-base", "plum-juice", "beef-slices")
+    only(hotpot, order_id)
+    hotpot.write()
+    at_stations(hotpot, order_id, "broth", "drinks", "meat")
+    (finding,) = judge_run(hotpot.path).audit.by_class["unbacked"]
+    assert "version 1 for meat was shown, and nothing has fired it" in finding.evidence
+
+
 def test_a_course_that_is_held_back_is_neither_lost_nor_late(hotpot: Any) -> None:
     first = order(hotpot, 50, "spicy-base")
     held = order(hotpot, 51, "ice-jelly")
