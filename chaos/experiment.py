@@ -40,9 +40,11 @@ from loadtests.plan import LoadPlan, Retries, StoreTargets
 from refsystem.cloud.schemas import fresh_schema
 from refsystem.ordering.menu import Menu
 from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack_coupons import CouponStackSettings
 from refsystem.stack_delivery import PROCESS, DeliveryStackSettings
 from simulator.diners import Diner, write_timetable
 from simulator.scenario import Scenario, dump_scenario
+from simulator.scenario_coupons import has_coupons
 
 logger = logging.getLogger(__name__)
 
@@ -124,8 +126,8 @@ class Drill:
             self._view.phase("all faults undone, waiting for convergence")
             if not await observer.heal_gateway():
                 self._view.say("the payment gateway does not answer, and goes on misbehaving")
-            if not await observer.heal_platform():
-                self._view.say("the delivery platform does not answer, and goes on misbehaving")
+            if not await observer.heal_platforms():
+                self._view.say("a platform does not answer, and goes on misbehaving")
             await self._converge_and_read(observer, watch)
 
     async def _wait_for_load(self, load: LoadRun) -> None:
@@ -202,6 +204,7 @@ class Drill:
             synchronous=variant.synchronous if variant is not None else "FULL",
             broken_variant=variant.name if variant is not None else None,
             gateway=self._gateway_settings(),
+            coupons=CouponStackSettings() if has_coupons(scenario) else None,
             delivery=self._delivery_settings(),
             channel_rules=scenario.pauses.to_json() if scenario.pauses is not None else "",
             time_scale=scenario.time_scale,

@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 
-from chaos.partner_reads import heal_platform, platform_differences, read_platform
+from chaos.partner_reads import heal_platforms, platform_differences, read_platform
 from refsystem.stack import SLOTS, Stack
+from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_printer import printer_name
 
 SAMPLE_TIMEOUT_S = 0.4
@@ -213,9 +214,9 @@ class Observer:
     async def _delivery_platform(self, store: str) -> Json:
         return await read_platform(self.stack, self._pages, self._http, store)
 
-    async def heal_platform(self) -> bool:
-        """Let the delivery platform, if there is one, behave well from now on; False if it cannot be told so."""
-        return await heal_platform(self.stack, self._http)
+    async def heal_platforms(self) -> bool:
+        """Let the platforms that there are behave well from now on; False if one cannot be told so."""
+        return await heal_platforms(self.stack, self._http)
 
     async def heal_gateway(self) -> bool:
         """Let the payment gateway, if there is one, behave well from now on; False if it cannot be told so."""
@@ -234,7 +235,7 @@ class Observer:
         payments = await self._pages(f"{url}/v1/audit/payments", "payments")
         told = await self._get(f"{url}/v1/operator/misbehaviour")
         return {
-            "movements": [row for row in ledger if row["merchant"] == store],
+            "movements": [row for row in (*ledger, *await self._coupon_ledger()) if row["merchant"] == store],
             "payments": [row for row in payments if row["merchant"] == store],
             "struck": told["struck"],
         }
@@ -242,6 +243,12 @@ class Observer:
     async def _printer(self, store: str) -> Json:
         """The paper that came out of the store's printer."""
         return {"slips": await self._pages(f"{self.stack.url(printer_name(store))}/v1/audit/paper", "slips")}
+
+    async def _coupon_ledger(self) -> list[Json]:
+        """What the coupon platform moved, if there is one: it settles payments as the gateway does."""
+        if not self.stack.has_coupons:
+            return []
+        return await self._pages(f"{self.stack.url(COUPONS)}/v1/audit/ledger", "movements")
 
     async def _pages(self, url: str, name: str) -> list[Json]:
         rows: list[Json] = []

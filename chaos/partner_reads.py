@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from refsystem.stack import Stack
+from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_delivery import NAME, PROCESS
 
 MISBEHAVIOUR = "/v1/operator/misbehaviour"
@@ -17,15 +18,17 @@ Json = dict[str, Any]
 Pages = Callable[[str, str], Awaitable[list[Json]]]
 
 
-async def heal_platform(stack: Stack, http: httpx.AsyncClient) -> bool:
-    """Let the platform, if there is one, behave well from now on; False if it cannot be told so."""
-    if not stack.has_delivery:
-        return True
-    try:
-        answer = await http.delete(stack.url(PROCESS) + MISBEHAVIOUR, timeout=READ_TIMEOUT_S)
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == httpx.codes.OK
+async def heal_platforms(stack: Stack, http: httpx.AsyncClient) -> bool:
+    """Let the platforms that there are behave well from now on; False if one cannot be told so."""
+    there = [name for name, is_there in ((PROCESS, stack.has_delivery), (COUPONS, stack.has_coupons)) if is_there]
+    healed = True
+    for name in there:
+        try:
+            answer = await http.delete(stack.url(name) + MISBEHAVIOUR, timeout=READ_TIMEOUT_S)
+            healed = healed and answer.status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            healed = False
+    return healed
 
 
 async def platform_differences(stack: Stack, http: httpx.AsyncClient, stores: Iterable[str]) -> list[str]:

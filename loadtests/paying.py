@@ -26,8 +26,16 @@ from refsystem.ordering.order import Channel
 from refsystem.ordering.payment import Tender
 from simulator.diners import Diner
 
-NEXT_TENDER: dict[Tender, Tender] = {"wallet_code": "card", "card": "cash", "cash": "cash"}
+NEXT_TENDER: dict[Tender, Tender] = {
+    "coupon": "wallet_code",
+    "stored_value": "wallet_code",
+    "wallet_code": "card",
+    "card": "cash",
+    "cash": "cash",
+}
 """What somebody takes out when a payment came to nothing."""
+MEMBER_BALANCE_MINOR = 30_000
+"""What a member has; who owes more pays in another way. [G]"""
 NOTES_MINOR = 1_000
 """Cash is given in notes of ten."""
 LOOKS_UNVERIFIED_MAX = 3
@@ -131,6 +139,10 @@ class Payer:
                 given_minor = -(-due_minor // NOTES_MINOR) * NOTES_MINOR
             case "wallet_code":
                 instrument = f"{self._draw.randrange(10**18):018d}"
+            case "coupon":  # the platform of a drill issues what is called so when it first sees it
+                instrument = f"demo-{due_minor}-{self._draw.getrandbits(64):016x}"
+            case "stored_value":
+                instrument = f"demo-{MEMBER_BALANCE_MINOR}-{self._draw.getrandbits(64):016x}"
             case _:
                 instrument = f"card-{self._draw.getrandbits(64):016x}"
         alone = self._diner.channel in PAYS_ALONE and self._tender != "cash"

@@ -31,6 +31,8 @@ from refsystem.processes import (
     reserve_port,
 )
 from refsystem.settings import HOST
+from refsystem.stack_coupons import COUPON_MODULE, LINK_KIND, CouponStackSettings, coupon_environment, coupon_link
+from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_delivery import (
     BACK,
     LINK,
@@ -107,6 +109,7 @@ class StackSettings:
     synchronous: str = "FULL"
     broken_variant: str | None = None
     gateway: GatewayStackSettings | None = None
+    coupons: CouponStackSettings | None = None
     delivery: DeliveryStackSettings | None = None
     channel_rules: str = ""
     time_scale: float = 1.0
@@ -208,6 +211,11 @@ class Stack:
     def has_gateway(self) -> bool:
         """Whether there is a payment gateway."""
         return self.settings.gateway is not None
+
+    @property
+    def has_coupons(self) -> bool:
+        """Whether there is a coupon platform."""
+        return self.settings.coupons is not None
 
     @property
     def has_delivery(self) -> bool:
@@ -328,6 +336,8 @@ class Stack:
         yield "cloud"
         if self.has_gateway:
             yield "gateway"
+        if self.has_coupons:
+            yield COUPONS
         if self.has_delivery:
             yield PROCESS
         for store in self.settings.stores:
@@ -346,6 +356,11 @@ class Stack:
             Link(f"{name}.back", "partner_gateway", store, "gateway", device, self.port(device)),
         ]
 
+    def _coupon_links(self, store: str, slot: str) -> list[Link]:
+        if not self.has_coupons:
+            return []
+        return [Link(coupon_link(store, slot), LINK_KIND, store, f"{store}.edge_{slot}", COUPONS, self.port(COUPONS))]
+
     def _printer_links(self, store: StoreSettings, slot: str) -> list[Link]:
         if not store.printer:
             return []
@@ -357,6 +372,7 @@ class Stack:
         device, peer = f"{store}.edge_{slot}", f"{store}.edge_{other}"
         return [
             *self._gateway_links(store, slot),
+            *self._coupon_links(store, slot),
             Link(f"diner_edge.{store}.{slot}", "diner_edge", store, "diner", device, self.port(device)),
             Link(f"edge_edge.{store}.{slot}", "edge_edge", store, device, peer, self.port(f"{peer}.peer")),
             Link(
@@ -420,6 +436,10 @@ class Stack:
         yield self._process("cloud", "refsystem.cloud", cloud)
         if self.settings.gateway is not None:
             yield self._gateway(self.settings.gateway)
+        if self.settings.coupons is not None:
+            data, port = str(self.data_folder(COUPONS)), self.port(COUPONS)
+            told = coupon_environment(data, port, self.settings.time_scale, self.settings.coupons.misbehaviour)
+            yield self._process(COUPONS, COUPON_MODULE, told)
         for store in self.settings.stores:
             yield self._process(
                 f"{store.name}.arbiter",
@@ -513,6 +533,8 @@ class Stack:
             environment["RUSHPROOF_PARTIES"] = ",".join(
                 f"{name}={points}" for name, points in self.settings.gateway.parties
             )
+        if self.has_coupons:
+            environment["RUSHPROOF_COUPON_URL"] = self.link_url(coupon_link(store.name, slot))
         if self.settings.channel_rules:
             environment["RUSHPROOF_CHANNELS"] = self.settings.channel_rules
         if self.has_delivery:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 COUPON_MODULE = "refsystem.partners.coupon_platform"
 PROCESS = "coupon_platform"
 LINK_KIND = "partner_coupon"
+
+
+@dataclass(frozen=True, slots=True)
+class CouponStackSettings:
+    """The coupon platform: what it does wrong (JSON, as it takes it)."""
+
+    misbehaviour: str = ""
 
 
 def coupon_link(store: str, slot: str) -> str:

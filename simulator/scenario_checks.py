@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from simulator.arrivals import ARRIVALS_MAX
 from simulator.network import BUILT_IN_PROFILES
+from simulator.scenario_coupons import coupon_flaws
 from simulator.scenario_delivery import delivery_flaws
 from simulator.scenario_faults import (
     SHARED_LINKS,
@@ -58,7 +59,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
         *(Flaw(path, message) for path, message in party_flaws(scenario)),
         *_payment_flaws(scenario),
         *_printer_flaws(scenario),
-        *(Flaw(path, message) for path, message in delivery_flaws(scenario)),
+        *(Flaw(path, message) for path, message in (*delivery_flaws(scenario), *coupon_flaws(scenario))),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
         *_overlap_flaws(scenario),
@@ -108,9 +109,7 @@ def _payment_flaws(scenario: Scenario) -> Iterator[Flaw]:
     if scenario.payments is not None:
         total = math.fsum(scenario.payments.tenders.shares.values())
         if not math.isclose(total, 1, abs_tol=1e-6):
-            yield Flaw(
-                ("payments", "tenders"), f"the shares sum to {total:g}; cash, wallet_code and card must sum to 1"
-            )
+            yield Flaw(("payments", "tenders"), f"the shares sum to {total:g}; all tenders must sum to 1")
         return
     there_is_none = "is there only in a scenario with payments; add `payments: {}`"
     for number, fault in enumerate(scenario.faults):

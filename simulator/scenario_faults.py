@@ -20,6 +20,7 @@ LinkName = Literal[
     "partner_gateway",
     "edge_printer",
     "partner_cloud",
+    "partner_coupon",
 ]
 LINKS: tuple[LinkName, ...] = (
     "diner_edge",
@@ -32,6 +33,7 @@ LINKS: tuple[LinkName, ...] = (
     "partner_gateway",
     "edge_printer",
     "partner_cloud",
+    "partner_coupon",
 )
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
 PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
@@ -47,9 +49,19 @@ ProcessName = Literal[
     "gateway",
     "printer",
     "delivery_platform",
+    "coupon_platform",
 ]
 ProgramName = Literal[
-    "primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "gateway", "delivery_platform"
+    "primary",
+    "standby",
+    "edge_a",
+    "edge_b",
+    "arbiter",
+    "cloud",
+    "kitchen",
+    "gateway",
+    "delivery_platform",
+    "coupon_platform",
 ]
 DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
 HttpLinkName = Literal[

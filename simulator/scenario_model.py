@@ -187,11 +187,15 @@ class TenderShares(Strict):
     cash: Share = Field(0.1, description="Share of checks paid in cash, to a waiter.")
     wallet_code: Share = Field(0.6, description="Share of checks paid with a wallet's payment code.")
     card: Share = Field(0.3, description="Share of checks paid by card.")
+    coupon: Share = Field(0.0, description="Share of checks paid by a voucher; with any there is a coupon platform.")
+    stored_value: Share = Field(0.0, description="Share of checks paid from a member's balance at the coupon platform.")
 
     @property
     def shares(self) -> dict[Tender, float]:
-        """The shares by tender."""
-        return {"cash": self.cash, "wallet_code": self.wallet_code, "card": self.card}
+        """The shares by tender; coupons and balances only if anybody has them."""
+        shares: dict[Tender, float] = {"cash": self.cash, "wallet_code": self.wallet_code, "card": self.card}
+        more: dict[Tender, float] = {"coupon": self.coupon, "stored_value": self.stored_value}
+        return shares | {tender: share for tender, share in more.items() if share > 0}
 
 
 class Payments(Strict):

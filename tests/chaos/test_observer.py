@@ -31,7 +31,7 @@ def device(slot: str, role: str = "standby", **changes: Any) -> dict[str, Any]:
 class Places:
     """Every place of a store `s1` as one server that says what the test wants; None: it says 500."""
 
-    has_gateway = False
+    has_gateway = has_coupons = has_delivery = False
 
     def __init__(self) -> None:
         self.statuses: dict[str, Any] = {
