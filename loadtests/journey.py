@@ -8,7 +8,9 @@ also orders. Who comes in a party goes on as `loadtests.party` says.
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -64,7 +66,8 @@ class Journey:
     """The visit of one diner; `run` may be called once, in a greenlet of its own."""
 
     def __init__(self, diner: Diner, plan: LoadPlan, api: OrderingApi, ledger: Ledger, observer: Observer) -> None:
-        self._diner, self._plan, self._api, self._ledger, self._observer = diner, plan, api, ledger, observer
+        self._diner = dataclasses.replace(diner, table=_pickup_place(plan, diner)) if diner.pickup_us else diner
+        self._plan, self._api, self._ledger, self._observer = plan, api, ledger, observer
         self._intent_id = intent_id(plan.run, diner)
         self._home: Door = "cloud" if diner.channel == "mini_program" else "edge"
         self._devices: list[Device] = []
@@ -223,6 +226,13 @@ class Journey:
         if left_us > 0:
             gevent.sleep(left_us / 1_000_000)
             self._observer.woke(self._diner.diner, monotonic_us() - at_us)
+
+
+def _pickup_place(plan: LoadPlan, diner: Diner) -> str:
+    """Where an order for later is handed out, and when: the kitchen and every slip show it, as they show a table."""
+    assert plan.start_unix_ms is not None, "a plan that was written has it"
+    at_s = (plan.start_unix_ms + (diner.intended_us + diner.pickup_us) // 1000) // 1000
+    return f"{diner.table} {time.strftime('%H:%M:%S', time.localtime(at_s))}"
 
 
 def _fold(outcomes: Sequence[Outcome]) -> Outcome:
