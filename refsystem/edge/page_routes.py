@@ -7,9 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
-from starlette.types import Scope
 
 from refsystem.check_messages import CheckBody, check_json
 from refsystem.edge.check_routes import UNAVAILABLE, person_asking
@@ -21,6 +19,7 @@ from refsystem.ordering.check import Check, CheckStatus
 from refsystem.ordering.errors import NOT_ALLOWED, OrderRejected, Problem
 from refsystem.ordering.stock_scan import ScanError, read_scan
 from refsystem.problems import REQUEST_INVALID, ProblemError, problem_docs
+from refsystem.web.files import FRESH, PageFiles
 from refsystem.web.languages import LANGUAGES, choose_language
 from refsystem.web.pages import PAGES, STATIC, Pages, origin
 
@@ -29,8 +28,6 @@ YEAR_S = 365 * 24 * 3600
 CHECKS_MAX = 200
 SCAN_CHARACTERS_MAX = 300
 SCAN_INVALID = Problem("scan-invalid", 422, "The label cannot be used", True)
-FRESH = {"Cache-Control": "no-cache"}
-"""Kept copies are asked about: a page and its modules belong together."""
 
 
 class OpenChecks(BaseModel):
@@ -97,19 +94,8 @@ def _add_page(app: FastAPI, pages: Pages, page: str) -> None:
     app.add_api_route(f"/{page}", show, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
 
 
-class _Files(StaticFiles):
-    """The pages' own files; browsers ask whether their copy is still good."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        if not path.endswith((".js", ".css", ".webmanifest")):
-            return Response(status_code=404)
-        answer = await super().get_response(path, scope)
-        answer.headers.update(FRESH | {"X-Content-Type-Options": "nosniff"})
-        return answer
-
-
 def _add_files(app: FastAPI, pages: Pages) -> None:
-    app.mount("/web", _Files(directory=STATIC), name="web")
+    app.mount("/web", PageFiles(), name="web")
 
     @app.get("/", include_in_schema=False)
     async def start() -> Response:

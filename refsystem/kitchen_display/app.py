@@ -49,6 +49,7 @@ from refsystem.problems import (
 from refsystem.protocol.uplink import Accepted, Forked, Judgement, Matched
 from refsystem.store_settings import find_menu, find_store_rules
 from refsystem.telemetry import Telemetry
+from refsystem.web.files import PageFiles
 
 WAITING_MAX = 100
 OPEN_TICKETS_MAX = 200
@@ -185,6 +186,7 @@ def create_app(settings: KitchenSettings) -> FastAPI:
     app.include_router(_feed_routes(display, settings))
     app.include_router(_cook_routes(display, settings.menu, Shown(settings.menu, settings.rules)))
     app.include_router(_operator_routes(display))
+    app.mount("/web", PageFiles(), name="web")
     app.add_middleware(BodyLimit)
     Telemetry("kitchen").install(app)
     return app

@@ -2,7 +2,7 @@
 
 import { Cart } from "./cart.js";
 import { checkCard, receipt } from "./checks.js";
-import { button, byId, el, money, put, readMoney, say, shortId, view } from "./dom.js";
+import { button, byId, el, money, put, readMoney, say, shortId, show, view } from "./dom.js";
 import { askFor, sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { act, entry, kept, outbox } from "./outbox.js";
@@ -155,6 +155,7 @@ function showChecks() {
   });
   put(byId("open_checks"), checks.length ? rows(checks, false) : [el("li", { class: "quiet", text: say("none_open") })]);
   put(byId("closed_checks"), rows(closed, true));
+  show(byId("closed_title"), closed.length > 0);
 }
 
 async function refresh() {

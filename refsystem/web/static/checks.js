@@ -4,8 +4,8 @@ import { el, itemName, money, say, shortId } from "./dom.js";
 
 const PAID = ["captured", "stored", "expiring", "bad_debt", "charged_back"];
 
-function lineRow(line, actions) {
-  const notes = [line.voided && say("voided", { n: line.voided }), line.comped && say("comped", { n: line.comped })].filter(Boolean);
+function lineRow(line, actions, withNotes = true) {
+  const notes = !withNotes ? [] : [line.voided && say("voided", { n: line.voided }), line.comped && say("comped", { n: line.comped })].filter(Boolean);
   return el("li", {},
     el("span", { class: "count", text: `${line.quantity} ×` }),
     el("span", { class: "grow" }, itemName(line.item_id), notes.length > 0 && el("small", { text: ` ${notes.join(say("comma"))}` })),
@@ -46,7 +46,7 @@ export function receipt(check, store) {
     el("h3", { text: store }),
     el("p", { class: "number", text: say("number", { id: shortId(check.check_id) }) }),
     check.table && el("p", { text: say("table", { table: check.table }) }),
-    el("ul", { class: "lines" }, check.lines.filter(line => line.quantity > 0).map(line => lineRow(line, {}))),
+    el("ul", { class: "lines" }, check.lines.filter(line => line.quantity > 0).map(line => lineRow(line, {}, false))),
     check.discount_minor > 0 && sum(say("discount"), -check.discount_minor),
     sum(say("total"), check.total_minor, "large"),
     el("ul", { class: "lines payments" }, check.payments.filter(payment => PAID.includes(payment.state)).map(payment => paymentRow(payment, {}))));

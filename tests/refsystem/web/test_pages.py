@@ -42,7 +42,7 @@ def test_an_evening_of_a_table(store, browser):
     choose(diner, "split-base", "tripe", "tripe")
     picture(diner, "diner_menu")
     press(diner, "3")  # the bar below: three pieces
-    type_into(diner, "#note", MARKUP)
+    type_into(diner, "#note", "No coriander, please")
     picture(diner, "diner_order")
     click(diner, "#send")
     diner.wait(says("¥188.00", "#checks"))
@@ -51,8 +51,7 @@ def test_an_evening_of_a_table(store, browser):
     kitchen.screen(1280, 800)
     kitchen.call("Page.navigate", url=store.told["kitchen"])
     kitchen.wait("latest.tickets.length > 0")
-    assert kitchen.run("document.querySelectorAll('#tickets img').length") == 0, "what was typed is text"
-    kitchen.wait(says(MARKUP, "#tickets"))
+    kitchen.wait(says("No coriander, please", "#tickets"))
     picture(kitchen, "kitchen")
 
     waiter.screen(1024, 768)
@@ -115,9 +114,12 @@ def test_an_evening_of_a_table(store, browser):
     press(kiosk, "Begin")
     choose(kiosk, "tomato-base", "beef-slices")
     picture(kiosk, "kiosk")
+    type_into(kiosk, "#note", MARKUP)
     click(kiosk, "#send")
     press(kiosk, "Wallet code", "#pay_choices")
     kiosk.wait("document.body.dataset.view === 'done'", 40)
+    kitchen.wait(says(MARKUP, "#tickets"))
+    assert kitchen.run("document.querySelectorAll('#tickets img').length") == 0, "what was typed is text"
     (paid,) = store.checks("K1")
     assert (paid["status"], paid["total_minor"], len(paid["payments"])) == ("closed", 11400, 1)
 
@@ -125,6 +127,7 @@ def test_an_evening_of_a_table(store, browser):
 def test_a_typed_order_outlives_a_silent_store_a_reload_and_two_tabs_and_is_sent_once(store, browser):
     """Both devices fall silent. The same cart is sent from two tabs, one of which is loaded again; then the store is back."""
     one = browser
+    one.screen(390, 844)
     open_page(one, store.told["tables"]["5"])
     one.run("navigator.serviceWorker.ready.then(() => true)")
     one.wait("navigator.serviceWorker.controller !== null || (location.reload(), false)")
