@@ -33,6 +33,7 @@ from chaos.overload_plan import client_remedies, delay_text, remedies_off
 from chaos.steady_state.probing import drill_readers
 from chaos.steady_state.readings import probe_client
 from chaos.steady_state.watch import SteadyWatch
+from chaos.stocking import Stocking, receive_stock
 from chaos.timeline import Timeline, cuts_power, troubles_files
 from chaos.variants import Variant
 from loadtests.launch import STARTUP_US, LoadRun
@@ -107,6 +108,10 @@ class Drill:
 
     async def _drive(self, stack: Stack, links: Links, observer: Observer, watch: SteadyWatch) -> None:
         await asyncio.to_thread(self._set_standing_links, links)
+        if self._plan.scenario.stock:
+            self._view.phase("receiving stock")
+            opening = [Stocking(store.name, self._plan.scenario.stock) for store in self._plan.scenario.stores]
+            await asyncio.gather(*(receive_stock(stack, stocking) for stocking in opening))
         start_us = now_us() + STARTUP_US
         self._write_environment(start_us=start_us)
         self._timeline = timeline = Timeline(

@@ -97,6 +97,8 @@ class Sample:
             found.append(
                 f"{primary['slips_waiting']} slips are not printed ({primary.get('printer_alarm') or 'no alarm'})"
             )
+        if primary.get("rights_frozen"):
+            found.append("rights to the stock are not settled after a fork")
         if primary.get("payments_under_way"):
             found.append(f"{primary['payments_under_way']} payments are under way")
         return found
@@ -194,7 +196,9 @@ class Observer:
         url = self.stack.url(f"{store}.edge_{slot}")
         entries = await self._entries(f"{url}/v1/audit/entries", {})
         set_aside = await self._get(f"{url}/v1/audit/set-aside")
-        return {"status": await self._get(f"{url}/v1/status"), "entries": entries, "set_aside": set_aside["entries"]}
+        stock = await self._get(f"{url}/v1/audit/stock")
+        status = await self._get(f"{url}/v1/status")
+        return {"status": status, "entries": entries, "set_aside": set_aside["entries"], "stock": stock}
 
     async def _cloud(self, store: str) -> Json:
         url = self.stack.url("cloud")
@@ -209,7 +213,8 @@ class Observer:
                 break
         alarms = await self._get(f"{url}/v1/audit/alarms", {"store": store})
         status = await self._get(f"{url}/v1/stores/{store}/status")
-        return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"]}
+        stock = await self._get(f"{url}/v1/audit/stock", {"store": store})
+        return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"], "stock": stock}
 
     async def _delivery_platform(self, store: str) -> Json:
         return await read_platform(self.stack, self._pages, self._http, store)

@@ -44,6 +44,7 @@ VARIANTS: dict[str, Variant] = {
             "printer_jam",
             "duplicated",
         ),
+        Variant("escrow-off", "P18: the store sells the cloud's share, too", "stock_run_out", "oversold"),
         Variant("synchronous-normal", "flush: commits are not synced", "store_power_cut", "lost", synchronous="NORMAL"),
     )
 }

@@ -17,14 +17,14 @@ from refsystem.ordering.order import TABLE_CHARACTERS_MAX
 from refsystem.ordering.store_rules import StoreRules, scaled
 from refsystem.overload.settings import DEFAULT_OVERLOAD, OverloadSettings, read_overload
 from refsystem.protocol.admission import Policy
-from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS
+from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS, STOCK_VARIANTS
 from refsystem.protocol.print_queue import PRINT_VARIANTS
 from refsystem.sqlite import Synchronous
 from refsystem.store_settings import find_menu, find_store_rules
 
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
-BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, *PRINT_VARIANTS, "synchronous-normal")
+BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, *STOCK_VARIANTS, *PRINT_VARIANTS, "synchronous-normal")
 
 
 Found = TypeVar("Found")

@@ -28,6 +28,7 @@ from simulator.scenario_faults import (
     fault_target,
 )
 from simulator.scenario_parties import party_flaws
+from simulator.scenario_stock import stock_flaws
 
 if TYPE_CHECKING:
     from simulator.scenario_model import ProfileFigures, Scenario
@@ -57,6 +58,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
         *_store_flaws(scenario),
         *_diner_flaws(scenario),
         *(Flaw(path, message) for path, message in party_flaws(scenario)),
+        *(Flaw(path, message) for path, message in stock_flaws(scenario)),
         *_payment_flaws(scenario),
         *_printer_flaws(scenario),
         *(Flaw(path, message) for path, message in (*delivery_flaws(scenario), *coupon_flaws(scenario))),

@@ -34,6 +34,7 @@ from simulator.scenario_faults import (
 from simulator.scenario_overload import DeclaredDelay, Overload
 from simulator.scenario_parties import Parties, PreOrders
 from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
+from simulator.scenario_stock import StockLevels
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
@@ -275,6 +276,10 @@ class Scenario(Strict):
     )
     payments: Payments | None = Field(None, description="How checks are paid; left out: nobody pays.")
     pauses: ChannelPauses | None = Field(None, description="When channels pause; left out: none ever does.")
+    stock: StockLevels = Field(
+        default_factory=dict,
+        description="What every store receives before diners come, by ingredient; what is not named is not kept in stock.",
+    )
     delivery: Delivery | None = Field(None, description="Orders from a delivery platform; left out: there is none.")
     overload: Overload | None = Field(
         None, description="How clients and store bear an overload; left out: clients ask again as `retries` says."

@@ -23,6 +23,7 @@ from chaos.judge.platforms import at_platform
 from chaos.judge.reads import ROUNDS
 from chaos.judge.receipt_paper import audit_receipts
 from chaos.judge.runfolder import Plan, RunFiles
+from chaos.judge.stock_sums import StockSums, oversold, stock_sums
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Audit:
     acts: Mapping[str, OrderStory] = field(default_factory=dict)
     kitchen: tuple[ChannelTimes, ...] = ()
     payments: Mapping[str, Sums] = field(default_factory=dict)
+    stocks: Mapping[str, StockSums] = field(default_factory=dict)
 
     @cached_property
     def by_class(self) -> Mapping[str, tuple[Finding, ...]]:
@@ -97,6 +99,7 @@ def audit(files: RunFiles) -> Audit:
     fallen = frozenset(
         story.order_id for story in stories.values() if story.oks and fell_with_its_device(story, ledgers[story.store])
     )
+    stocks = {store: stock_sums(ledger) for store, ledger in ledgers.items()}
     for ledger in ledgers.values():
         found += unacknowledged_gaps(ledger, acknowledged)
         found += contents.unbacked(ledger, stories)
@@ -110,6 +113,8 @@ def audit(files: RunFiles) -> Audit:
                 found.append(item)
             else:
                 undecided.append(item)
+        if stocks[ledger.store].on_hand:
+            found += oversold(ledger, stocks[ledger.store])
         if files.has_payments:
             found += mischarged(ledger, files.rounds[ROUNDS[0]][ledger.store].gateway)
     found += contents.duplicated(ledgers, stories)
@@ -117,7 +122,7 @@ def audit(files: RunFiles) -> Audit:
     found += _reordered(stories, ledgers)
     payments = {store: sums(ledger) for store, ledger in ledgers.items()} if files.has_payments else {}
     shown = kitchen_times(stories, ledgers, _late_after_us(files))
-    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, shown, payments)
+    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, shown, payments, stocks)
 
 
 def _late_after_us(files: RunFiles) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics as numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos.judge.audit import Audit
-from chaos.judge.findings import CLASSES, OF_PAYMENTS, AuditClass
+from chaos.judge.findings import CLASSES, OF_PAYMENTS, OF_STOCK, AuditClass
 from chaos.judge.gate import Budgets
 from chaos.judge.goodput_checks import goodput_checks
 from chaos.judge.platforms import accepted_count, never_struck
@@ -89,6 +89,19 @@ def _payment_data(evidence: Evidence) -> Iterator[str]:
             yield f"the payment gateway was to misbehave ({kind}) and never did"
 
 
+def _stock_data(evidence: Evidence, planned: Mapping[str, int]) -> Iterator[str]:
+    """Whether every store received what the scenario says, and had it read."""
+    for store, sums in evidence.audit.stocks.items():
+        ledger = evidence.audit.ledgers[store]
+        for name, quantity in planned.items():
+            if ledger.primary is not None and sums.received.get(name, 0) < quantity:
+                yield f"{store}: {quantity} of {name} were to be in stock, and {sums.received.get(name, 0)} were received"
+        if (ledger.primary is not None and ledger.primary.stock is None) or (
+            ledger.cloud and ledger.cloud.stock is None
+        ):
+            yield f"{store}: what the store or the cloud says of its stock was not read"
+
+
 def _data(evidence: Evidence) -> Iterator[str]:
     files, acknowledged = evidence.files, evidence.acknowledged
     if isinstance(files.plan, Unreadable):
@@ -99,6 +112,8 @@ def _data(evidence: Evidence) -> Iterator[str]:
         yield "there is no data: no order was acknowledged"
     if isinstance(files.plan, Plan) and files.plan.payments:
         yield from _payment_data(evidence)
+    if isinstance(files.plan, Plan) and files.plan.stock:
+        yield from _stock_data(evidence, files.plan.stock)
     if isinstance(files.plan, Plan) and files.plan.delivery:
         last = tuple(files.rounds[ROUNDS[-1]].values())
         if not accepted_count(last):
@@ -186,7 +201,9 @@ def _faults(files: RunFiles) -> Iterator[str]:
 
 def _class_check(audit_class: AuditClass, evidence: Evidence, ungrounded: str | None) -> Check:
     name = audit_class.name
-    if audit_class.rule == "not_exercised" or (name in OF_PAYMENTS and not evidence.files.has_payments):
+    has_stock = any(sums.on_hand for sums in evidence.audit.stocks.values())
+    unpaid, unstocked = name in OF_PAYMENTS and not evidence.files.has_payments, name in OF_STOCK and not has_stock
+    if audit_class.rule == "not_exercised" or unpaid or unstocked:
         return Check(name, "not_exercised", "not exercised: no payments/stock in this stack")
     count = evidence.audit.count(name)
     limit = {"always": 0, "budget": _limit(evidence, name)}.get(audit_class.rule)

@@ -52,6 +52,7 @@ def plan_of(scenario: Scenario) -> Plan:
         receipts=tuple(store.name for store in scenario.stores if store.receipts),
         payments=scenario.payments is not None,
         format=format_of(scenario),
+        stock=scenario.stock,
         delivery=scenario.delivery is not None,
         delivery_misbehaviour=tuple(sorted({rule.kind for rule in scenario.delivery.misbehaviour}))
         if scenario.delivery

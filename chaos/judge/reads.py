@@ -95,12 +95,31 @@ class EdgeStatus(Record):
     slips_waiting: int = 0
 
 
+class StockRow(Record):
+    """What a place says of one ingredient."""
+
+    ingredient_id: str
+    kept: bool
+    on_hand: int
+    store_rights: int
+
+
+class StockRead(Record):
+    """The stock as a place says it; `cloud_rights` and what orders have `reserved` of them are the cloud's alone."""
+
+    ingredients: tuple[StockRow, ...]
+    known_seq: int
+    cloud_rights: Mapping[str, int] = {}
+    reserved: Mapping[str, Mapping[str, int]] = {}
+
+
 class EdgeRead(Record):
     """A device: its status, its committed entries, and what it set aside (which is not part of what it holds)."""
 
     status: EdgeStatus
     entries: tuple[LogEntry, ...]
     set_aside: tuple[LogEntry, ...] = ()
+    stock: StockRead | None = None
 
 
 class CloudStatus(Record):
@@ -133,6 +152,7 @@ class CloudRead(Record):
     orders: tuple[CloudOrder, ...]
     entries: tuple[LogEntry, ...]
     alarms: tuple[dict[str, Any], ...] = ()
+    stock: StockRead | None = None
 
 
 class KitchenStatus(Record):

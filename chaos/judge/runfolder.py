@@ -152,6 +152,7 @@ class Plan:
     printers: tuple[str, ...] = ()
     receipts: tuple[str, ...] = ()
     format: Format | None = None
+    stock: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
