@@ -43,6 +43,7 @@ class Places:
         self.entries = [{"seq": seq, "epoch": 1, "hash": str(seq), "record": {}} for seq in range(1, 2502)]
         self.orders = [{"order_id": f"{number:06}"} for number in range(2000)]
         self.movements = [{"movement": number, "merchant": f"s{1 + number % 2}"} for number in range(1, 2501)]
+        self.slips: list[dict[str, Any]] = []
         self.slow_s = 0.0
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -68,6 +69,9 @@ class Places:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
+    def has_printer(self, store: str) -> bool:
+        return bool(self.slips)
+
     def url(self, process: str) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/{process}"
 
@@ -91,6 +95,9 @@ class Places:
             after, limit = int(query["after"]), int(query["limit"])
             page = [row for row in self.movements if row["movement"] > after][:limit]
             return {name: page, "next_after": page[-1]["movement"] if len(page) == limit else None}
+        if rest == "v1/audit/paper":
+            page = [slip for slip in self.slips if slip["slip"] > int(query["after"])][: int(query["limit"])]
+            return {"slips": page, "next_after": page[-1]["slip"] if len(page) == int(query["limit"]) else None}
         if rest == "v1/operator/misbehaviour":
             return {"plan": {}, "struck": {"slow": 3}}
         return {"entries": [], "alarms": [], "tickets": [{"order_id": "1"}], "deliveries": []}
@@ -229,6 +236,18 @@ def test_the_gateways_books_are_read_page_by_page_for_each_store(places: Places,
     read = json.loads((tmp_path / "s1" / "gateway.json").read_text())
     assert read["movements"] == [row for row in places.movements if row["merchant"] == "s1"]
     assert read["struck"] == {"slow": 3}
+
+
+def test_a_printers_paper_is_read_page_by_page_and_waited_for(places: Places, observe: Run, tmp_path: Path) -> None:
+    places.slips = [{"slip": number, "lines": []} for number in range(1, 2001)]
+    observe(lambda observer: observer.read_all(tmp_path, ["s1"]))
+    assert json.loads((tmp_path / "s1" / "printer.json").read_text()) == {"slips": places.slips}
+    places.statuses["s1.edge_a"] |= {"slips_waiting": 3, "printer_alarm": "out of paper"}
+
+    async def conversation(observer: Observer) -> None:
+        assert (await observer.sample("s1", 5)).differences() == ["3 slips are not printed (out of paper)"]
+
+    observe(conversation)
 
 
 @pytest.mark.parametrize("wrong", ["500", "no json", "another form"])
