@@ -75,6 +75,7 @@ def read_plan(path: Path) -> LoadPlan:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         raw["retries"] = Retries(**raw["retries"])
+        raw["remedies"] = tuple(raw.get("remedies", ()))
         raw["targets"] = {
             store: StoreTargets(tuple(target["edges"]), target.get("cloud")) for store, target in raw["targets"].items()
         }

@@ -1,4 +1,4 @@
-"""Goodput: orders that were told yes while somebody still waited for it, by the second, beside those that were meant to be sent.
+"""Goodput: people who were told yes while they still waited for it, beside those who came and wanted to order.
 
 What a server does for people who have gone is work, not goodput: in an overload the two part.
 """
@@ -16,7 +16,7 @@ SLOT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time from `at_s` after the start of the load: orders meant to be sent in it, and orders told yes in it."""
+    """A stretch of time from `at_s` after the start of the load: intents meant to be sent in it, and told yes in it."""
 
     at_s: float
     offered: int
@@ -26,16 +26,18 @@ class Window:
 def windows(stories: Iterable[OrderStory], start_us: int, width_s: float) -> tuple[Window, ...]:
     """The whole windows from the start of the load to the last order that was meant to be sent.
 
-    A client counts a yes only while its person waits, so every order told yes is goodput when it was first told so.
+    An intent is what one person wants: whoever gives up and orders again still wants one order. A client takes a yes only
+    while its person waits, so the first yes of an intent is goodput, at its moment.
     """
     width_us = round(width_s * 1e6)
     offered: dict[int, int] = {}
     told: dict[int, int] = {}
-    for story in stories:
-        meant = (story.intended_at_us - start_us) // width_us
+    for orders in _by_intent(stories).values():
+        meant = (min(story.intended_at_us for story in orders) - start_us) // width_us
         offered[meant] = offered.get(meant, 0) + 1
-        if story.first_ok_us is not None:
-            when = (story.first_ok_us - start_us) // width_us
+        oks_us = [story.first_ok_us for story in orders if story.first_ok_us is not None]
+        if oks_us:
+            when = (min(oks_us) - start_us) // width_us
             told[when] = told.get(when, 0) + 1
     return tuple(
         Window(number * width_s, offered.get(number, 0), told.get(number, 0))
@@ -56,7 +58,7 @@ def goodput(stories: Iterable[OrderStory], start_us: int) -> Goodput | None:
     """None without a whole window in which an order was told yes.
 
     Possible is what was offered, slot by slot, and never more than in the best window: so neither a window in which few came
-    nor one in which a rush begins looks bad. Orders of a rush that are told yes after it only make a later window look good.
+    nor one in which a rush begins looks bad. People of a rush who are told yes after it only make a later window look good.
     """
     slots = windows(stories, start_us, SLOT_S)
     per_window = round(WINDOW_S / SLOT_S)
@@ -70,3 +72,10 @@ def goodput(stories: Iterable[OrderStory], start_us: int) -> Goodput | None:
         if possible:
             ratios.append((sum(slot.told_yes for slot in window) / possible, window[0].at_s))
     return Goodput(peak / WINDOW_S, *min(ratios))
+
+
+def _by_intent(stories: Iterable[OrderStory]) -> dict[str, list[OrderStory]]:
+    found: dict[str, list[OrderStory]] = {}
+    for story in stories:
+        found.setdefault(story.intent_id or story.order_id, []).append(story)
+    return found
