@@ -40,6 +40,8 @@ def test_hotpot_parties_have_the_proportions_that_the_scenario_says() -> None:
     minutes = [visit.dining_us * scenario.time_scale / 60e6 for visit in found]
     assert fmean(minutes) == pytest.approx(86, abs=5), "90 by the size of the party, of which most are small"
     assert stdev(minutes) == pytest.approx(26, abs=5)
+    alone, long = ([visit.dining_us for visit in found if visit.size in sizes] for sizes in ((1,), range(6, 13)))
+    assert fmean(long) / fmean(alone) == pytest.approx(69.9 / 40.5, rel=0.12), "larger parties stay longer"
     splits = Counter(visit.split for visit in found)
     assert splits["evenly"] / len(found) == pytest.approx(0.08 * 0.9, abs=0.02)
     assert {diner.channel for diner in diners if diner.visit is None} == {"cashier"}
