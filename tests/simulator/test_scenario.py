@@ -229,6 +229,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             {
                 "name": draw(st.sampled_from(["s1", "1", "007", "no"])),
                 "policy": draw(st.sampled_from(["available", "require_r2"])),
+                "printer": draw(st.booleans()) or any(fault.get("link") == "edge_printer" for fault in faults),
             }
         ],
         "diners": {
