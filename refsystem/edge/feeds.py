@@ -22,6 +22,7 @@ from refsystem.ordering.kitchen_acts import KITCHEN_ACTS
 from refsystem.ordering.order import Order, parse_key, parse_order
 from refsystem.ordering.stock_acts import ReturnRights, SettleRights
 from refsystem.ordering.store_acts import StoreAct, parse_store_act
+from refsystem.overload.pacing import UPLINK_PACE, Pacer
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.device import Device, FeedAnswer, FeedName
 from refsystem.protocol.downlink import DownlinkOrder, PromisedOrder
@@ -64,6 +65,7 @@ class Feeds:
         self._wakes: dict[FeedName, asyncio.Event] = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
         self.cloud_heard_us = now_us()
         self._visible: dict[FeedName, int] = dict.fromkeys(self._wakes, 0)
+        self._pacers = {"uplink": Pacer(UPLINK_PACE)} if settings.overload.remedies.paced_drain else {}
 
     def wake(self) -> None:
         """A feed whose receiver may see more than before does not wait for its next idle round."""
@@ -143,6 +145,8 @@ class Feeds:
         while True:
             self._wakes[name].clear()
             batch = self._device.feed_batch(name)
+            if batch is not None and await self._paced(name, len(batch.entries)):
+                batch = self._device.feed_batch(name)
             if batch is None:
                 await asyncio.sleep(NOT_PRIMARY_S)
                 continue
@@ -156,6 +160,14 @@ class Feeds:
             self._pump()
             if not self._more_to_send(name):
                 await self._idle(name, idle_s)
+
+    async def _paced(self, name: FeedName, entries: int) -> bool:
+        """Wait until so many entries may be sent; False if they may be sent at once."""
+        pacer = self._pacers.get(name)
+        wait_us = pacer.wait_us(entries, self._now_us()) if pacer is not None else 0
+        if wait_us:
+            await asyncio.sleep(wait_us / 1e6)
+        return wait_us > 0
 
     def _more_to_send(self, name: FeedName) -> bool:
         batch = self._device.feed_batch(name)
