@@ -40,8 +40,10 @@ NOTES_MINOR = 1_000
 """Cash is given in notes of ten."""
 LOOKS_UNVERIFIED_MAX = 3
 CAME_TO_NOTHING = frozenset({"declined", "reversed"})
+PAID_ALONE: frozenset[Tender] = frozenset({"wallet_code", "card"})
+"""What needs nobody of the staff."""
 PAYS_ALONE: frozenset[Channel] = frozenset({"qr", "kiosk"})
-"""Whose diners pay without the staff, unless in cash."""
+"""Whose diners pay so."""
 
 
 @dataclass(slots=True)
@@ -145,7 +147,7 @@ class Payer:
                 instrument = f"demo-{MEMBER_BALANCE_MINOR}-{self._draw.getrandbits(64):016x}"
             case _:
                 instrument = f"card-{self._draw.getrandbits(64):016x}"
-        alone = self._diner.channel in PAYS_ALONE and self._tender != "cash"
+        alone = self._diner.channel in PAYS_ALONE and self._tender in PAID_ALONE
         content = Pay(self._check_id, self._tender, due_minor, given_minor, instrument)
         self._begin(content, self._own_token if alone else self._tokens.staff("waiter"), due_minor)
 
