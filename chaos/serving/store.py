@@ -72,6 +72,7 @@ async def served_store(settings: ServeSettings) -> AsyncIterator[Served]:
         tables=settings.tables,
         format=settings.format,
         printer=settings.printer,
+        receipts=settings.printer,
     )
     stack = Stack(
         StackSettings(settings.folder, (store,), menu_path, settings.database_url, gateway=GatewayStackSettings())

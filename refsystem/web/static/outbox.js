@@ -70,7 +70,7 @@ async function sendOne(made) {
     }
     const wait = Math.min(WAIT_MOST_MS, WAIT_LEAST_MS * 2 ** made.tries) * (0.5 + Math.random());
     const asked = error instanceof Refusal ? error.retryAfterMs : 0;
-    save(`out.${made.id}`, { ...made, tries: made.tries + 1, next_ms: Date.now() + Math.max(wait, asked) });
+    save(`out.${made.id}`, { ...made, tries: made.tries + 1, next_ms: Date.now() + Math.max(wait, asked), problem: error.kind ?? "", why: error.message });
     return false;
   }
 }

@@ -6,9 +6,9 @@ import { drop, flush, hurry, kept, outbox } from "./outbox.js";
 import { ask, reach } from "./store.js";
 import * as person from "./person.js";
 
-const STATUS_MS = 5000, CLOUD_LAG_MS = 15000;
+const STATUS_MS = 5000, CLOUD_SILENT_MS = 15000;
 const isStaffPage = !["order", "kiosk"].includes(data.page);
-let reachable = true, status = null, channels = [], cloudSince = 0, message = "";
+let reachable = true, status = null, channels = [], silentMs = 0, message = "";
 
 function troubles() {
   const waiting = kept().filter(made => made.state === "waiting").length;
@@ -18,8 +18,9 @@ function troubles() {
   if (!isLasting) said.push(["warn", say("not_lasting")]);
   if (reachable && isStaffPage && status) {
     if (status.members?.length < 2) said.push(["warn", say("one_device")]);
-    if (cloudSince && Date.now() - cloudSince > CLOUD_LAG_MS) said.push(["warn", say("cloud_away")]);
+    if (silentMs > CLOUD_SILENT_MS) said.push(["warn", say("cloud_away")]);
     if (status.payments_need_a_person && data.page === "cashier") said.push(["warn", say("payments_need_you", { n: status.payments_need_a_person })]);
+    if (status.printer_alarm) said.push(["warn", say("printer_alarm", { why: status.printer_alarm })]);
     const paused = channels.filter(each => each.state === "paused").map(each => say(`channel_${each.channel}`));
     if (paused.length) said.push(["warn", say("paused", { channels: paused.join(say("comma")) })]);
   }
@@ -53,6 +54,7 @@ export function outboxCards(takeBack) {
     const card = el("li", { class: `card ${isRefused ? "bad" : "waiting"}` },
       el("p", { class: "strong", text: isRefused ? say("refused") : say(made.tries ? "kept_here" : "sending") }),
       el("p", { text: whatOf(made) }));
+    if (!isRefused && made.problem === "channel-paused") card.append(el("p", { text: made.why }));
     if (isRefused) {
       card.append(el("p", { class: "quiet", text: say(`problem_${made.problem}`) === `problem_${made.problem}` ? made.why : say(`problem_${made.problem}`) }));
       if (made.kind === "order" && takeBack) {
@@ -96,12 +98,10 @@ async function readStatus() {
   } catch {
     return;
   }
-  const behind = status.uplink_cursor === null || status.uplink_cursor.seq < status.commit_seq;
-  cloudSince = behind ? cloudSince || Date.now() : 0;
   try {
-    channels = (await ask("/v1/channels")).channels ?? [];
+    ({ channels, silent_ms: silentMs } = await ask("/v1/channels"));
   } catch {
-    channels = []; // a store that says nothing of its channels
+    [channels, silentMs] = [[], 0]; // a store that says nothing of its channels
   }
   showBanner();
 }
