@@ -41,7 +41,7 @@ def _add_menu(app: FastAPI, driver: Driver) -> None:
     fixed = json.dumps(menu_fields(driver.settings.menu), ensure_ascii=False)[:-1]
     seen: tuple[Cursor, bytes] | None = None
 
-    @app.get("/v1/menu", response_model=MenuReply)
+    @app.get("/v1/menu", response_model=MenuReply, responses=problem_docs(errors.OVERLOADED))
     async def read_menu() -> Response:
         """What can be ordered, at what price, and what is sold out now."""
         nonlocal seen
