@@ -15,6 +15,8 @@ from loadtests.contract import ASKED_AGAIN_4XX, Answer, PayingApi
 from loadtests.ledger import CheckRows, Ledger
 from loadtests.plan import monotonic_us
 from refsystem.ordering.check_acts import Act, Content
+from refsystem.ordering.kitchen_acts import Fire
+from refsystem.ordering.store_acts import StoreAct
 from simulator.diners import Diner
 
 
@@ -41,9 +43,10 @@ class Actor:
         request = self._api.check(check_id, token)
         return self._device.ask("check", request, self._looks, now_us, now_us + self._diner.patience_us)
 
-    def act(self, content: Content, token: str, amount_minor: int = 0) -> Answer:
+    def act(self, content: Content | Fire, token: str, amount_minor: int = 0) -> Answer:
         """Do it, asking again under the same key while another answer may come and patience lasts."""
-        act = Act(str(UUID(int=self._draw.getrandbits(128), version=4)), "", content)
+        act_id = str(UUID(int=self._draw.getrandbits(128), version=4))
+        act = StoreAct(act_id, "", content) if isinstance(content, Fire) else Act(act_id, "", content)
         rows = CheckRows(self._ledger, self._diner, self._intent_id, self._order_id, act, amount_minor)
         request = self._api.act(act, token)
         deadline_us = monotonic_us() + self._diner.patience_us

@@ -25,6 +25,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_PRIMARY, PROBLEMS, TYPE_PREFIX
 from refsystem.ordering.order import Order
+from refsystem.ordering.store_acts import StoreAct
 from simulator.history import Kind, Level, Outcome
 
 Door = Literal["edge", "cloud"]
@@ -129,7 +130,7 @@ class PayingApi(Protocol):
         """The request that asks how a check stands."""
         ...
 
-    def act(self, act: Act, token: str) -> Request:
+    def act(self, act: Act | StoreAct, token: str) -> Request:
         """The request that submits `act`; sent again, unchanged, for every retry."""
         ...
 
@@ -179,14 +180,15 @@ class ReferenceApi:
         """`GET /v1/checks/{check_id}`."""
         return Request("GET", f"/v1/checks/{check_id}", {"Authorization": f"Bearer {token}"})
 
-    def act(self, act: Act, token: str) -> Request:
+    def act(self, act: Act | StoreAct, token: str) -> Request:
         """`POST /v1/acts` under the header `Idempotency-Key`."""
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": act.act_id,
             "Authorization": f"Bearer {token}",
         }
-        return Request("POST", "/v1/acts", headers, json.dumps(act.request_body(), ensure_ascii=False).encode())
+        body = act.request_body() if isinstance(act, Act) else act.body
+        return Request("POST", "/v1/acts", headers, json.dumps(body, ensure_ascii=False).encode())
 
     def answer(self, kind: Kind, order_id: str, reply: Reply) -> Answer:
         """As `classify` says."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gevent
+from gevent import Greenlet
 
 from loadtests.acting import Actor
 from loadtests.client import Device
@@ -34,6 +35,7 @@ from refsystem.ordering.check_acts import (
     Transfer,
     Void,
 )
+from refsystem.ordering.kitchen_acts import Fire
 from refsystem.ordering.order import Order
 from refsystem.ordering.payment import Tender
 from simulator.diners import Diner, intent_id, marker, uuid7
@@ -97,10 +99,12 @@ class PartyVisit:
             if self._visit.moves_to:
                 self._around.sleep_until(self._began_us + self._visit.moves_after_us)
                 self._move()
+            called = self._call(orders)
             self._around.sleep_until(self._began_us + self._visit.dining_us)
             gevent.joinall(orders, raise_error=True)
         finally:
             gevent.killall(orders)
+        self._fire(set(range(1 + len(orders))) - called, orders)
         added = [order.value for order in orders]
         self._take_off()
         self._use_coupon()
@@ -152,6 +156,24 @@ class PartyVisit:
         if self._did(Transfer(self._check_id, self._visit.moves_to), "waiter"):
             self._diner = dataclasses.replace(self._diner, table=self._visit.moves_to)
             self._cached_actor = None
+
+    def _call(self, orders: Sequence[Greenlet]) -> set[int]:
+        """The table calls for the courses that wait for that, of what was taken so far; returns these orders' numbers."""
+        if not self._visit.calls:
+            return set()
+        self._around.sleep_until(self._began_us + self._visit.calls_after_us)
+        taken = {0, *(number for number, order in enumerate(orders, start=1) if order.ready())}
+        self._fire(taken, orders)
+        return taken
+
+    def _fire(self, numbers: set[int], orders: Sequence[Greenlet]) -> None:
+        """A waiter has the courses made that wait to be called for, of these orders: 0 is the first one, then the add-ons."""
+        for number, course in self._visit.calls:
+            if number not in numbers:
+                continue
+            added: Added | None = orders[number - 1].value if number else None
+            if added is None or added.outcome == "ok":
+                self._did(Fire(self._check_id if added is None else added.order_id, course), "waiter")
 
     def _take_off(self) -> None:
         """A manager voids or comps one of what was ordered last."""
@@ -255,14 +277,14 @@ class PartyVisit:
 
     # --- asking ---
 
-    def _did(self, content: Content, role: Any, amount_minor: int = 0) -> bool:
+    def _did(self, content: Content | Fire, role: Any, amount_minor: int = 0) -> bool:
         """Whether it was done, as far as is known."""
         answer = self._do(content, role, amount_minor)
         return answer is not None and answer.outcome == "ok"
 
-    def _do(self, content: Content, role: Any, amount_minor: int = 0) -> Answer | None:
+    def _do(self, content: Content | Fire, role: Any, amount_minor: int = 0) -> Answer | None:
         """Have somebody of the staff do it; None if the adapter cannot."""
-        actor = self._actor(ACT_NAMES[type(content)])
+        actor = self._actor("fire" if isinstance(content, Fire) else ACT_NAMES[type(content)])
         return None if actor is None else actor.act(content, self._tokens.staff(role), amount_minor)
 
     def _look(self, check_id: str, why: str) -> Mapping[str, Any] | None:

@@ -151,7 +151,7 @@ def make_diner(
     store = scenario.stores[whole_between(draw("store"), 0, len(scenario.stores) - 1)]
     channel = choice(draw("channel"), said.channels.shares)
     table = _table(channel, store.tables, draw("table"))
-    visit = _visit(scenario, menu, streams, number, table, store.tables) if channel in DINES_IN else None
+    visit = _visit(scenario, menu, streams, number, table, store.tables, items) if channel in DINES_IN else None
     return Diner(
         diner=number,
         store=store.name,
@@ -187,7 +187,15 @@ def _table(channel: Channel, tables: int, uniform: float) -> str:
             return "pickup"
 
 
-def _visit(scenario: Scenario, menu: Menu, streams: Streams, number: int, table: str, tables: int) -> Visit | None:
+def _visit(
+    scenario: Scenario,
+    menu: Menu,
+    streams: Streams,
+    number: int,
+    table: str,
+    tables: int,
+    items: tuple[tuple[str, int], ...],
+) -> Visit | None:
     """What the party of diner `number` does with its check; None where nobody comes in parties."""
     if scenario.diners.parties is None:
         return None
@@ -203,6 +211,7 @@ def _visit(scenario: Scenario, menu: Menu, streams: Streams, number: int, table:
         menu,
         tables,
         table,
+        items,
         lambda purpose, index: streams.uniform(purpose, diner=number, index=index),
         lambda purpose, index: streams.bits(KEY_BITS, purpose, diner=number, index=index),
         lines,

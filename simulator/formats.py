@@ -5,11 +5,11 @@ Items an order are guesses [G], as are all formats' menus.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.menu_formats import MENUS
-from refsystem.ordering.store_rules import Format
+from refsystem.ordering.store_rules import DEMO_RULES, Format
 from simulator.scenario_model import Scenario
 
 ITEMS_MEAN: dict[Format, float] = {
@@ -42,6 +42,14 @@ def bases(menu: Menu, kind: Format | None) -> Sequence[str]:
     """The items of which a table's first order has one; empty for most formats."""
     station = BASES.get(kind) if kind is not None else None
     return [item.item_id for item in menu.items if item.station == station]
+
+
+def called_for(menu: Menu, kind: Format | None) -> Mapping[str, int]:
+    """The items that wait until the table calls for them, and their course; none in most formats."""
+    if kind is None:
+        return {}
+    rules = DEMO_RULES[kind].kitchen
+    return {item.item_id: item.course for item in menu.items if rules.fires(item.course) == "by_person"}
 
 
 def lines_mean(scenario: Scenario, quantity_mean: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.payment import Tender
 from simulator.distributions import between, choice, geometric, lognormal, whole_between
+from simulator.formats import called_for, format_of
 from simulator.scenario_model import Scenario
 from simulator.scenario_parties import Parties
 
@@ -23,6 +24,8 @@ DINING_LONGEST = 2.0
 ADD_ON_FROM, ADD_ON_UNTIL = 0.05, 0.8
 """Add-ons come within this part of the time at the table. [G]"""
 ADD_ONS_MOST = 8
+CALLS_FROM, CALLS_UNTIL = 0.5, 0.8
+"""A table calls for what waits until then within this part of its time. [G]"""
 COUPON_BASIS_POINTS = 1_000
 
 Split = Literal["", "evenly", "by_line"]
@@ -51,7 +54,9 @@ class Visit:
     """A party's check. It asks for the bill `dining_us` after its first order was meant.
 
     `moves_to` is the table that it moves to after `moves_after_us`; empty: it stays. An add-on that is `apart` gets a check
-    of its own, which is merged before they pay. `second_tender` pays half; None: one tender pays all.
+    of its own, which is merged before they pay. `second_tender` pays half; None: one tender pays all. `calls` are the courses
+    that wait until the table calls for them, after `calls_after_us` or, of later orders, before it pays: of the first order (0)
+    or of an add-on (1 + its place), which one.
     """
 
     size: int
@@ -64,6 +69,8 @@ class Visit:
     split: Split = ""
     second_tender: Tender | None = None
     refund: bool = False
+    calls_after_us: int = 0
+    calls: tuple[tuple[int, int], ...] = ()
 
 
 def draw_visit(
@@ -71,11 +78,13 @@ def draw_visit(
     menu: Menu,
     tables: int,
     table: str,
+    items: Lines,
     draw: Draw,
     bits: Callable[[str, int], int],
     lines: DrawLines,
 ) -> Visit:
-    """The visit of one party at `table`, one of `tables`."""
+    """The visit of one party at `table`, one of `tables`; `items` is its first order."""
+    waits = called_for(menu, format_of(scenario))
     said = scenario.diners.parties
     assert said is not None, "somebody who dines alone has no party"
     size = 1 + choice(draw("party size", 0), dict(enumerate(said.sizes)))
@@ -94,13 +103,20 @@ def draw_visit(
         split=_one_of(draw("split", 0), evenly=habits.splits_evenly, by_line=habits.splits_by_line) if size > 1 else "",
         second_tender=_second_tender(scenario, draw) if draw("several tenders", 0) < habits.several_tenders else None,
         refund=draw("refund", 0) < habits.refunds,
+        calls_after_us=round(dining_us * between(draw("calls", 0), CALLS_FROM, CALLS_UNTIL)),
+        calls=tuple(
+            (number, course)
+            for number, ordered in enumerate((items, *(add_on.items for add_on in add_ons)))
+            for course in sorted({waits[item_id] for item_id, _ in ordered if item_id in waits})
+        ),
     )
 
 
 def read_visit(row: dict[str, Any]) -> Visit:
     """A visit as `dataclasses.asdict` and JSON have written it."""
     add_ons = tuple(AddOn(**{**each, "items": _lines(each["items"])}) for each in row["add_ons"])
-    return Visit(**{**row, "add_ons": add_ons})
+    calls = tuple((int(number), int(course)) for number, course in row["calls"])
+    return Visit(**{**row, "add_ons": add_ons, "calls": calls})
 
 
 def _add_ons(

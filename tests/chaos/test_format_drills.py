@@ -21,7 +21,7 @@ def test_a_holiday_evening_of_hotpot_passes_and_does_what_people_do(drill: Calla
     assert counts["mischarged"] == counts["lost"] == counts["unbacked"] == 0, result.explain()
     history = read_history(result.folder / "history")
     done = Counter(row.act for row in history if row.kind == "act" and row.outcome == "ok")
-    for act in ("pay", "split", "merge", "discount"):
+    for act in ("pay", "fire", "split", "merge", "discount"):
         assert done[act], f"nobody did {act}: {done}"
     edge = json.loads((result.folder / "reads" / "1" / "s1" / "edge_a.json").read_text(encoding="utf-8"))
     orders = [entry["record"] for entry in edge["entries"] if entry["record"]["kind"] == "order"]

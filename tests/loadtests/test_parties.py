@@ -22,7 +22,7 @@ from loadtests.contract import Answer, Door, ReferenceApi, Reply, Request
 from loadtests.plan import LoadPlan, Retries, StoreTargets, monotonic_us, write_plan
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import CheckStatus
-from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.order import Order
 from refsystem.processes import PythonProcess, reserve_port
 from simulator.diners import Diner, write_timetable
@@ -32,8 +32,9 @@ from simulator.parties import AddOn, Visit
 ROOT = Path(__file__).resolve().parents[2]
 DRIVE = Path(__file__).with_name("drive_journeys.py")
 SECRET = "what the store signs tokens with"
-ITEMS = (("mapo-tofu", 2), ("steamed-rice", 1))
-MORE = (("beer", 2), ("cucumber-salad", 1))
+MENU = MENUS["hotpot"]
+ITEMS = (("spicy-base", 1), ("beef-slices", 2))
+MORE = (("plum-juice", 2), ("ice-jelly", 1))
 PATIENCE_S = 20.0
 
 
@@ -53,7 +54,7 @@ class Shop:
 
     @property
     def book(self) -> Book:
-        book = Book(DEMO_MENU)
+        book = Book(MENU)
         for seq, record in enumerate(self.records, start=1):
             book.apply(seq, record)
         return book
@@ -111,6 +112,8 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
             RUSHPROOF_ARBITER_URL=urls["arbiter"],
             RUSHPROOF_CLOUD_URL=urls["nobody"],
             RUSHPROOF_KITCHEN_URL=urls["nobody"],
+            RUSHPROOF_MENU="hotpot",
+            RUSHPROOF_STORE_RULES="hotpot",
             RUSHPROOF_GATEWAY_URL=urls["gateway"],
             RUSHPROOF_GATEWAY_SECRET_FILE=str(secret),
             RUSHPROOF_CALLBACK_URL=urls["device"],
@@ -141,7 +144,7 @@ def party(number: int, visit: Visit, **changes: Any) -> Diner:
             channel="qr",
             table=f"T{number + 1}",
             items=ITEMS,
-            total_minor=DEMO_MENU.total_minor(ITEMS),
+            total_minor=MENU.total_minor(ITEMS),
             note="",
             order_key_bits=1_000 + number,
             reorder_key_bits=(1 << 70) + number,
@@ -159,7 +162,7 @@ def party(number: int, visit: Visit, **changes: Any) -> Diner:
 
 
 def add_on(number: int, place: int, after_us: int, **changes: Any) -> AddOn:
-    made = AddOn(after_us, place, MORE, DEMO_MENU.total_minor(MORE), 50_000 + 100 * number + place)
+    made = AddOn(after_us, place, MORE, MENU.total_minor(MORE), 50_000 + 100 * number + place)
     return replace(made, **changes)
 
 
@@ -191,14 +194,14 @@ def drive(folder: Path, targets: StoreTargets, diners: list[Diner], **changes: A
 def test_parties_order_together_change_their_check_and_pay_it_in_parts(shop: Shop) -> None:
     apart = (add_on(4, 1, 150_000), add_on(4, 2, 200_000, apart=True))
     diners = [
-        party(0, dining(0)),
+        party(0, dining(0, calls_after_us=350_000, calls=((1, 3), (2, 3)))),
         party(1, dining(1, moves_to="T20", moves_after_us=60_000)),
         party(2, dining(2, split="evenly", less="void")),
         party(3, dining(3, split="by_line", less="comp")),
         party(4, dining(4, add_ons=apart)),
         party(5, dining(5, coupon=True, second_tender="cash"), channel="waiter"),
         party(6, dining(6, refund=True)),
-        party(7, Visit(size=1, dining_us=100_000, less="comp"), items=(("beer", 1),), total_minor=1_500),
+        party(7, Visit(size=1, dining_us=100_000, less="comp"), items=(("plum-juice", 1),), total_minor=1_800),
     ]
     targets = StoreTargets((f"http://127.0.0.1:{shop.device.port}",))
     history = drive(shop.folder, targets, diners, access_secret=str(shop.folder / "secret"))
@@ -206,7 +209,17 @@ def test_parties_order_together_change_their_check_and_pay_it_in_parts(shop: Sho
     assert book.passed_over == ()
     assert {check.status for check in book.checks} == {CheckStatus.CLOSED, CheckStatus.MERGED}
     done = Counter(record["act"] for record in records if record["kind"] == "act")
-    wanted = {"transfer": 1, "split": 2, "merge": 1, "void": 1, "comp": 2, "discount": 1, "reopen": 1, "refund": 1}
+    wanted = {
+        "transfer": 1,
+        "split": 2,
+        "merge": 1,
+        "void": 1,
+        "comp": 2,
+        "discount": 1,
+        "reopen": 1,
+        "refund": 1,
+        "fire": 2,
+    }
     assert {name: done[name] for name in wanted} == wanted
     # 7 checks, 2 parts of the even split and 1 of that by lines, a second tender, and the one who eats alone.
     assert done["pay"] == 7 + 2 + 1 + 1 + 1

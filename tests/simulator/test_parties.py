@@ -57,6 +57,11 @@ def test_a_tables_first_order_has_one_broth_and_no_later_one_any() -> None:
         assert not broths & {item_id for item_id, _ in diner.items[1:]}
         assert diner.total_minor == MENUS["hotpot"].total_minor(diner.items)
         for visit in visits([diner]):
+            ordered = [diner.items, *(add_on.items for add_on in visit.add_ons)]
+            waiting = [
+                place for place, items in enumerate(ordered) if {"ice-jelly", "pulled-noodles"} & dict(items).keys()
+            ]
+            assert visit.calls == tuple((place, 3) for place in waiting), "staples and desserts are called for"
             for add_on in visit.add_ons:
                 assert not broths & {item_id for item_id, _ in add_on.items}
                 assert add_on.total_minor == MENUS["hotpot"].total_minor(add_on.items)
