@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import pytest
+from fastapi import Request
 from prometheus_client import CollectorRegistry, Counter
 
 from refsystem.overload.gate import Gate
 from refsystem.overload.layer import OverloadLayer, make_gate
 from refsystem.overload.remedies import REMEDIES, Remedies
 from refsystem.overload.settings import OverloadSettings, ServiceDelay
+from refsystem.problems import ProblemError, read_json
 
 KNOWN_KEY, NEW_KEY = "0191e1a0-0000-7000-8000-00000000000a", "0191e1a0-0000-7000-8000-00000000000b"
 ONE_AT_A_TIME = ServiceDelay(servers=1, ms=40)
@@ -137,3 +140,11 @@ def test_a_device_that_is_not_primary_and_what_operators_ask_is_not_held_back() 
         assert gate.under_way == 0
 
     asyncio.run(run())
+
+
+def test_a_client_that_hangs_up_before_its_body_is_read_is_no_failure_of_the_server() -> None:
+    async def hung_up() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ProblemError, match="hung up"):
+        asyncio.run(read_json(Request({"type": "http", "method": "POST", "path": "/", "headers": []}, hung_up)))
