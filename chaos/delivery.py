@@ -17,7 +17,7 @@ import httpx
 
 from chaos.observer import now_us
 from refsystem.ordering.menu import Menu
-from simulator.diners import draw_basket
+from simulator.baskets import draw_basket
 from simulator.scenario import Scenario
 from simulator.streams import Streams
 

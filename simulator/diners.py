@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,9 @@ from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Channel
 from refsystem.ordering.payment import Tender
 from simulator.arrivals import arrival_times_s
-from simulator.distributions import between, choice, distinct, geometric, lognormal, whole_between
-from simulator.formats import bases, format_of, lines_mean
+from simulator.baskets import draw_lines, first_basket
+from simulator.distributions import between, choice, geometric, lognormal, whole_between
+from simulator.formats import bases, format_of
 from simulator.parties import Visit, draw_visit, read_visit
 from simulator.scenario_model import Scenario
 from simulator.streams import Streams
@@ -28,8 +29,6 @@ from simulator.streams import Streams
 Behaviour = Literal["plain", "double_tap", "two_doors", "reorders"]
 
 KEY_BITS = 74
-# Measured on `takeaway-orders.csv.gz`: 1.24 of an item on each line.
-QUANTITY_MEAN = 1.25
 THINK_DEVIATION = 0.5
 PATIENCE_DEVIATION = 0.2
 POLL_SPREAD = 0.2
@@ -100,43 +99,10 @@ def make_timetable(
     )
     return [
         make_diner(
-            scenario, menu, streams, number, round(at_s * 1_000_000), _first_basket(scenario, menu, streams, number)
+            scenario, menu, streams, number, round(at_s * 1_000_000), first_basket(scenario, menu, streams, number)
         )
         for number, at_s in enumerate(times_s)
     ]
-
-
-def draw_basket(scenario: Scenario, streams: Streams, number: int, item_ids: list[str]) -> tuple[tuple[str, int], ...]:
-    """What diner `number` orders: different items, as many lines as the basket says and the menu has."""
-    basket = scenario.diners.basket
-    largest = min(basket.lines_max, len(item_ids))
-    lines = geometric(streams.uniform("lines", diner=number), lines_mean(scenario, QUANTITY_MEAN), largest)
-    return _lines(scenario, streams, number, item_ids, lines, "")
-
-
-def _lines(
-    scenario: Scenario, streams: Streams, number: int, item_ids: Sequence[str], lines: int, which: str
-) -> tuple[tuple[str, int], ...]:
-    """So many different items, each in some quantity; `which` tells the orders of one diner apart."""
-
-    def draw(purpose: str, place: int) -> float:
-        return streams.uniform(purpose + which, diner=number, index=place)
-
-    chosen = distinct(lambda place: draw("item", place), item_ids, lines)
-    most = scenario.diners.basket.quantity_max
-    return tuple(
-        (item_id, geometric(draw("quantity", place), QUANTITY_MEAN, most)) for place, item_id in enumerate(chosen)
-    )
-
-
-def _first_basket(scenario: Scenario, menu: Menu, streams: Streams, number: int) -> tuple[tuple[str, int], ...]:
-    """What diner `number` orders at first; where the format knows bases, one of them comes first."""
-    first = bases(menu, format_of(scenario))
-    rest = draw_basket(scenario, streams, number, [item.item_id for item in menu.items if item.item_id not in first])
-    if not first:
-        return rest
-    base = first[whole_between(streams.uniform("base", diner=number), 0, len(first) - 1)]
-    return ((base, 1), *rest)
 
 
 def make_diner(
@@ -204,7 +170,7 @@ def _visit(
 
     def lines(place: int, mean: float) -> tuple[tuple[str, int], ...]:
         many = geometric(streams.uniform("add-on lines", diner=number, index=place), mean, len(others))
-        return _lines(scenario, streams, number, others, many, f" of add-on {place}")
+        return draw_lines(scenario, streams, number, others, many, f" of add-on {place}")
 
     return draw_visit(
         scenario,
