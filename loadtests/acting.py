@@ -6,6 +6,8 @@ Every attempt is a row of the history, so that the audit judges acts as it judge
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 
 import gevent
@@ -14,7 +16,9 @@ from loadtests.client import NOT_SENT, Device
 from loadtests.contract import ASKED_AGAIN_4XX, Answer, PayingApi
 from loadtests.ledger import CheckRows, Ledger
 from loadtests.plan import monotonic_us
-from refsystem.ordering.check_acts import Act, Content
+from loadtests.tokens import Tokens
+from refsystem.access import Role
+from refsystem.ordering.check_acts import ACT_NAMES, Act, Content
 from refsystem.ordering.kitchen_acts import Fire
 from refsystem.ordering.store_acts import StoreAct
 from simulator.diners import Diner
@@ -57,6 +61,40 @@ class Actor:
                 break
             gevent.sleep(self._diner.poll_us / 1_000_000)
         return answer
+
+
+class Staff:
+    """The staff around one party's table: each act by somebody who may do it. `actor` None: the adapter knows no checks.
+
+    `skipped` is told the name of what is left out then.
+    """
+
+    def __init__(self, actor: Actor | None, tokens: Tokens, skipped: Callable[[str], None]) -> None:
+        self._actor, self._tokens, self._skipped = actor, tokens, skipped
+
+    def did(self, content: Content | Fire, role: Role, amount_minor: int = 0) -> bool:
+        """Whether it was done, as far as is known."""
+        answer = self.do(content, role, amount_minor)
+        return answer is not None and answer.outcome == "ok"
+
+    def do(self, content: Content | Fire, role: Role, amount_minor: int = 0) -> Answer | None:
+        """Have somebody with this role do it; None if the adapter cannot."""
+        if self._actor is None:
+            self._skipped("fire" if isinstance(content, Fire) else ACT_NAMES[type(content)])
+            return None
+        return self._actor.act(content, self._tokens.staff(role), amount_minor)
+
+    def look(self, check_id: str, why: str) -> Mapping[str, Any] | None:
+        """How a check stands; None if nobody can tell. `why` names what is left out if the adapter cannot."""
+        if self._actor is None:
+            self._skipped(why)
+            return None
+        return self._actor.look(check_id, self._tokens.staff("waiter")).check
+
+    def lines(self, check_id: str, why: str) -> list[Mapping[str, Any]]:
+        """The lines of a check that cost something; none if nobody can tell."""
+        check = self.look(check_id, why)
+        return [] if check is None else [line for line in check["lines"] if line["quantity"] and line["amount_minor"]]
 
 
 def is_refused(answer: Answer) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import gevent
 from gevent import Greenlet
 
-from loadtests.acting import Actor
+from loadtests.acting import Actor, Staff
 from loadtests.client import Device
 from loadtests.contract import Answer, CheckApi, Door, OrderingApi, PayingApi, Request
 from loadtests.ledger import Ledger
@@ -24,7 +24,6 @@ from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
 from loadtests.tokens import Tokens
 from refsystem.ordering.check_acts import (
-    ACT_NAMES,
     Comp,
     Content,
     GiveDiscount,
@@ -89,8 +88,7 @@ class PartyVisit:
         self._tokens = Tokens(plan, diner.store)
         self._began_us = plan.start_us + diner.intended_us
         self._has_checks = isinstance(api, CheckApi) and plan.access_secret is not None
-        self._draw = random.Random(f"{plan.seed}/{diner.store}/{diner.diner}/party")
-        self._cached_actor: Actor | None = None
+        self._staff = Staff(self._actor(), self._tokens, around.skipped)
 
     def run(self) -> None:
         """Dine, and pay."""
@@ -149,13 +147,21 @@ class PartyVisit:
             return self._tokens.staff("waiter")
         return self._tokens.table(self._diner.table)
 
+    def _actor(self) -> Actor | None:
+        """Who asks for the party, at the table where it sits now; None if the adapter knows no checks."""
+        if not (isinstance(self._api, CheckApi) and self._has_checks):
+            return None
+        draw = random.Random(f"{self._plan.seed}/{self._diner.store}/{self._diner.diner}/party at {self._diner.table}")
+        device = self._around.device("edge", "staff")
+        return Actor(self._diner, device, self._api, self._ledger, self._intent_id, self._check_id, draw)
+
     # --- the check ---
 
     def _move(self) -> None:
         """The party moves to another table, and orders there from then on."""
-        if self._did(Transfer(self._check_id, self._visit.moves_to), "waiter"):
+        if self._staff.did(Transfer(self._check_id, self._visit.moves_to), "waiter"):
             self._diner = dataclasses.replace(self._diner, table=self._visit.moves_to)
-            self._cached_actor = None
+            self._staff = Staff(self._actor(), self._tokens, self._around.skipped)
 
     def _call(self, orders: Sequence[Greenlet]) -> set[int]:
         """The table calls for the courses that wait for that, of what was taken so far; returns these orders' numbers."""
@@ -173,23 +179,25 @@ class PartyVisit:
                 continue
             added: Added | None = orders[number - 1].value if number else None
             if added is None or added.outcome == "ok":
-                self._did(Fire(self._check_id if added is None else added.order_id, course), "waiter")
+                self._staff.did(Fire(self._check_id if added is None else added.order_id, course), "waiter")
 
     def _take_off(self) -> None:
         """A manager voids or comps one of what was ordered last."""
         if not self._visit.less:
             return
-        lines = self._lines(self._check_id, self._visit.less)
+        lines = self._staff.lines(self._check_id, self._visit.less)
         if len(lines) < 2:
             return
         line, kind = lines[-1], Void if self._visit.less == "void" else Comp
-        self._did(kind(self._check_id, line["order_id"], line["line"], 1, "it was not what they wanted"), "manager")
+        self._staff.did(
+            kind(self._check_id, line["order_id"], line["line"], 1, "it was not what they wanted"), "manager"
+        )
 
     def _use_coupon(self) -> None:
         if self._visit.coupon:
             code = f"coupon-{self._plan.run}-{self._diner.diner}"
             content = GiveDiscount(self._check_id, "coupon", code, basis_points=COUPON_BASIS_POINTS)
-            self._did(content, "manager")
+            self._staff.did(content, "manager")
 
     def _merged(self, added: Sequence[Added]) -> list[str]:
         """The checks that are left to be paid, after those apart were merged into the party's."""
@@ -199,7 +207,7 @@ class PartyVisit:
                 continue
             if each.outcome != "ok":
                 continue
-            if not (each.apart and self._did(Merge(self._check_id, each.order_id), "waiter")):
+            if not (each.apart and self._staff.did(Merge(self._check_id, each.order_id), "waiter")):
                 checks.append(each.order_id)
         return checks
 
@@ -208,7 +216,7 @@ class PartyVisit:
         contents = list(self._split())
         if not contents:
             return checks
-        answer = self._do(contents[0], "waiter")
+        answer = self._staff.do(contents[0], "waiter")
         made = answer.result.get("new_check_ids", ()) if answer is not None and answer.outcome == "ok" else ()
         return [*checks, *map(str, made)]
 
@@ -218,7 +226,7 @@ class PartyVisit:
             case "evenly":
                 yield Split(self._check_id, ways=min(self._visit.size, WAYS_MAX))
             case "by_line":
-                lines = self._lines(self._check_id, "split")
+                lines = self._staff.lines(self._check_id, "split")
                 if len(lines) > 1:
                     moved = [(line["order_id"], line["line"], line["quantity"]) for line in lines[::2]]
                     yield Split(self._check_id, tuple(moved))
@@ -227,7 +235,7 @@ class PartyVisit:
         """A dish is taken off a paid check, and its money given back; it closes by itself when the gateway has done so."""
         if not self._visit.refund or self._visit.split or self._diner.tender is None:
             return
-        check = self._look(self._check_id, "refund")
+        check = self._staff.look(self._check_id, "refund")
         if check is None or check["status"] != "closed" or len(checks) > 1:
             return
         captured = [payment for payment in check["payments"] if payment["state"] == "captured"]
@@ -241,10 +249,10 @@ class PartyVisit:
         check_id, reason = check["check_id"], "it came cold"
         if (
             line["amount_minor"] < check["total_minor"]
-            and self._did(Reopen(check_id, reason), "cashier")
-            and self._did(GiveRefund(attempt_id, line["amount_minor"], reason), "cashier", line["amount_minor"])
+            and self._staff.did(Reopen(check_id, reason), "cashier")
+            and self._staff.did(GiveRefund(attempt_id, line["amount_minor"], reason), "cashier", line["amount_minor"])
         ):
-            self._did(Comp(check_id, line["order_id"], line["line"], line["quantity"], reason), "manager")
+            self._staff.did(Comp(check_id, line["order_id"], line["line"], line["quantity"], reason), "manager")
 
     # --- money ---
 
@@ -274,36 +282,3 @@ class PartyVisit:
         device = self._around.device("edge", f"pay {place}")
         answer = Payer(payer, self._plan, device, self._ledger, self._intent_id, check_id, second).run()
         self._around.paid(intended_at_us, answer)
-
-    # --- asking ---
-
-    def _did(self, content: Content | Fire, role: Any, amount_minor: int = 0) -> bool:
-        """Whether it was done, as far as is known."""
-        answer = self._do(content, role, amount_minor)
-        return answer is not None and answer.outcome == "ok"
-
-    def _do(self, content: Content | Fire, role: Any, amount_minor: int = 0) -> Answer | None:
-        """Have somebody of the staff do it; None if the adapter cannot."""
-        actor = self._actor("fire" if isinstance(content, Fire) else ACT_NAMES[type(content)])
-        return None if actor is None else actor.act(content, self._tokens.staff(role), amount_minor)
-
-    def _look(self, check_id: str, why: str) -> Mapping[str, Any] | None:
-        actor = self._actor(why)
-        return None if actor is None else actor.look(check_id, self._tokens.staff("waiter")).check
-
-    def _lines(self, check_id: str, why: str) -> list[Mapping[str, Any]]:
-        """The lines that cost something; none if nobody can tell."""
-        check = self._look(check_id, why)
-        return [] if check is None else [line for line in check["lines"] if line["quantity"] and line["amount_minor"]]
-
-    def _actor(self, step: str) -> Actor | None:
-        """Who asks for the party; None, and the step counted as left out, if the adapter knows no checks."""
-        if not (isinstance(self._api, CheckApi) and self._has_checks):
-            self._around.skipped(step)
-            return None
-        if self._cached_actor is None:
-            device = self._around.device("edge", "staff")
-            self._cached_actor = Actor(
-                self._diner, device, self._api, self._ledger, self._intent_id, self._check_id, self._draw
-            )
-        return self._cached_actor
