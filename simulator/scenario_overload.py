@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from refsystem.overload.remedies import RemedyName
+from refsystem.overload.remedies import OffName
 from refsystem.overload.settings import DELAY_MS_MAX, SERVERS_MAX
 from simulator.scenario_faults import Strict
 
@@ -26,6 +24,6 @@ class DeclaredDelay(Strict):
 class Overload(Strict):
     """Clients take part in the remedies against overload; left out: only the store and the cloud have them."""
 
-    off: tuple[RemedyName | Literal["all"], ...] = Field(
+    off: tuple[OffName, ...] = Field(
         (), description="Remedies that are off, at the store, the cloud and the clients; `all`: every one."
     )

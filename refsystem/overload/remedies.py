@@ -11,6 +11,7 @@ RemedyName = Literal[
 ]
 REMEDIES: tuple[RemedyName, ...] = get_args(RemedyName)
 ALL = "all"
+OffName = Literal[RemedyName, "all"]
 
 
 class UnknownRemedy(ValueError):
