@@ -21,8 +21,9 @@ from refsystem.processes import StackError
 
 TABLES_MAX = 200
 DESCRIPTION = """\
-Start a whole store: two devices, their arbiter, the kitchen display, a printer, the cloud with its database and a payment
-gateway that takes any code. Its pages are printed as addresses: open a diner's, order, and watch the kitchen.
+Start a whole store: two devices, their arbiter, the kitchen display, a printer, the cloud with its database, and stand-ins
+for a payment gateway and a coupon platform that take any code. Its pages are printed as addresses: open a diner's, order,
+and watch the kitchen.
 
   rushproof serve                       a restaurant with 12 tables
   rushproof serve --format hotpot       another menu, with its kitchen's rules

@@ -14,6 +14,8 @@ from chaos.serving.opening import receive_opening_stock
 from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.store_rules import Format
 from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack_coupons import PROCESS as COUPONS
+from refsystem.stack_coupons import CouponStackSettings
 
 STORE = "s1"
 WATCH_S = 0.5
@@ -75,7 +77,14 @@ async def served_store(settings: ServeSettings) -> AsyncIterator[Served]:
         receipts=settings.printer,
     )
     stack = Stack(
-        StackSettings(settings.folder, (store,), menu_path, settings.database_url, gateway=GatewayStackSettings())
+        StackSettings(
+            settings.folder,
+            (store,),
+            menu_path,
+            settings.database_url,
+            gateway=GatewayStackSettings(),
+            coupons=CouponStackSettings(),
+        )
     )
     try:
         stack.reserve()
@@ -85,7 +94,12 @@ async def served_store(settings: ServeSettings) -> AsyncIterator[Served]:
         await receive_opening_stock(devices["a"], STORE, menu, secret)
         kitchen = stack.url(f"{STORE}.kitchen")
         told = addresses(STORE, devices, kitchen, settings.tables, secret, int(time.time()))
-        names = ["cloud", "gateway", *(f"{STORE}.{each}" for each in ("arbiter", "kitchen", "edge_a", "edge_b"))]
+        names = [
+            "cloud",
+            "gateway",
+            COUPONS,
+            *(f"{STORE}.{each}" for each in ("arbiter", "kitchen", "edge_a", "edge_b")),
+        ]
         if settings.printer:
             names.append(f"{STORE}.printer")
         yield Served(stack, told, tuple(names))

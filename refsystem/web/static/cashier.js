@@ -174,7 +174,7 @@ if (needsPerson(Boolean(token))) {
   byId("send").addEventListener("click", send);
   byId("cash_form").addEventListener("submit", event => { event.preventDefault(); payCash(readMoney(byId("given").value)); });
   byId("code_form").addEventListener("submit", event => { event.preventDefault(); payByCode("wallet_code"); });
-  byId("by_card").addEventListener("click", () => payByCode("card"));
+  for (const each of document.querySelectorAll("[data-tender]")) each.addEventListener("click", () => payByCode(each.dataset.tender));
   byId("part").addEventListener("click", async () => {
     const check = shownCheck();
     if (check) amount = (await askAmount(check.due_minor)) ?? amount;

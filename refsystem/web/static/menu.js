@@ -6,7 +6,7 @@ import { done, kept, outbox } from "./outbox.js";
 import { often } from "./shell.js";
 import { ask } from "./store.js";
 
-const MENU_MS = 10000, FEW = 5;
+const MENU_MS = 5000, FEW = 5;
 
 export class MenuView {
   constructor(cart) {

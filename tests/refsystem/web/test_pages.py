@@ -12,6 +12,8 @@ import pytest
 from browser import Browser, Page, find_browser
 from serving import Store, choose, click, open_page, picture, press, says, type_into, waiting
 
+from refsystem.ordering.menu_formats import HOTPOT
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no browser is installed"),
@@ -52,7 +54,6 @@ def test_an_evening_of_a_table(store, browser):
     kitchen.call("Page.navigate", url=store.told["kitchen"])
     kitchen.wait("latest.tickets.length > 0")
     kitchen.wait(says("No coriander, please", "#tickets"))
-    picture(kitchen, "kitchen")
 
     waiter.screen(1024, 768)
     open_page(waiter, store.staff("manager"))
@@ -70,6 +71,20 @@ def test_an_evening_of_a_table(store, browser):
         "[...document.querySelectorAll('#checks li')].find(li => li.innerText.includes('tripe')).querySelector('button').click()"
     )
     type_into(waiter, "dialog [name=reason]", "dropped")
+    press(waiter, "OK", "dialog")
+    waiter.wait(says("¥148.00", "#checks"))
+
+    # the juice goes on a check of its own, and back
+    press(waiter, "Split by dishes", "#checks")
+    type_into(waiter, "dialog [name=line2]", "1")
+    press(waiter, "OK", "dialog")
+    waiter.wait("document.querySelectorAll('#checks .check').length === 2")
+    assert sorted(check["total_minor"] for check in store.checks("3")) == [1800, 13000]
+    press(waiter, "Move table", "#checks .check:last-child")
+    waiter.run("document.querySelector('dialog select').value = '8'")
+    press(waiter, "OK", "dialog")
+    waiter.wait("document.querySelectorAll('#checks .check').length === 1")
+    press(waiter, "Merge", "#checks")
     press(waiter, "OK", "dialog")
     waiter.wait(says("¥148.00", "#checks"))
 
@@ -97,7 +112,7 @@ def test_an_evening_of_a_table(store, browser):
     picture(till, "till_print")
     diner.wait(says("Paid", "#checks"))
 
-    (check,) = store.checks("3")
+    (check,) = (check for check in store.checks("3") if check["status"] != "merged")
     assert check["status"] == "closed"
     assert [(paid["tender"], paid["amount_minor"], paid["state"]) for paid in check["payments"]] == [
         ("cash", 14800, "captured")
@@ -122,6 +137,38 @@ def test_an_evening_of_a_table(store, browser):
     assert kitchen.run("document.querySelectorAll('#tickets img').length") == 0, "what was typed is text"
     (paid,) = store.checks("K1")
     assert (paid["status"], paid["total_minor"], len(paid["payments"])) == ("closed", 11400, 1)
+
+
+def test_what_the_kitchen_takes_off_the_menu_no_page_offers_and_a_delivery_is_received_by_scan(store, browser):
+    diner, kitchen, cellar = browser, browser.person(), browser.person()
+    open_page(diner, store.told["tables"]["7"])
+    kitchen.call("Page.navigate", url=f"{store.told['kitchen']}?lang=en")
+    kitchen.wait("latest !== null")
+    press(kitchen, "Sold out", "header")
+    kitchen.wait(says("Frozen tofu", "#rows"))
+    kitchen.run(
+        "[...document.querySelectorAll('#rows li')].find(li => li.innerText.includes('tofu')).querySelector('button').click()"
+    )
+
+    open_page(cellar, store.staff("stock"))
+    row = "[...document.querySelectorAll('#levels tr')].find(row => row.innerText.includes('Greens'))"
+    cellar.wait(f"{row}.innerText.includes('15,000 g')")
+    press(cellar, "Receive")
+    barcode = HOTPOT.ingredients_by_id["greens"].barcode.zfill(14)
+    type_into(cellar, "#scan", f"(01){barcode}(3103)001500(10)T-77(17)270131")
+    press(cellar, "Read", "#scan_form")
+    cellar.wait(says("Greens: check", "#scan_said"))
+    picture(cellar, "stock_receive")
+    press(cellar, "Take in")
+    press(cellar, "Levels")
+    cellar.wait(f"{row}.innerText.includes('16,500 g')")
+    cellar.run(f"{row}.querySelector('button').click()")
+    type_into(cellar, "dialog [name=counted]", "16000")
+    press(cellar, "OK", "dialog")
+    cellar.wait(f"{row}.innerText.includes('16,000 g')")
+
+    diner.wait("document.querySelector('[data-item=\"frozen-tofu\"]').classList.contains('sold-out')")
+    assert diner.run('document.querySelector(\'[data-item="frozen-tofu"] [data-step="1"]\').disabled')
 
 
 def test_a_typed_order_outlives_a_silent_store_a_reload_and_two_tabs_and_is_sent_once(store, browser):
