@@ -53,7 +53,8 @@ def calls_for_failover(fault: planned.Fault) -> bool:
     if isinstance(fault, planned.DiskErring):
         return fault.operation != "read"
     stays = planned.ProcessSlow | planned.DiskSlow | planned.ClockFault
-    return not isinstance(fault, stays | planned.DescriptorsExhausted | planned.MemoryExhausted)
+    others = planned.DescriptorsExhausted | planned.MemoryExhausted | planned.PartnerMisbehaves
+    return not isinstance(fault, stays | others)
 
 
 def injected_fault(fault: StackFault, stack: Stack, names: Sequence[str], target: Target, seed: int = 0) -> Injected:

@@ -35,7 +35,7 @@ TRACE = Path(
     os.environ.get("RUSHPROOF_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"), "takeaway-orders.csv.gz"
 )
 ALWAYS = ("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale", "mischarged")
-CONTROLS = sorted({variant.scenario for variant in VARIANTS.values()} | {"primary_killed"})
+CONTROLS = sorted({variant.scenario for variant in VARIANTS.values()} | {"primary_killed", "delivery_evening"})
 
 
 def orders_in(folder: Path, place: str) -> set[str]:

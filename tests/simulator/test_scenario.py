@@ -243,11 +243,16 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         "faults": faults,
         "budgets": {"loss_rate": draw(st.none() | st.floats(0.001, 0.5))},
     }
-    if draw(st.booleans()) or any(fault.get("link") == "partner_gateway" for fault in faults):
+    hit = {fault.get("link") for fault in faults}
+    if draw(st.booleans()) or "partner_cloud" in hit:
+        content["delivery"] = {"orders_per_s": draw(st.floats(0.01, 10)), "misbehaviour": [{"kind": "webhook_twice"}]}
+        content["pauses"] = {"channels": {"delivery": {"share_percent": draw(st.integers(0, 100))}}}
+    if draw(st.booleans()) or hit & {"partner_gateway", "partner_coupon"}:
         card = draw(st.integers(0, 100)) / 100
+        coupon = (1 - card) / 2 if "partner_coupon" in hit else 0
         rule = {"kind": "slow", "share": draw(st.floats(0, 1)), "operations": ["sale", "query"]}
         content["payments"] = {
-            "tenders": {"cash": 1 - card, "wallet_code": 0, "card": card},
+            "tenders": {"cash": 1 - card - coupon, "wallet_code": 0, "card": card, "coupon": coupon},
             "misbehaviour": draw(st.sampled_from([[], [rule]])),
         }
     return Scenario.model_validate_json(json.dumps(content))
