@@ -24,6 +24,7 @@ from simulator.distributions import between, choice, geometric, lognormal, whole
 from simulator.formats import bases, format_of
 from simulator.parties import Visit, draw_visit, read_visit
 from simulator.scenario_model import Scenario
+from simulator.seating import seated
 from simulator.streams import Streams
 
 Behaviour = Literal["plain", "double_tap", "two_doors", "reorders"]
@@ -97,12 +98,13 @@ def make_timetable(
         scenario.duration_s if duration_s is None else duration_s,
         arrivals.curve,
     )
-    return [
+    diners = [
         make_diner(
             scenario, menu, streams, number, round(at_s * 1_000_000), first_basket(scenario, menu, streams, number)
         )
         for number, at_s in enumerate(times_s)
     ]
+    return seated(diners, {store.name: store.tables for store in scenario.stores})
 
 
 def make_diner(
