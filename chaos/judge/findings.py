@@ -53,7 +53,7 @@ class Finding:
     """One case of one class. `subject` is what is counted: the id of an order, an act or a check, or "entry 12", an intent.
 
     `level` is the highest level that the order's clients were told ("none" if nobody was told yes); `place` is where the
-    case shows ("edge", "cloud", "kitchen", "printer", "gateway", "reply").
+    case shows ("edge", "cloud", "kitchen", "printer", "gateway", "platform", "reply").
     """
 
     name: str

@@ -87,6 +87,11 @@ class CloudChannels:
             await self._look(store, known)
         return known.board.state(channel)
 
+    async def eighty_sixed(self, store: str) -> frozenset[str]:
+        """What the kitchen of a store says is not available, as far as its entries came up."""
+        async with self._kitchens.of(store) as (view, _):
+            return frozenset(each.item_id for each in view.kitchen.all_sold_out)
+
     async def told(self, store: str) -> dict[str, Any]:
         """The body of `GET /v1/channels`. Raises `ProblemError` if there is no such store."""
         known = self._known(store)

@@ -45,7 +45,7 @@ class PlatformPushes:
                     stores = [str(row["store"]) async for row in queries.all_stores(connection, limit=STORES_MAX)]
                 for store in stores:
                     await self._look(store)
-            except (ProblemError, httpx.HTTPError) as error:
+            except (ProblemError, httpx.HTTPError, ValueError, KeyError, TypeError) as error:
                 logger.info("the platform is not told of the stores now: %s", str(error) or type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -53,7 +53,8 @@ class PlatformPushes:
         state = await self._channels.state(store, CHANNEL)
         paused = f"{state.reason}: {state.detail}"[:DETAIL_MAX] if not state.is_open else ""
         await self._tell(store, "channel", state.reason, {"paused_reason": paused})
-        sold_out = sorted((await self._store_reads.menu(store))["sold_out"])
+        by_stock = (row["item_id"] for row in (await self._store_reads.menu(store))["sold_out"])
+        sold_out = sorted({*by_stock, *await self._channels.eighty_sixed(store)})
         await self._tell(store, "stock", sold_out, {"sold_out": sold_out})
 
     async def _tell(self, store: str, what: str, substance: object, body: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from refsystem.access import staff_token
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.platform_messages import platform_order_id
 from refsystem.stack import Stack, StackSettings, StoreSettings
@@ -82,9 +83,16 @@ def test_an_order_is_accepted_once_it_is_in_the_store_and_voided_once_it_is_canc
             cancellations = f"{stack.url('cloud')}/v1/stores/s1/cancellations"
             until(lambda: http.get(cancellations).json()["orders"] == [], "the cloud has seen the void")
 
+            store = f"{stack.url(PROCESS)}/v1/stores/s1"
+            token = staff_token(stack.secret("access").read_bytes().strip(), "s1", "chef Ma", "kitchen", 2**40)
+            headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
+            act = {"act": "eighty_six", "item_id": "mapo-tofu", "reason": "no tofu"}
+            answer = http.post(f"{stack.url('s1.edge_a')}/v1/acts", json=act, headers=headers)
+            assert answer.status_code == 201, answer.text
+            until(lambda: http.get(store).json()["sold_out"] == ["mapo-tofu"], "what is sold out is not sold there")
+
             for slot in "ab":
                 stack.process(f"s1.edge_{slot}").pause()
-            store = f"{stack.url(PROCESS)}/v1/stores/s1"
             until(lambda: http.get(store).json()["paused_reason"].startswith("path_down"), "a paused store")
             for slot in "ab":
                 stack.process(f"s1.edge_{slot}").resume()
