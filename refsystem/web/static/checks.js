@@ -1,6 +1,6 @@
 // A check as a person reads it: its lines, what is taken off, what is paid, what is due.
 
-import { el, itemName, money, say, shortId } from "./dom.js";
+import { dateTime, el, itemName, money, say, shortId } from "./dom.js";
 
 const PAID = ["captured", "stored", "expiring", "bad_debt", "charged_back"];
 
@@ -45,7 +45,7 @@ export function receipt(check, store) {
   return el("article", { class: "receipt" },
     el("h3", { text: store }),
     el("p", { class: "number", text: say("number", { id: shortId(check.check_id) }) }),
-    check.table && el("p", { text: say("table", { table: check.table }) }),
+    el("p", { text: [check.table && say("table", { table: check.table }), dateTime(Date.now())].filter(Boolean).join(" · ") }),
     el("ul", { class: "lines" }, check.lines.filter(line => line.quantity > 0).map(line => lineRow(line, {}, false))),
     check.discount_minor > 0 && sum(say("discount"), -check.discount_minor),
     sum(say("total"), check.total_minor, "large"),

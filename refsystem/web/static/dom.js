@@ -20,6 +20,7 @@ export function readMoney(text) {
 
 export const itemName = id => data.items[id]?.name ?? id;
 export const shortId = id => id.slice(-4).toUpperCase();
+export const dateTime = ms => new Intl.DateTimeFormat(data.lang, { dateStyle: "medium", timeStyle: "short" }).format(ms);
 export const hour = ms => new Intl.DateTimeFormat(data.lang, { hour: "2-digit", minute: "2-digit" }).format(ms);
 
 /** An element: `on` are its listeners, `class`, `text` and any attribute by its name; what is null or false is left out. */

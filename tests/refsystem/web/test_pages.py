@@ -124,7 +124,7 @@ def test_an_evening_of_a_table(store, browser):
     }
 
     kiosk = browser.person()
-    kiosk.screen(1080, 1400)
+    kiosk.screen(960, 1100)
     open_page(kiosk, store.told["kiosk"])
     press(kiosk, "Begin")
     choose(kiosk, "tomato-base", "beef-slices")
