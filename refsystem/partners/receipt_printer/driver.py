@@ -160,6 +160,8 @@ class PrinterDriver:
                 return
             while not self._can_take():
                 await self._wait_for_change()
+            if writer.is_closing():
+                return  # the power went off meanwhile: what had come in until then is lost with the rest
             self._bytes.inc(len(data))
             self.machine.receive(data, now_us())
             self._flush()
