@@ -81,6 +81,19 @@ def test_who_pays_is_served_before_who_orders_and_who_orders_before_who_looks() 
     assert max(alike) - min(alike) < 0.15
 
 
+def test_when_many_are_under_way_looks_are_refused_first_and_payments_last() -> None:
+    def let_in(remedies: Remedies) -> list[int]:
+        gate = Gate(remedies)
+        return [
+            sum(gate.arrive(priority, 0).state is State.STARTED for _ in range(300))
+            for priority in reversed(PRIORITIES)
+        ]
+
+    assert let_in(Remedies()) == [120, 60, 20]
+    assert let_in(Remedies.without("priority")) == [200, 0, 0]
+    assert let_in(Remedies.without("concurrency_limit")) == [300, 300, 300]
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(("arrive", "arrive", "done", "tick", "abandon")),
@@ -195,6 +208,11 @@ def test_who_is_refused_comes_back_after_whole_seconds_the_later_the_more_are(sh
     assert 1 <= after_s <= SPREAD_S_MAX
     assert after_s <= retry_after_s(1.0, uniform)
     assert retry_after_s(0.0, uniform) == 1
+
+
+def test_if_half_are_refused_they_come_back_over_two_seconds_and_if_nearly_all_over_ten() -> None:
+    assert {retry_after_s(0.5, uniform / 10) for uniform in range(10)} == {1, 2}
+    assert {retry_after_s(0.99, uniform / 20) for uniform in range(20)} == set(range(1, 11))
 
 
 def test_what_is_governed() -> None:
