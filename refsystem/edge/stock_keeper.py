@@ -30,6 +30,10 @@ class StockKeeper:
         self._pump = pump
         self._looks = 0
         self._asked: dict[str, int] = {}
+        self._portions: dict[str, int] = {}
+        for recipe in device.settings.menu.recipes.values():
+            for name, each in recipe:
+                self._portions[name] = max(each, self._portions.get(name, 1))
 
     async def run(self) -> None:
         """For ever."""
@@ -58,7 +62,8 @@ class StockKeeper:
                 continue
             if self._looks - self._asked.get(ingredient.ingredient_id, -LOOKS_BETWEEN) < LOOKS_BETWEEN:
                 continue
-            content = balance(item, ingredient, stock.rules.cloud_share_basis_points)
+            portion = self._portions.get(ingredient.ingredient_id, 1)
+            content = balance(item, ingredient, stock.rules.cloud_share_basis_points, portion)
             if content is not None:
                 act = balancing_act(item, content)
                 if device.replica.log.key(act.act_id) is None:

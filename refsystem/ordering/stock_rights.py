@@ -117,20 +117,23 @@ class CloudRights:
         return (WantsNumber(name, quantity),)
 
 
-def balance(item: StockItem, ingredient: Ingredient, cloud_share_basis_points: int) -> GrantRights | AskRights | None:
+def balance(
+    item: StockItem, ingredient: Ingredient, cloud_share_basis_points: int, portion: int = 1
+) -> GrantRights | AskRights | None:
     """What the store should do about rights to an escrowed ingredient: grant some, ask for some, or leave them.
 
     The cloud should hold its share of what is there. It gets more when it has less than half of that; the store asks when it has
-    less than half of its own.
+    less than half of its own, or less than a `portion`, so that the last ones are not left over on both sides. The cloud's share
+    is a whole number of portions.
     """
     assert ingredient.policy == "escrow", "only what is escrowed has rights"
-    cloud_share = max(0, item.on_hand) * cloud_share_basis_points // BASIS_POINTS
+    cloud_share = max(0, item.on_hand) * cloud_share_basis_points // BASIS_POINTS // portion * portion
     store_share = max(0, item.on_hand) - cloud_share
     missing = cloud_share - item.cloud_rights
     if missing > 0 and 2 * item.cloud_rights < cloud_share:
         quantity = min(missing, item.edge_rights)
         return GrantRights(item.ingredient_id, quantity) if quantity > 0 else None
-    if missing < 0 and 2 * item.edge_rights < store_share:
+    if missing < 0 and (2 * item.edge_rights < store_share or item.edge_rights < portion):
         return AskRights(item.ingredient_id, -missing)
     return None
 
