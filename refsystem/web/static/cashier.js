@@ -3,7 +3,7 @@
 import { Cart } from "./cart.js";
 import { checkCard, receipt } from "./checks.js";
 import { button, byId, el, money, put, readMoney, say, shortId, show, view } from "./dom.js";
-import { askFor, sure } from "./dialogs.js";
+import { askFor } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { act, entry, kept, outbox } from "./outbox.js";
 import { askAmount, isOnItsWay, pay, usualNotes } from "./paying.js";
@@ -28,7 +28,7 @@ function goTo(step) {
 
 async function send() {
   try {
-    const made = await menu.send({ table: "" }, () => sure(say("repeat_title"), say("repeat_text"), say("repeat_yes")));
+    const made = await menu.send({ table: "" });
     if (made) take(made.id);
   } catch {
     tell(say("no_room"));

@@ -6,7 +6,7 @@ import { button, el, say } from "./dom.js";
 export function askFor(title, fields, yes = say("ok"), text = "") {
   return new Promise(resolve => {
     let answer = null;
-    const form = el("form", { novalidate: true }, text && el("p", { text }), fields.map(fieldOf));
+    const form = el("form", { novalidate: true }, text && text.split("\n").map(each => el("p", { text: each })), fields.map(fieldOf));
     const dialog = el("dialog", { "aria-labelledby": "dialog_title" }, el("h2", { id: "dialog_title", text: title }), form);
     form.append(el("div", { class: "buttons" },
       button(say("cancel"), () => dialog.close(), { kind: "plain" }), el("button", { type: "submit", class: "primary", text: yes })));

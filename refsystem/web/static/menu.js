@@ -1,12 +1,13 @@
 // The menu with its steppers, and the cart beside it: on the diner's page, the kiosk, the till and the waiter's tablet.
 
 import { data } from "./device.js";
+import { sure } from "./dialogs.js";
 import { button, byId, el, itemName, money, put, say, show } from "./dom.js";
 import { done, kept, outbox } from "./outbox.js";
 import { often } from "./shell.js";
-import { ask } from "./store.js";
+import { ask, askBriefly } from "./store.js";
 
-const MENU_MS = 5000, FEW = 5;
+const MENU_MS = 5000, FEW = 5, REPEAT_MS = 60000;
 
 export class MenuView {
   constructor(cart) {
@@ -88,11 +89,30 @@ export class MenuView {
       el("b", { class: "amount", text: money((data.items[id]?.price_minor ?? 0) * quantity) }));
   }
 
-  /** Keep the cart and send it; asks first when the same was sent a moment ago. */
-  async send(more, isSure = async () => true) {
-    const items = JSON.stringify(this.cart.lines.map(([item_id, quantity]) => ({ item_id, quantity })));
-    const isRepeat = [...kept(), ...done()].some(made => made.kind === "order" && Date.now() - made.made_ms < 60000 && JSON.stringify(made.body.items) === items);
-    if (isRepeat && !(await isSure())) return null;
-    return this.cart.submit(more);
+  /** Keep the cart and send it; asks first when something about it is odd. What was kept, or null. */
+  async send(more) {
+    if (this.asking) return null; // a second tap
+    this.asking = true;
+    try {
+      const questions = await this.questions();
+      if (questions.length && !(await sure(say("question_title"), questions.join("\n"), say("send_anyway")))) return null;
+      return await this.cart.submit(more);
+    } finally {
+      this.asking = false;
+    }
+  }
+
+  /** What is odd: the same was sent from here a moment ago, or what the store asks. A silent store asks nothing. */
+  async questions() {
+    const items = this.cart.lines.map(([item_id, quantity]) => ({ item_id, quantity })), same = JSON.stringify(items);
+    if (!items.length) return [];
+    const isRepeat = [...kept(), ...done()].some(made => made.kind === "order" && Date.now() - made.made_ms < REPEAT_MS && JSON.stringify(made.body.items) === same);
+    const found = isRepeat ? [say("repeat_text")] : [];
+    try {
+      const asked = (await askBriefly("/v1/questions", { method: "POST", body: { items } })).questions;
+      return [...found, ...asked.map(each => (data.lang === "en" ? each.text : each.text_zh))];
+    } catch {
+      return found;
+    }
   }
 }

@@ -105,8 +105,7 @@ async function readServed() {
 async function send() {
   try {
     const open = openCheck();
-    const made = await menu.send({ table, ...(open ? { check_id: open.check_id } : {}) },
-      () => sure(say("repeat_title"), say("repeat_text"), say("repeat_yes")));
+    const made = await menu.send({ table, ...(open ? { check_id: open.check_id } : {}) });
     if (!made) return;
     view("table");
     tell(say("kept_and_sent"));

@@ -3,7 +3,7 @@
 
 import { data } from "./device.js";
 
-const TIMEOUT_MS = 6000;
+const TIMEOUT_MS = 6000, BRIEF_MS = 800;
 const bases = data.peer && data.peer !== location.origin ? ["", data.peer] : [""];
 let current = 0;
 
@@ -27,13 +27,13 @@ function tell(is) {
   reach.dispatchEvent(new CustomEvent("change", { detail: is }));
 }
 
-async function once(base, path, { method = "GET", key, body, token } = {}) {
+async function once(base, path, { method = "GET", key, body, token, timeoutMs = TIMEOUT_MS } = {}) {
   const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
   if (key) headers["Idempotency-Key"] = key;
   if (body) headers["Content-Type"] = "application/json";
   const answer = await fetch(base + path, {
-    method, headers, body: body ? JSON.stringify(body) : undefined, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TIMEOUT_MS),
+    method, headers, body: body ? JSON.stringify(body) : undefined, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(timeoutMs),
   });
   const said = await answer.json();
   if (answer.ok) return said;
@@ -41,6 +41,9 @@ async function once(base, path, { method = "GET", key, body, token } = {}) {
 }
 
 const mayTryOther = error => !(error instanceof Refusal) || error.kind === "not-primary" || error.status >= 500;
+
+/** Ask whichever device answered last, once and not for long: what is nice to know, and holds nobody up. Raises as `ask` does. */
+export const askBriefly = (path, options) => once(bases[current], path, { ...options, timeoutMs: BRIEF_MS });
 
 /** Ask the store. Raises a `Refusal`, or what `fetch` raises when neither device could be reached. */
 export async function ask(path, options) {

@@ -3,7 +3,7 @@
 import { Cart } from "./cart.js";
 import { checkCard } from "./checks.js";
 import { button, byId, el, itemName, money, put, readMoney, say, shortId, view } from "./dom.js";
-import { askFor, sure } from "./dialogs.js";
+import { askFor } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { act, kept, outbox } from "./outbox.js";
 import { isOnItsWay, pay } from "./paying.js";
@@ -142,7 +142,7 @@ async function refresh() {
 async function send() {
   const open = at(chosen).find(check => check.status === "open");
   try {
-    const made = await menu.send({ table: chosen, ...(open ? { check_id: open.check_id } : {}) }, () => sure(say("repeat_title"), say("repeat_text"), say("repeat_yes")));
+    const made = await menu.send({ table: chosen, ...(open ? { check_id: open.check_id } : {}) });
     if (made) view("table");
   } catch {
     tell(say("no_room"));

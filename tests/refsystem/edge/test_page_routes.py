@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import httpx
+from fastapi import FastAPI
+
 from refsystem.access import staff_token, table_token
+from refsystem.edge.question_routes import add_question_routes
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.store_rules import DEMO_RULES
 from refsystem.web.pages import PAGES, origin
 
 from .conftest import ACCESS_SECRET
@@ -74,5 +80,24 @@ def test_a_scanned_label_names_the_ingredient_and_what_is_wrong_with_it(run_alon
         wrong = await alone.client.get("/v1/scan", params={"text": "4006381333932"})
         assert wrong.status_code == 422
         assert "check digit" in wrong.json()["detail"]
+
+    run_alone(conversation)
+
+
+def test_an_odd_order_is_asked_about_where_a_store_has_rules(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        body = {"items": [{"item_id": "beef-noodles", "quantity": 40}]}
+        answer = await alone.client.post("/v1/questions", json=body)
+        assert answer.json() == {"questions": []}, "this one has none"
+        assert (await alone.client.post("/v1/questions", json={"items": []})).status_code == 422
+        alone.driver.settings = replace(alone.driver.settings, store_rules=DEMO_RULES["casual"])
+        app = FastAPI()
+        add_question_routes(app, alone.driver)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rules") as client:
+            (asked,) = (await client.post("/v1/questions", json=body)).json()["questions"]
+        assert (asked["kind"], asked["item_id"]) == ("odd_quantity", "beef-noodles")
+        assert asked["text"].startswith("40 ")
+        assert "Braised beef noodles" in asked["text"]
+        assert "红烧牛肉面 40 份" in asked["text_zh"]
 
     run_alone(conversation)

@@ -170,6 +170,15 @@ def test_what_the_kitchen_takes_off_the_menu_no_page_offers_and_a_delivery_is_re
     diner.wait("document.querySelector('[data-item=\"frozen-tofu\"]').classList.contains('sold-out')")
     assert diner.run('document.querySelector(\'[data-item="frozen-tofu"] [data-step="1"]\').disabled')
 
+    # eleven of one thing is asked about, and left
+    choose(diner, *["pulled-noodles"] * 11)
+    click(diner, "#send")
+    diner.wait("document.querySelector('dialog[open]') !== null")
+    assert diner.run("document.querySelector('dialog').innerText").startswith("Is this right?")
+    press(diner, "Cancel", "dialog")
+    diner.wait(says("¥110.00", "#cart_lines"))
+    assert store.checks("7") == []
+
 
 def test_a_typed_order_outlives_a_silent_store_a_reload_and_two_tabs_and_is_sent_once(store, browser):
     """Both devices fall silent. The same cart is sent from two tabs, one of which is loaded again; then the store is back."""
