@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.contract import Answer, Request
+from loadtests.client import Device
+from loadtests.contract import Answer, ReferenceApi, Reply, Request, Trouble
+from loadtests.plan import Retries, monotonic_us
 from loadtests.retry_budget import CLIENT_REMEDIES, TOKENS, TOKENS_PER_S, Manners, RetryBudget
 from refsystem.ordering.errors import NOT_PRIMARY, OVERLOADED
 from refsystem.overload.remedies import REMEDIES
@@ -56,3 +62,48 @@ def test_without_remedies_a_device_behaves_as_ever() -> None:
     assert all(manners.may_ask_again(BUSY, 0) for _ in range(100))
     assert manners.pause_ms(150, BUSY) == manners.pause_ms(150, AWAY) == 150
     assert set(CLIENT_REMEDIES) < set(REMEDIES)
+
+
+class Line:
+    """A connection that answers every request alike, and keeps what was sent."""
+
+    def __init__(self, reply: Reply | Trouble) -> None:
+        self.sent: list[Request] = []
+        self._reply = reply
+
+    def exchange(self, request: Request, timeout_us: int) -> Reply | Trouble:
+        self.sent.append(request)
+        return self._reply
+
+
+class Rows:
+    """Rows that nobody keeps."""
+
+    outcome = "fail"
+
+    def invoke(self, kind: Any, intended_at_us: int) -> Any:
+        return SimpleNamespace(act_id="", order_id="o")
+
+    def complete(self, attempt: Any, answer: Answer) -> Any:
+        return attempt
+
+
+def test_a_device_with_remedies_sends_deadlines_and_stops_when_its_budget_is_used_up() -> None:
+    said = json.dumps({"type": OVERLOADED.type}).encode()
+    refused = Reply(503, {"retry-after": "0"}, said)
+
+    def ask(remedies: Collection[str]) -> Line:
+        line, draw = Line(refused), random.Random(4)
+        device = Device(ReferenceApi(), "edge", ["http://edge"], 0, Retries(6, 1, 2), 700, draw, remedies)
+        device._connections = [line]  # type: ignore[list-item]
+        now_us = monotonic_us()
+        answer = device.ask("order", Request("POST", "/v1/orders"), Rows(), now_us, now_us + 30_000_000)
+        assert (answer.outcome, answer.problem) == ("fail", "overloaded")
+        return line
+
+    polite = ask(CLIENT_REMEDIES)
+    assert len(polite.sent) == 1 + TOKENS
+    assert {request.headers.get("X-Deadline-Ms") for request in polite.sent} == {"700"}
+    rude = ask(())
+    assert len(rude.sent) == 6
+    assert {request.headers.get("X-Deadline-Ms") for request in rude.sent} == {None}
