@@ -36,7 +36,7 @@ class _Least:
 class ConcurrencyLimit:
     """The limit, and what it has learnt. It never falls below `least` nor rises above `most`."""
 
-    def __init__(self, initial: int = 200, least: int = 8, most: int = 1_000) -> None:
+    def __init__(self, initial: int = 400, least: int = 8, most: int = 1_000) -> None:
         self._limit, self._least_limit, self._most_limit = float(initial), least, most
         self._latencies: dict[int, _Least] = {}
         self._window_ends_us = 0

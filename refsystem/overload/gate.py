@@ -109,9 +109,10 @@ class Gate:
         self._at_work -= 1
         self._dispatch(now_us, free_since_us)
 
-    def answered(self, ticket: Ticket, now_us: int) -> None:
-        """A started request, whose server is free, was answered."""
-        self._limit.observe(ticket.priority, now_us - ticket.arrived_us, self._under_way, now_us)
+    def answered(self, ticket: Ticket, now_us: int, failed: bool = False) -> None:
+        """A started request, whose server is free, was answered. One that failed (a time-out, a standby lost) teaches nothing."""
+        if not failed:
+            self._limit.observe(ticket.priority, now_us - ticket.arrived_us, self._under_way, now_us)
         self._under_way -= 1
 
     def abandoned(self, ticket: Ticket) -> None:

@@ -91,6 +91,14 @@ class OverloadLayer:
     ) -> None:
         """With a declared delay the server is free after it; without, when the request is answered."""
         declared = self._settings.delay is not None
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
         try:
             if declared:
                 ends_us = ticket.started_us + work_us
@@ -98,11 +106,11 @@ class OverloadLayer:
                     await asyncio.sleep(max(0, ends_us - _now_us()) / 1e6)
                 finally:
                     self._free(ticket, ends_us)
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, noting)
         finally:
             if not declared:
                 self._free(ticket, _now_us())
-            self._gate.answered(ticket, _now_us())
+            self._gate.answered(ticket, _now_us(), failed=status >= 500)
 
     def _free(self, ticket: Ticket, free_since_us: int) -> None:
         now_us = _now_us()
@@ -120,7 +128,7 @@ class OverloadLayer:
                 self._gate.abandoned(ticket)
             elif ticket.state is State.STARTED:
                 self._free(ticket, _now_us())
-                self._gate.answered(ticket, _now_us())
+                self._gate.answered(ticket, _now_us(), failed=True)
             raise
         finally:
             self._waiting.pop(ticket, None)

@@ -85,13 +85,34 @@ def test_when_many_are_under_way_looks_are_refused_first_and_payments_last() -> 
     def let_in(remedies: Remedies) -> list[int]:
         gate = Gate(remedies)
         return [
-            sum(gate.arrive(priority, 0).state is State.STARTED for _ in range(300))
+            sum(gate.arrive(priority, 0).state is State.STARTED for _ in range(500))
             for priority in reversed(PRIORITIES)
         ]
 
-    assert let_in(Remedies()) == [120, 60, 20]
-    assert let_in(Remedies.without("priority")) == [200, 0, 0]
-    assert let_in(Remedies.without("concurrency_limit")) == [300, 300, 300]
+    assert let_in(Remedies()) == [240, 120, 40]
+    assert let_in(Remedies.without("priority")) == [400, 0, 0]
+    assert let_in(Remedies.without("concurrency_limit")) == [500, 500, 0]
+
+
+def test_the_limit_learns_from_what_was_served_and_not_from_a_store_that_stands_still() -> None:
+    """A lost standby holds 200 orders for five seconds and refuses them; then orders are served as fast as ever."""
+
+    def limit_after(failed: bool) -> int:
+        gate, now_us = Gate(Remedies()), 0
+        for _ in range(20):
+            ticket = gate.arrive(Priority.SUBMIT, now_us)
+            now_us += 5_000
+            gate.freed(ticket, now_us, now_us)
+            gate.answered(ticket, now_us)
+        held = [gate.arrive(Priority.SUBMIT, now_us + number * 1_000) for number in range(250)]
+        for number, ticket in enumerate(held):
+            later_us = now_us + 5_000_000 + number * 20_000
+            gate.freed(ticket, later_us, later_us)
+            gate.answered(ticket, later_us, failed)
+        return gate.limit
+
+    assert limit_after(failed=True) == 400
+    assert limit_after(failed=False) < 300
 
 
 STEPS = st.lists(
