@@ -40,7 +40,7 @@ class EdgeChannels:
 
     def told(self) -> dict[str, object]:
         """The body of `GET /v1/channels`."""
-        self._look()
+        self._look_if_due()
         load = self._load
         return channels_json(self._store, self._board.states, dict(load.open_tickets), load.silent_ms, now_ms())
 

@@ -38,6 +38,10 @@ def test_a_paused_channel_refuses_new_orders_and_answers_known_keys(run_alone: C
         assert (await alone.post(keys[2])).status_code == 201
         heard_us[0] = 0
         states = {row["channel"]: row["reason"] for row in alone.driver.channels.told()["channels"]}
-        assert (states["delivery"], states["mini_program"], states["qr"]) == ("path_down", "path_down", "queue_too_long")
+        assert (states["delivery"], states["mini_program"], states["qr"]) == (
+            "path_down",
+            "path_down",
+            "queue_too_long",
+        )
 
     run_alone(conversation)
