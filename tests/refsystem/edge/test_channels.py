@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,14 @@ from refsystem.ordering.channel_rules import ChannelRule, ChannelRules
 RULES = ChannelRules({"qr": ChannelRule(queue_max=2)}, hold_ms=0, path_silent_ms=60_000)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("waited in vain")
+
+
 def test_a_paused_channel_refuses_new_orders_and_answers_known_keys(run_alone: Callable[..., None]) -> None:
     async def conversation(alone: Any) -> None:
         told = (await alone.client.get("/v1/channels")).json()
@@ -22,7 +31,7 @@ def test_a_paused_channel_refuses_new_orders_and_answers_known_keys(run_alone: C
         alone.driver.channels = EdgeChannels(settings, alone.driver.device, lambda: heard_us[0])
         keys = [str(uuid.uuid4()) for _ in range(4)]
         assert [(await alone.post(key)).status_code for key in keys[:2]] == [201, 201]
-        alone.driver.channels.told()  # the tickets are counted anew
+        await until(lambda: alone.driver.channels.told()["open_tickets"] == {"qr": 2})
         refused = await alone.post(keys[2])
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:rushproof:problem:channel-paused")
         assert refused.json()["definite"] is True
@@ -33,15 +42,14 @@ def test_a_paused_channel_refuses_new_orders_and_answers_known_keys(run_alone: C
         for order_id in keys[:2]:
             alone.driver.device.admission.bump(order_id, 1, "kitchen")
         alone.driver.pump()
-        told = alone.driver.channels.told()
-        assert told["open_tickets"] == {"cashier": 1}
+        await until(lambda: alone.driver.channels.told()["open_tickets"] == {"cashier": 1})
         assert (await alone.post(keys[2])).status_code == 201
         heard_us[0] = 0
-        states = {row["channel"]: row["reason"] for row in alone.driver.channels.told()["channels"]}
-        assert (states["delivery"], states["mini_program"], states["qr"]) == (
-            "path_down",
-            "path_down",
-            "queue_too_long",
-        )
+
+        def reasons() -> list[str]:
+            told = {row["channel"]: row["reason"] for row in alone.driver.channels.told()["channels"]}
+            return [told["delivery"], told["mini_program"], told["qr"]]
+
+        await until(lambda: reasons() == ["path_down", "path_down", "queue_too_long"])
 
     run_alone(conversation)
