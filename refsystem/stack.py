@@ -1,5 +1,5 @@
-"""The whole stack: PostgreSQL, the cloud, for each store two edge devices, an arbiter and a kitchen display, and a payment
-gateway if payments are asked for.
+"""The whole stack: PostgreSQL, the cloud, for each store two edge devices, an arbiter and a kitchen display; and, if asked for,
+a payment gateway, a coupon platform, a delivery platform, and printers in the stores.
 
 `links` tells every TCP link between them; a launcher that wants to disturb a link puts a proxy before it and says so with
 `route`, before `start`.

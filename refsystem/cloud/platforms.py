@@ -66,6 +66,8 @@ class Platforms:
         if self.pushes is not None:
             loops.append(self.pushes.run())
         self._tasks = [asyncio.create_task(loop) for loop in loops]
+        for task in self._tasks:
+            task.add_done_callback(_told_if_it_fell)
 
     async def stop(self) -> None:
         """End; what is not told yet is told by whoever comes next."""
@@ -206,6 +208,12 @@ class Platforms:
             return
         if said.get("state") != "rejected":
             await self.take(found)
+
+
+def _told_if_it_fell(task: asyncio.Task[None]) -> None:
+    """A loop never ends by itself: if one does, the log says why, for nobody waits for it."""
+    if not task.cancelled() and task.exception() is not None:
+        logger.critical("the platform is not served any more", exc_info=task.exception())
 
 
 def _slug(answer: httpx.Response) -> str:
