@@ -224,7 +224,8 @@ class Admission:
         if log.order_key(order_id) is None or log.bump_seq(order_id, version, station) is not None:
             return
         record = {"kind": "bump", "order_id": order_id, "version": version, "station": station}
-        self._replica.propose([encode_record(record)])
+        fields = self._views.bump_fields(order_id, version, station)
+        self._replica.propose([encode_record(record | fields)])
 
     def settle(self, now_us: int) -> tuple[Reply, ...]:
         """Answers that can be given now: committed, confirmed absent, fenced, or out of time."""

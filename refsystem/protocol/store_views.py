@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.kitchen import Kitchen
 from refsystem.ordering.kitchen_acts import KITCHEN_ACTS
 from refsystem.ordering.menu import Menu
@@ -13,6 +14,7 @@ from refsystem.ordering.recipe import Needs
 from refsystem.ordering.stock import Stock
 from refsystem.ordering.store_acts import StoreAct
 from refsystem.ordering.store_rules import ONE_SLIP, StoreRules
+from refsystem.ordering.ticket import TicketEvent
 from refsystem.protocol.log import Log
 
 NOTHING: Mapping[str, int] = {}
@@ -67,6 +69,17 @@ class StoreViews:
         """The record of `act`; raises `OrderRejected`. Its key was looked up before (P6)."""
         view = self.kitchen if act.name in KITCHEN_ACTS else self.stock
         return view.decide(act, at_ms)
+
+    def bump_fields(self, order_id: str, version: int, station: str) -> dict[str, Any]:
+        """What the record of a bump says besides: whether nothing of its order is left to make. Without rules: nothing."""
+        if self._rules is None:
+            return {}
+        order = self.kitchen.find(order_id)
+        try:
+            done = order is not None and order.on_ticket(version, station, TicketEvent.BUMP, 0).is_served
+        except OrderRejected:
+            done = False
+        return {"order_served": done}
 
     def is_served(self, order_id: str, commit_seq: int) -> bool:
         """Whether all that is wanted of an order was made, by what is committed."""

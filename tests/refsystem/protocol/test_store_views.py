@@ -93,6 +93,22 @@ def test_rights_that_come_back_are_the_one_record_of_their_number_and_leave_with
     assert (again["act"], again["number"], kept.log.downlink_cursor) == ("return_rights", 1, 1)
 
 
+def test_an_order_of_several_stations_is_served_with_its_last_bump() -> None:
+    kept = Kept(DEMO_RULES["casual"])
+    two = order(1, ("pickled-fish", 1), ("beer", 1), ("red-bean-buns", 1))
+    kept.adds(order_record(two, "edge") | kept.views.order_fields(two))
+    tickets = [(1, "wok"), (1, "drinks"), (2, "steam")]  # the last course is fired when the others are done
+    for number, (version, station) in enumerate(tickets, 1):
+        bump = {"kind": "bump", "order_id": two.order_id, "version": version, "station": station}
+        fields = kept.views.bump_fields(two.order_id, version, station)
+        assert fields == {"order_served": number == len(tickets)}
+        kept.adds(bump | fields)
+        assert kept.views.is_served(two.order_id, len(kept.log)) is (number == len(tickets))
+        assert not kept.views.is_served(two.order_id, len(kept.log) - 1), "its bump has not committed"
+    assert kept.views.bump_fields(two.order_id, 9, "wok") == {"order_served": False}
+    assert Kept().views.bump_fields(two.order_id, 1, "kitchen") == {}
+
+
 def test_nothing_of_what_is_not_kept_in_stock_is_counted() -> None:
     kept = Kept()
     kept.adds(order_record(order(1, ("pickled-fish", 2), ("beer", 1)), "edge"))
