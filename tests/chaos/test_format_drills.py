@@ -11,7 +11,7 @@ import pytest
 
 from simulator.history import read_history
 
-pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.unhurried, pytest.mark.timeout(900)]
 
 
 def test_a_holiday_evening_of_hotpot_passes_and_does_what_people_do(drill: Callable[..., Any]) -> None:
