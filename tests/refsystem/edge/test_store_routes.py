@@ -124,6 +124,7 @@ def test_acts_of_the_display_enter_the_log_once_and_refusals_come_back_with_the_
         await until(lambda: any(b'"refused"' in said for said in alone.others.said))
         batches = [json.loads(said) for said in alone.others.said if b'"refused"' in said]
         told_why = {row["act_id"]: row["why"] for batch in batches for row in batch["refused"]}
+        assert told_why.keys() == {refused, strange}, "what is in the log already is not refused"
         assert told_why[refused] == "beer is not sold out"
         assert told_why[strange].startswith("a kitchen may fire, ")
         acts_in_log = [c for n in range(1, len(log) + 1) if (c := log.entry(n).content())["kind"] == "act"]
