@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from refsystem.gateway_messages import GATEWAY_TENDERS, REFUSALS, SUCCEEDED, answer_of, request_of
+from refsystem.gateway_messages import COUPON_TENDERS, GATEWAY_TENDERS, REFUSALS, SUCCEEDED, answer_of, request_of
 from refsystem.ordering.book import Book
 from refsystem.ordering.book_steps import OfflineLimits, PaymentRules
 from refsystem.ordering.check_acts import Act, CancelPayment, Comp, Content, GiveRefund, Pay, Reopen
@@ -189,9 +189,9 @@ def test_every_call_but_a_query_has_a_meaning_of_success_and_refusals_are_the_ga
     assert set(SUCCEEDED) == set(Op) - {Op.QUERY}
     slugs = {problem.slug for problem in vars(problems).values() if hasattr(problem, "slug")}
     assert {slug for _, slug in REFUSALS} <= slugs
-    with pytest.raises(AssertionError, match="coupon"):
-        request_of(Call(1, Op.SALE, "a", "k", "coupon"), "s1")
-    assert "coupon" not in GATEWAY_TENDERS
+    with pytest.raises(AssertionError, match="cash"):
+        request_of(Call(1, Op.SALE, "a", "k", "cash"), "s1")
+    assert not GATEWAY_TENDERS & COUPON_TENDERS
 
 
 @pytest.mark.slow
