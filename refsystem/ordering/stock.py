@@ -78,7 +78,10 @@ class Stock:
 
     def keeps(self, ingredient_id: str) -> bool:
         """Whether the log says what there is of it."""
-        return not self._only_kept or self.item(ingredient_id).kept
+        if not self._only_kept:
+            return True
+        item = self._items.get(ingredient_id)
+        return item is not None and item.kept
 
     @property
     def keeps_any(self) -> bool:
