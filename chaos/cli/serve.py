@@ -30,7 +30,7 @@ and watch the kitchen.
   rushproof serve --json                the addresses as JSON, for programs
 
 Then pull a plug: 'kill -9' the process of a device (its id is printed). The pages go on at the other one; what ended is
-started again after ten seconds. Ctrl-C ends everything.
+started again after a while. Ctrl-C ends everything.
 """
 
 
@@ -59,6 +59,13 @@ def add_parser(commands: Any) -> None:
         metavar="S",
         help="tickets are done by themselves after S seconds (default: when a person says so)",
     )
+    parser.add_argument(
+        "--restart-after",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="a process that has ended is started again after S seconds (default 10)",
+    )
     parser.add_argument("--no-printer", action="store_true", help="without a printer")
     parser.add_argument(
         "--data",
@@ -76,6 +83,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--tables must be a number from 1 to {TABLES_MAX}, not {options.tables}")
     if not 0 <= options.kitchen_seconds <= 3600:
         raise CommandError(f"--kitchen-seconds must be from 0 to 3600, not {options.kitchen_seconds:g}")
+    if not 0 <= options.restart_after <= 3600:
+        raise CommandError(f"--restart-after must be from 0 to 3600, not {options.restart_after:g}")
     with ExitStack() as undo:
         folder = _folder(options.data, undo)
         settings = ServeSettings(
@@ -85,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
             not options.no_printer,
             options.kitchen_seconds,
             os.environ.get("RUSHPROOF_DATABASE_URL") or None,
+            options.restart_after,
         )
         try:
             run_interruptible(_serve(settings, as_json=options.json))

@@ -19,12 +19,14 @@ from refsystem.stack_coupons import CouponStackSettings
 
 STORE = "s1"
 WATCH_S = 0.5
-RESTART_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """What is served. `kitchen_s` 0: a ticket is done when a person says so; else after that many seconds by itself."""
+    """What is served. `kitchen_s` 0: a ticket is done when a person says so; else after that many seconds by itself.
+
+    A process that has ended is started again after `restart_after_s`.
+    """
 
     folder: Path
     format: Format
@@ -32,6 +34,7 @@ class ServeSettings:
     printer: bool = True
     kitchen_s: float = 0.0
     database_url: str | None = None
+    restart_after_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Served:
     stack: Stack
     addresses: Addresses
     processes: tuple[str, ...]
+    restart_after_s: float
 
     async def watch(self, say: Callable[[str], None]) -> None:
         """Tell of every process that ends, and start it again after a while. Never returns."""
@@ -53,9 +57,9 @@ class Served:
                 if name not in down:
                     down[name] = time.monotonic()
                     say(
-                        f"{name} has ended ({process.last_words()[:120]}); it is started again in {RESTART_AFTER_S:g} s"
+                        f"{name} has ended ({process.last_words()[:120]}); it is started again in {self.restart_after_s:g} s"
                     )
-                elif time.monotonic() - down[name] > RESTART_AFTER_S:
+                elif time.monotonic() - down[name] > self.restart_after_s:
                     process.start()
                     del down[name]
                     say(f"{name} was started again")
@@ -102,6 +106,6 @@ async def served_store(settings: ServeSettings) -> AsyncIterator[Served]:
         ]
         if settings.printer:
             names.append(f"{STORE}.printer")
-        yield Served(stack, told, tuple(names))
+        yield Served(stack, told, tuple(names), settings.restart_after_s)
     finally:
         stack.stop()

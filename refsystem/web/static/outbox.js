@@ -51,8 +51,11 @@ export function drop(id) {
 }
 
 function settle(made, answer) {
-  save(`done.${made.id}`, { ...made, state: "done", answer, done_ms: Date.now() });
-  remove(`out.${made.id}`);
+  try {
+    save(`done.${made.id}`, { ...made, token: undefined, state: "done", answer, done_ms: Date.now() });
+  } finally {
+    remove(`out.${made.id}`); // the store has it, even if there is no room here to remember that
+  }
   const old = done();
   old.filter((each, place) => place < old.length - DONE_MAX || Date.now() - each.made_ms > DONE_MS).forEach(each => remove(`done.${each.id}`));
 }

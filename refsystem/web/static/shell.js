@@ -109,6 +109,10 @@ async function readStatus() {
 /** Start what every page has. `takeBack` takes a refused order into the cart again. */
 export function start(takeBack = null) {
   for (const each of document.querySelectorAll("[data-to]")) each.addEventListener("click", () => view(each.dataset.to));
+  if (!isLasting && person.token) for (const link of document.querySelectorAll(".languages a")) link.hash = person.token;
+  for (const kind of ["error", "unhandledrejection"]) {
+    window.addEventListener(kind, event => { if ((event.error ?? event.reason)?.name === "QuotaExceededError") tell(say("no_room")); });
+  }
   const who = byId("who");
   if (person.role && !person.table) {
     who.replaceChildren(el("span", { text: [person.name, say(`role_${person.role}`)].join(say("comma")) }),

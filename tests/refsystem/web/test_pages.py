@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from importlib.util import find_spec
 from itertools import product
@@ -24,7 +25,7 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("store"), "--format", "hotpot", "--tables", "8")
+    store = Store(tmp_path_factory.mktemp("store"), "--format", "hotpot", "--tables", "8", "--restart-after", "4")
     yield store
     assert store.close() == 0
 
@@ -252,6 +253,22 @@ def test_a_guest_with_a_keyboard_orders_and_pays_by_card(store, browser):
     browser.wait(says("Paid", "#checks"), 40)
     (check,) = store.checks("6")
     assert [(paid["tender"], paid["state"]) for paid in check["payments"]] == [("card", "captured")]
+
+
+def test_pages_go_on_at_the_other_device_when_their_own_is_killed(store, browser):
+    diner, waiter = browser, browser.person()
+    primary, devices = store.primary(), store.told["devices"]
+    for page, url in ((diner, store.told["tables"]["4"]), (waiter, store.staff("waiter"))):
+        open_page(page, url.replace(devices["a"], devices[primary]))
+    choose(diner, "tomato-base")
+    os.kill(store.told["processes"][f"s1.edge_{primary}"], signal.SIGKILL)
+    click(diner, "#send")
+    diner.wait(says("¥58.00", "#checks"), 40)
+    (check,) = store.checks("4")
+    assert [line["quantity"] for line in check["lines"]] == [1]
+    waiter.wait(says("One of the store's two devices is missing", "#banner"))
+    waiter.wait(says("¥58.00", "#tables"))
+    waiter.wait("document.getElementById('banner').hidden", 60)  # it was started again, and has caught up
 
 
 FAULTS = """
