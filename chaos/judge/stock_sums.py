@@ -6,6 +6,7 @@ voids and orders. What nobody has received or counted is not kept in stock, and 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +106,10 @@ class _Walk:
         for seq in sorted(ledger.committed):
             record = ledger.committed[seq].record
             self._kitchen.apply(seq, record)
-            self._step(seq, record)
+            with contextlib.suppress(
+                KeyError, TypeError, ValueError, AttributeError
+            ):  # what is damaged is another class
+                self._step(seq, record)
 
     def _step(self, seq: int, record: Mapping[str, Any]) -> None:
         match record.get("act") if record.get("kind") == "act" else record.get("kind"):
