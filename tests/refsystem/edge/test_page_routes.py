@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from refsystem.access import staff_token, table_token
 from refsystem.edge.question_routes import add_question_routes
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.store_rules import DEMO_RULES
+from refsystem.settings import Reader, SettingsError
 from refsystem.web.pages import PAGES, origin
 
 from .conftest import ACCESS_SECRET
@@ -101,3 +103,11 @@ def test_an_odd_order_is_asked_about_where_a_store_has_rules(run_alone: Callable
         assert "红烧牛肉面 40 份" in asked["text_zh"]
 
     run_alone(conversation)
+
+
+def test_tables_are_names_that_differ() -> None:
+    assert Reader({}).names("RUSHPROOF_TABLES") == ()
+    assert Reader({"RUSHPROOF_TABLES": "1, 2,A3,"}).names("RUSHPROOF_TABLES") == ("1", "2", "A3")
+    for text in ("1,2,1", "x" * 41):
+        with pytest.raises(SettingsError, match="must be different names like 1,2,A3"):
+            Reader({"RUSHPROOF_TABLES": text}).names("RUSHPROOF_TABLES")

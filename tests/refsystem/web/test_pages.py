@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+import httpx
 import pytest
 from browser import Browser, Page, find_browser
 from serving import Store, choose, click, open_page, picture, press, says, type_into, waiting
@@ -25,7 +26,7 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("store"), "--format", "hotpot", "--tables", "8", "--restart-after", "4")
+    store = Store(tmp_path_factory.mktemp("store"), "--format", "hotpot", "--tables", "8", "--restart-after", "8")
     yield store
     assert store.close() == 0
 
@@ -264,6 +265,8 @@ def test_pages_go_on_at_the_other_device_when_their_own_is_killed(store, browser
     os.kill(store.told["processes"][f"s1.edge_{primary}"], signal.SIGKILL)
     click(diner, "#send")
     diner.wait(says("¥58.00", "#checks"), 40)
+    with pytest.raises(httpx.ConnectError):  # it was not its own device that took it after all
+        store.http.get(devices[primary])
     (check,) = store.checks("4")
     assert [line["quantity"] for line in check["lines"]] == [1]
     waiter.wait(says("One of the store's two devices is missing", "#banner"))
