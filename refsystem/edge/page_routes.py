@@ -140,7 +140,7 @@ def _open_and_closed(book: Book, closed: int) -> tuple[Check, ...]:
 def _add_scan(app: FastAPI, driver: Driver) -> None:
     menu = driver.settings.menu
 
-    @app.get("/v1/scan", tags=["stock"], response_model=ScanBody, responses=problem_docs(SCAN_INVALID))
+    @app.get("/v1/scan", tags=["stock"], response_model=ScanBody, responses=problem_docs(SCAN_INVALID, REQUEST_INVALID))
     async def scan(text: Annotated[str, Query(max_length=SCAN_CHARACTERS_MAX)]) -> dict[str, Any]:
         """What a scanned label says (GS1 element string or product code), and which ingredient it is of."""
         try:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, Field, ValidationError
 
 from refsystem.edge.driver import Driver
 from refsystem.order_messages import LineItem
 from refsystem.ordering.book import Book
+from refsystem.ordering.errors import ORDER_INVALID, OVERLOADED, OrderRejected
 from refsystem.ordering.order import LINES_MAX
 from refsystem.ordering.order_guards import Habits, Items, learn, question
+from refsystem.problems import REQUEST_TOO_LARGE, problem_docs, read_json
 
 CHECKS_LEARNED_MAX = 2_000
 LEARN_EVERY_S = 30.0
@@ -64,14 +66,37 @@ def add_question_routes(app: FastAPI, driver: Driver) -> None:
     settings = driver.settings
     learned = _Learned(driver.device.book)
 
-    @app.post("/v1/questions", tags=["checks"], response_model=Questions)
-    async def questions(body: Basket) -> Questions:
+    @app.post(
+        "/v1/questions",
+        tags=["checks"],
+        response_model=Questions,
+        responses=problem_docs(ORDER_INVALID, REQUEST_TOO_LARGE, OVERLOADED),
+        openapi_extra=_request(),
+    )
+    async def questions(request: Request) -> Questions:
         """What about this order is worth a question. The page itself asks when the same was sent a moment ago."""
+        body = _basket(await read_json(request))
         if settings.store_rules is None:
             return Questions(questions=[])
         items = [(line.item_id, line.quantity) for line in body.items]
         found = question(items, (), learned.habits, settings.menu, settings.store_rules.guards)
         return Questions(questions=[QuestionBody(**asdict(each)) for each in found])
+
+
+def _basket(said: Any) -> Basket:
+    try:
+        return Basket.model_validate(said, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise OrderRejected(ORDER_INVALID, f"{place or 'the body'}: {first['msg']}") from None
+
+
+def _request() -> dict[str, Any]:
+    """What OpenAPI says of the body, which the route reads itself."""
+    schema = Basket.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs")  # `LineItem` stands among the document's components, because answers have it too
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def _orders(book: Book) -> list[Items]:
