@@ -8,13 +8,14 @@ import * as person from "./person.js";
 
 const STATUS_MS = 5000, CLOUD_SILENT_MS = 15000;
 const isStaffPage = !["order", "kiosk"].includes(data.page);
-let reachable = true, status = null, channels = [], silentMs = 0, message = "";
+let reachable = true, denied = false, status = null, channels = [], silentMs = 0, message = "";
 
 function troubles() {
   const waiting = kept().filter(made => made.state === "waiting").length;
   const said = [];
   if (!reachable) said.push(["bad", say(`offline_${data.page}`)]);
   if (!reachable && waiting) said.push(["bad", say("waiting", { n: waiting })]);
+  if (denied) said.push(["bad", say("problem_token-invalid")]);
   if (!isLasting) said.push(["warn", say("not_lasting")]);
   if (reachable && isStaffPage && status) {
     if (status.members?.length < 2) said.push(["warn", say("one_device")]);
@@ -126,6 +127,7 @@ export function start(takeBack = null) {
     if (reachable) hurry();
     showBanner();
   });
+  reach.addEventListener("denied", () => { denied = true; showBanner(); });
   showOutbox(takeBack);
   showBanner();
   if (isStaffPage && person.token) often(readStatus, STATUS_MS);

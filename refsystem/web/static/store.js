@@ -59,6 +59,7 @@ export async function ask(path, options) {
       if (!mayTryOther(error)) {
         current = place;
         tell(true);
+        if (error.status === 401) reach.dispatchEvent(new Event("denied"));
         throw error;
       }
       // What a device has said is worth more than another one's silence, and the primary's word more than its standby's.

@@ -12,7 +12,7 @@ import { ask } from "./store.js";
 import { data, load, save } from "./device.js";
 import { role, token } from "./person.js";
 
-const CHECKS_MS = 2000, WAYS_MAX = 20;
+const CHECKS_MS = 2000, WAYS_MAX = 20, ORDERS_MAX = 10;
 let menu = null, checks = load("waiter.checks", []), read = false;
 let chosen = load("waiter.table", "");
 let carts = new Map();
@@ -93,6 +93,22 @@ async function discount(check) {
   if (given) attempt(() => act({ act: "discount", check_id: check.check_id, amount_minor: readMoney(given.amount), reason: given.reason }));
 }
 
+/** Courses that the kitchen holds back: one of them is fired now. */
+async function fire(check) {
+  const orders = [...new Set(check.lines.filter(line => line.quantity > 0).map(line => line.order_id))].slice(-ORDERS_MAX);
+  const held = [];
+  try {
+    for (const id of orders) for (const { course } of (await ask(`/v1/kitchen/orders/${id}`, { token })).held) held.push([`${id} ${course}`, say("course_of", { n: course, id: shortId(id) })]);
+  } catch (error) {
+    return tell(say("not_done", { why: error.message }));
+  }
+  if (!held.length) return tell(say("nothing_held"));
+  const given = await askFor(say("act_fire"), [{ name: "held", label: say("course"), options: held }]);
+  if (!given) return undefined;
+  const [order_id, course] = given.held.split(" ");
+  return attempt(() => act({ act: "fire", order_id, course: Number(course) }, check.check_id));
+}
+
 async function takeCash(check) {
   const given = await askFor(say("tender_cash"), [{ name: "given", label: say("given"), inputmode: "decimal", value: (check.due_minor / 100).toFixed(2) }], say("take_payment"), say("due_is", { amount: money(check.due_minor) }));
   if (!given || isOnItsWay(kept(), check.check_id)) return;
@@ -112,7 +128,7 @@ function checkButtons(check) {
   if (check.status !== "open") return [];
   const paying = check.due_minor > 0 ? [make("tender_cash", takeCash, "primary"), make("tender_wallet_code", takeCode, "primary")] : [];
   const close = check.due_minor === 0 ? [make("act_close", () => attempt(() => act({ act: "close", check_id: id })))] : [];
-  return [button(say("add_on"), () => { view("menu"); menu.show(); }, { focus: `add ${id}` }), ...paying, make("act_transfer", transfer), make("act_merge", merge),
+  return [button(say("add_on"), () => { view("menu"); menu.show(); }, { focus: `add ${id}` }), ...paying, make("act_fire", fire), make("act_transfer", transfer), make("act_merge", merge),
     make("split_evenly", splitEvenly), make("split_lines", splitLines), ...close, ...(isManager ? [make("act_discount", discount)] : [])];
 }
 

@@ -90,6 +90,9 @@ def test_an_evening_of_a_table(store, browser):
     press(waiter, "OK", "dialog")
     waiter.wait(says("¥148.00", "#checks"))
 
+    press(waiter, "Fire a course", "#checks")
+    press(waiter, "OK", "dialog")
+    kitchen.wait("latest.held.length === 0 && latest.tickets.some(ticket => ticket.station === 'meat')")
     for _ in range(10):  # every course as it is fired
         if kitchen.run("latest.tickets.length + latest.held.length") == 0:
             break
@@ -126,6 +129,9 @@ def test_an_evening_of_a_table(store, browser):
         "tripe": 1,
         "plum-juice": 1,
     }
+
+    open_page(till, store.staff("cashier") + "x")
+    till.wait(says("Your token is no longer good", "#banner"))
 
     kiosk = browser.person()
     kiosk.screen(960, 1100)
