@@ -168,7 +168,8 @@ def test_the_downlink_tells_all_that_a_store_needs(with_cloud):
         page = await cloud.get("/v1/stores/s1/downlink", after=1, limit=1)
         assert page["last_number"] == 3
         (order,) = page["orders"]
-        assert order | {"reserved": [], "body_hash": ""} == {
+        assert order | {"body_hash": ""} == {
+            "reserved": [],
             "number": 2,
             "order_id": keys[1],
             "check_id": "",
