@@ -22,8 +22,8 @@ from refsystem.processes import StackError
 TABLES_MAX = 200
 DESCRIPTION = """\
 Start a whole store: two devices, their arbiter, the kitchen display, a printer, the cloud with its database, and stand-ins
-for a payment gateway and a coupon platform that take any code. Its pages are printed as addresses: open a diner's, order,
-and watch the kitchen.
+for a payment gateway and a coupon platform. Its pages are printed as addresses: open a diner's, order, and watch the kitchen.
+The gateway takes any code; a member's balance or a voucher is demo-VALUE-NAME, such as demo-10000-ann for 100.00.
 
   rushproof serve                       a restaurant with 12 tables
   rushproof serve --format hotpot       another menu, with its kitchen's rules

@@ -14,7 +14,7 @@ import { token } from "./person.js";
 
 const CHECKS_MS = 2000, CLOSED_SHOWN = 8;
 const cart = new Cart("cashier");
-let menu = null, checks = [], closed = [], amount = null;
+let menu = null, checks = [], closed = [], amount = null, printed = "";
 const current = () => load("cashier.check", "");
 const shownCheck = () => [...checks, ...closed].find(check => check.check_id === current()) ?? null;
 
@@ -39,6 +39,7 @@ async function send() {
 function take(checkId) {
   save("cashier.check", checkId);
   amount = null;
+  printed = "";
   byId("code").value = "";
   byId("given").value = "";
   goTo("pay");
@@ -132,10 +133,11 @@ function showPay() {
   put(byId("pay_check"), check ? [checkCard(check, { payment: paymentButtons })] : []);
   put(byId("cash_notes"), check ? usualNotes(due).map(note => button(note === due ? say("exactly", { amount: money(note) }) : money(note), () => payCash(note), { focus: `note ${note}` })) : []);
   for (const each of document.querySelectorAll("#tenders button, #tenders input")) each.disabled = !check || check.due_minor === 0 || busy === true;
-  if (check?.status === "closed" && document.body.dataset.view === "pay") print(check);
+  if (check?.status === "closed" && document.body.dataset.view === "pay" && printed !== check.check_id) print(check);
 }
 
 function print(check) {
+  printed = check.check_id;
   const cash = check.payments.filter(payment => payment.tender === "cash");
   const given = cash.map(payment => entry(payment.attempt_id)).find(made => made?.answer?.result?.change_minor > 0);
   byId("change").textContent = given ? say("change", { amount: money(given.answer.result.change_minor) }) : say("no_change");

@@ -130,6 +130,15 @@ def test_an_evening_of_a_table(store, browser):
         "plum-juice": 1,
     }
 
+    # ten of it are given back, with a reason; the check is open again
+    press(till, "Payments and refunds")
+    press(till, "Refund", "#pay_check")
+    type_into(till, "dialog [name=amount]", "10")
+    type_into(till, "dialog [name=reason]", "cold")
+    press(till, "OK", "dialog")
+    till.wait(says("¥10.00 given back", "#pay_check"))
+    (check,) = (check for check in store.checks("3") if check["status"] != "merged")
+    assert (check["status"], check["due_minor"]) == ("open", 1000)
     open_page(till, store.staff("cashier") + "x")
     till.wait(says("Your token is no longer good", "#banner"))
 
