@@ -3,7 +3,7 @@
 
 import { data } from "./device.js";
 
-const TIMEOUT_MS = 6000, BRIEF_MS = 800;
+const TIMEOUT_MS = 4000, BRIEF_MS = 800;
 const bases = data.peer && data.peer !== location.origin ? ["", data.peer] : [""];
 let current = 0;
 
