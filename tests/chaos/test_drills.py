@@ -34,7 +34,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(900)]
 TRACE = Path(
     os.environ.get("RUSHPROOF_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"), "takeaway-orders.csv.gz"
 )
-ALWAYS = ("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale", "mischarged")
+ALWAYS = (
+    *("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale", "mischarged"),
+    "oversold",
+)
 CONTROLS = sorted({variant.scenario for variant in VARIANTS.values()} | {"primary_killed", "delivery_evening"})
 UNHURRIED = {"calm", "delivery_evening", "gateway_timeouts", "printer_jam", "stock_run_out"}
 """Few enough diners that another drill beside it keeps no load generator from its schedule."""
