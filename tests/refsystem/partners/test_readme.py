@@ -18,7 +18,9 @@ from refsystem.partners.receipt_printer import misbehaviour as printer_misbehavi
 TEXT = (Path(refsystem.partners.__file__).parent / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", [*gateway_misbehaviour.KINDS, *printer_misbehaviour.KINDS, *platform_misbehaviour.KINDS])
+@pytest.mark.parametrize(
+    "kind", [*gateway_misbehaviour.KINDS, *printer_misbehaviour.KINDS, *platform_misbehaviour.KINDS]
+)
 def test_every_kind_of_misbehaviour_is_told(kind):
     assert f"`{kind}`" in TEXT
 
