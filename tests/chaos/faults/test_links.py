@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from chaos.faults.base import Target
+from chaos.faults.held_proxy import Share
 from chaos.faults.link_checks import LinkCheckError, check_links
 from chaos.faults.links import LinkCut, LinkWeakened
-from chaos.faults.networks import Direction, Links, least_round_trip_ms, toxics_of
+from chaos.faults.networks import Direction, Links
+from chaos.faults.toxics import Toxic, least_round_trip_ms, toxics_of
 from chaos.faults.toxiproxy import ProxyServer, ToxiproxyError
 from chaos.proxy.toxics import TOXIC_TYPES
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
@@ -169,9 +171,9 @@ def test_faults_of_one_link_at_the_same_moment_do_not_disturb_each_other(store: 
         for _ in range(5):
             await asyncio.gather(slow.begin(), down.begin())
             (link, _) = links.matching("diner_edge", "s1")
-            assert links.toxic_names(link) == ["latency_downstream", "latency_upstream", "timeout_downstream"]
+            assert links.proxy(link).toxic_names() == ["latency_downstream", "latency_upstream", "timeout_downstream"]
             await asyncio.gather(slow.undo(), down.undo())
-            assert links.toxic_names(link) == []
+            assert links.proxy(link).toxic_names() == []
 
     asyncio.run(conversation())
 
@@ -317,11 +319,12 @@ def test_a_lossy_recorded_link_is_proven_and_undone(store: Any, links: Links, tm
 def test_requests_over_a_link_are_answered_on_their_way_and_a_cut_and_a_weakness_stay(store: Any, links: Links) -> None:
     hit = links.matching("diner_edge", "s1")
     asyncio.run(weak(links, "diner_edge", SLOW).begin())
-    links.answer(hit, {"path": "/v1/status", "status": 500})
+    answers = Share((Toxic("http_status", "downstream", {"path": "/v1/status", "status": 500}),))
+    links.begin("answers", hit, lambda link: answers)
     assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/v1/status", trust_env=False).status_code == 500
     assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/health", trust_env=False).status_code == 200
     assert round_trip_ms(store, "diner_edge.s1.a") >= 200
-    links.answer(hit, None)
+    links.end("answers")
     assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/v1/status", trust_env=False).status_code == 200
 
 
