@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cancelling import through_cancelling
-from chaos.faults.base import Effect, FaultError, Injected, Lasting, Target, both
+from chaos.faults.base import FaultError, Injected, Lasting, Target, both, with_delay
 from chaos.faults.break_glass import BreakGlass
 from chaos.faults.gray import Failing, HttpErrors
 from chaos.faults.links import LinkCut, LinkWeakened
@@ -43,7 +43,6 @@ RESOLVE_TIMEOUT_S = 5.0
 RESOLVE_READ_TIMEOUT_S = 1.2
 HELD_TIMEOUT_S = 15.0
 UNDO_TIMEOUT_S = 60.0
-LATE_PROOF_S = 0.5
 
 
 class Timeline:
@@ -98,7 +97,7 @@ class Timeline:
             await through_cancelling(injected.begin())
             effect = await injected.prove()
             if isinstance(fault, LinkFault):
-                effect = _with_delay(effect, end_us)
+                effect = with_delay(effect, (now_us() - end_us) / 1e6)
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
             if effect.proven and isinstance(injected, Lasting):
@@ -212,14 +211,6 @@ def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
 def _node_ids(names: Sequence[str], sample: Sample) -> list[str]:
     statuses = [sample.edges[DEVICES[name]] for name in names]
     return [str(status["node_id"]) for status in statuses if status is not None]
-
-
-def _with_delay(effect: Effect, end_us: int) -> Effect:
-    """The effect; with the time by which its proof went on beyond the end of the fault, which is held until it is done."""
-    late_s = (now_us() - end_us) / 1e6
-    if late_s < LATE_PROOF_S:
-        return effect
-    return Effect(effect.proven, f"{effect.evidence}; it lasted {late_s:.1f} s longer than planned, for this proof")
 
 
 async def _sleep_until(at_us: int) -> None:
