@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from chaos.faults.base import Effect, Target
 from chaos.faults.held_proxy import undisturbed, weakness
@@ -75,15 +77,28 @@ class LinkWeakened:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A probe of a cut link: what it took (None: no answer), and whether somebody listened behind the link before and after."""
+    """A probe of a cut link: what it took (None: no answer), and whether somebody listened behind the link before and after.
+
+    With nobody there neither silence nor a hang-up says anything.
+    """
 
     link: Link
     took_ms: float | None
     listening: bool
 
     @property
-    def answered(self) -> str:
-        return f"a probe of {self.link.name} was answered after {self.took_ms:.0f} ms"
+    def silent(self) -> bool:
+        return self.listening and self.took_ms is None
+
+    @property
+    def answered(self) -> bool:
+        return self.listening and self.took_ms is not None
+
+    def __str__(self) -> str:
+        if not self.listening:
+            return f"a probe of {self.link.name} proves nothing: nobody listened behind it"
+        took = "was not answered" if self.took_ms is None else f"was answered after {self.took_ms:.0f} ms"
+        return f"a probe of {self.link.name} {took}"
 
 
 class LinkCut:
@@ -102,48 +117,44 @@ class LinkCut:
     async def prove(self) -> Effect:
         """A probe gets no answer though somebody listens behind the link, and no other fault cuts it.
 
-        With nobody there neither silence nor a hang-up says anything: then again, until `UPSTREAM_BACK_S` are over.
+        Of several links one has to show it, and none the contrary; otherwise again, until `UPSTREAM_BACK_S` are over.
         """
         links = self._cut_links()
-        found = await asyncio.gather(*(self._look_until_told(link) for link in links))
-        for seen in found:
-            if seen is not None and seen.took_ms is not None and seen.listening:
-                return Effect(False, seen.answered)
-        missing = await asyncio.to_thread(self._links.missing, self, links)
-        if missing is not None:
-            return Effect(False, missing)
-        told = [link.name for link, seen in zip(links, found, strict=True) if seen is not None and seen.listening]
-        untold = ", ".join(link.name for link in links if link.name not in told)
-        nothing = f"a probe of {untold} proves nothing: nobody listened behind it, or another fault was in the way"
-        if not told:
-            return Effect(False, nothing)
-        silent = f"no probe of {', '.join(told)} was answered"
-        return Effect(True, f"{silent}; {nothing}" if untold else silent)
+        deadline_s = time.monotonic() + UPSTREAM_BACK_S
+        while True:
+            found = await asyncio.gather(
+                *(undisturbed(self._links.proxy(link), self, partial(self._look, link)) for link in links)
+            )
+            seen = [each[0] for each in found if each is not None]
+            if any(each.listening for each in seen) or time.monotonic() > deadline_s:
+                break
+            await asyncio.sleep(UPSTREAM_LOOK_S)
+        if not seen:
+            return Effect(False, f"other faults came, went or cut {links[0].name} while it was probed")
+        return await self._judged(seen, proven=any(each.silent for each in seen))
 
     async def held(self) -> Effect:
         """A probe gets no answer at the end, too; where nobody listens, what the proxies say must do."""
-        links = self._cut_links()
-        for seen in await asyncio.gather(*(self._look(link) for link in links)):
-            if seen.took_ms is not None and seen.listening:
-                return Effect(False, f"at the end {seen.answered}")
-        missing = await asyncio.to_thread(self._links.missing, self, links)
-        if missing is not None:
-            return Effect(False, f"at the end {missing}")
-        return Effect(True, f"at the end no probe of {', '.join(link.name for link in links)} was answered")
+        seen = await asyncio.gather(*(self._look(link) for link in self._cut_links()))
+        effect = await self._judged(seen, proven=True)
+        return Effect(effect.proven, f"at the end {effect.evidence}")
 
     async def undo(self) -> str:
         """Back to the standing state, or to what other faults still hold."""
         await asyncio.to_thread(self._links.end, self)
         return "link open again"
 
-    async def _look_until_told(self, link: Link) -> _Seen | None:
-        """Until a probe says something; the last one that says nothing when time is over, None if others were in the way."""
-        deadline_s = time.monotonic() + UPSTREAM_BACK_S
-        while True:
-            seen = await undisturbed(self._links.proxy(link), self, lambda: self._look(link))
-            if seen is None or seen[0].listening or time.monotonic() > deadline_s:
-                return None if seen is None else seen[0]
-            await asyncio.sleep(UPSTREAM_LOOK_S)
+    async def _judged(self, seen: Sequence[_Seen], *, proven: bool) -> Effect:
+        """Not proven if a probe was answered, or a proxy does not list the cut."""
+        answered = [each for each in seen if each.answered]
+        if answered:
+            return Effect(False, str(answered[0]))
+        missing = await asyncio.to_thread(self._links.missing, self, self._cut_links())
+        if missing is not None:
+            return Effect(False, missing)
+        silent = ", ".join(each.link.name for each in seen if each.silent)
+        told = [f"no probe of {silent} was answered"] if silent else []
+        return Effect(proven, "; ".join([*told, *(str(each) for each in seen if not each.listening)]))
 
     async def _look(self, link: Link) -> _Seen:
         before = await listens(link.upstream_host, link.upstream_port)

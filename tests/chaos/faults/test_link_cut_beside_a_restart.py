@@ -111,3 +111,17 @@ def test_a_link_that_answers_is_told_at_once(monkeypatch: pytest.MonkeyPatch) ->
         links.listener = listener
         effect = asyncio.run(LinkCut(cast(Any, links), [link], "both", Target("diner_edge", link.name)).prove())
     assert (effect.proven, links.probes) == (False, 1)
+
+
+def test_of_two_links_one_is_enough_and_the_one_with_nobody_behind_it_is_named_and_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        dead = Link("edge_edge.s1.b", "edge_edge", "s1", "s1.edge_b", "s1.edge_a", gone.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        alive = Link("edge_edge.s1.a", "edge_edge", "s1", "s1.edge_a", "s1.edge_b", listener.getsockname()[1])
+        links = OneWay(swallows=True)
+        links.listener = listener
+        effect = asyncio.run(LinkCut(cast(Any, links), [alive, dead], "both", Target("edge_edge", "both")).prove())
+    assert (effect.proven, links.probes) == (True, 2)
+    assert effect.evidence == (
+        "no probe of edge_edge.s1.a was answered; a probe of edge_edge.s1.b proves nothing: nobody listened behind it"
+    )
