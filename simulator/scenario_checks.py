@@ -28,6 +28,7 @@ from simulator.scenario_faults import (
     fault_target,
 )
 from simulator.scenario_parties import party_flaws
+from simulator.scenario_reach import links_hit, store_hit
 from simulator.scenario_stock import stock_flaws
 
 if TYPE_CHECKING:
@@ -263,7 +264,11 @@ def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator
 def _overlap_flaws(scenario: Scenario) -> Iterator[Flaw]:
     for later, fault in enumerate(scenario.faults):
         for other in scenario.faults[:later]:
-            if same_time(scenario, fault, other) and _same_store(scenario, fault, other) and _same_target(fault, other):
+            if (
+                same_time(scenario, fault, other)
+                and _same_store(scenario, fault, other)
+                and _same_target(scenario, fault, other)
+            ):
                 hit = f"hits {fault_target(fault)} while {fault_label(other)!r} still lasts"
                 yield Flaw(("faults", later), f"{hit}; let one end before the other begins")
                 break
@@ -283,10 +288,11 @@ def _same_store(scenario: Scenario, one: Fault, other: Fault) -> bool:
     return (one.store or only) == (other.store or only)
 
 
-def _same_target(one: Fault, other: Fault) -> bool:
+def _same_target(scenario: Scenario, one: Fault, other: Fault) -> bool:
     targets = frozenset({fault_target(one), fault_target(other)})
     if isinstance(one, LinkFault) or isinstance(other, LinkFault):
-        return len(targets) == 1 and one.fault == other.fault
+        hit, also_hit = (set(links_hit(fault, store_hit(scenario, fault))) for fault in (one, other))
+        return not hit.isdisjoint(also_hit) and one.fault == other.fault
     if "store" in targets:
         return targets == {"store"} or not targets.isdisjoint(_IN_STORE)
     if targets == _ROLES:  # at one moment they are two devices; afterwards the standby may be the former primary
