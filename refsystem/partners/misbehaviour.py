@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Annotated, Generic, TypeVar
 
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from refsystem.partners.draws import draw
 
 RULES_MAX = 32
+MS_MAX = 600_000
 KEYS_KEPT_MAX = 200_000
 
 
@@ -33,6 +35,19 @@ class RuleBase(BaseModel):
     def concerns(self, names: tuple[str | int, ...]) -> bool:
         """Whether it can strike what has these names."""
         return True
+
+
+class OperationRule(RuleBase):
+    """A rule about operations, which are the first of the names. A party narrows `operations` to its own."""
+
+    ms: Annotated[int, Field(ge=0, le=MS_MAX, description="real milliseconds, as the kind says")] = 1000
+    operations: tuple[str, ...] = Field(
+        default=(), description="only these; empty: all that it can strike", strict=False
+    )
+
+    def concerns(self, names: tuple[str | int, ...]) -> bool:
+        """Whether it can strike an operation."""
+        return not self.operations or names[0] in self.operations
 
 
 RuleT = TypeVar("RuleT", bound=RuleBase)
@@ -58,9 +73,10 @@ def read_plan(text: str, plan: type[PlanT]) -> PlanT:
 
 
 class Strikes(Generic[RuleT]):
-    """The plan in force, how often each kind has struck, and how often each request came. Threads may share it."""
+    """The plan in force, how often each of its `kinds` has struck, and how often each request came. Threads may share it."""
 
-    def __init__(self, plan: PlanBase[RuleT], kinds: Iterable[str]) -> None:
+    def __init__(self, plan: PlanBase[RuleT], kinds: Iterable[str], counter: Counter) -> None:
+        self._counter = counter
         self.struck: dict[str, int] = dict.fromkeys(kinds, 0)
         self._tries: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
@@ -97,9 +113,11 @@ class Strikes(Generic[RuleT]):
             if left is not None:
                 self._left[index] = left - 1
             self.struck[kind] += 1
+            self._counter.labels(kind).inc()
             return self.plan.rules[index]
 
     def _find(self, kind: str, names: tuple[str | int, ...]) -> int | None:
+        assert kind in self.struck, f"no kind of this party: {kind}"
         for index, rule in enumerate(self.plan.rules):
             if rule.kind != kind or self._left[index] == 0 or not rule.concerns(names):
                 continue

@@ -6,24 +6,22 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED
+from refsystem.partners.bodies import REPLAYED_HEADER, Body, Name
 from refsystem.partners.coupon_platform.desk import CouponDesk
 from refsystem.partners.coupon_platform.store import Wanted
+from refsystem.partners.operator_routes import After, Limit, health_routes, misbehaviour_routes, page
 from refsystem.partners.payment_gateway import problems
 from refsystem.partners.payment_gateway.merchant_routes import Key, parse_request_id
-from refsystem.partners.payment_gateway.misbehaviour import WELL_BEHAVED, Plan
-from refsystem.partners.payment_gateway.models import Amount, Body, Name, RefundBody, RequestReply, ReversalBody
+from refsystem.partners.payment_gateway.misbehaviour import Plan
+from refsystem.partners.payment_gateway.models import Amount, RefundBody, RequestReply, ReversalBody
 from refsystem.problems import problem_docs
 
-PAGE_MAX = 5_000
-NUMBER_MAX = 2**62
 Instrument = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
-After = Annotated[int, Query(ge=0, le=NUMBER_MAX, description="behind this number")]
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 FAILURES = (OVERLOADED, OUTCOME_UNKNOWN, problems.GATEWAY_FAILED, problems.PAYMENTS_STUCK)
 KEYED = (problems.KEY_MISSING, problems.KEY_REUSED, problems.PAYMENT_INVALID, *FAILURES)
 
@@ -52,20 +50,13 @@ class IssueBody(Body):
     value_minor: Annotated[int, Field(ge=0, le=10**12)]
 
 
-class MisbehaviourReply(BaseModel):
-    """What is done wrong, and how often each kind has struck since the process started."""
-
-    plan: Plan
-    struck: dict[str, int]
-
-
 def merchant_routes(desk: CouponDesk) -> APIRouter:
     """What a store asks."""
     router = APIRouter(tags=["payment"])
 
     async def answered(http: Request, key: str | None, wanted: Wanted) -> Response:
         kept, repeated = await desk.perform(http, parse_request_id(key), wanted)
-        return JSONResponse(asdict(kept), 200, {"Idempotency-Replayed": "true"} if repeated else None)
+        return JSONResponse(asdict(kept), 200, {REPLAYED_HEADER: "true"} if repeated else None)
 
     @router.post("/v1/sales", response_model=RequestReply, responses=problem_docs(*KEYED, problems.AMOUNT_OVER_LIMIT))
     async def sale(http: Request, body: SaleBody, key: Key = None) -> Response:
@@ -115,54 +106,24 @@ def merchant_routes(desk: CouponDesk) -> APIRouter:
 def operator_routes(desk: CouponDesk) -> APIRouter:
     """Issuing, misbehaviour, health, and reads for an audit."""
     router = APIRouter(tags=["operator"])
-
-    def told() -> MisbehaviourReply:
-        plan = Plan.model_validate(desk.misbehaviour.plan.model_dump())
-        return MisbehaviourReply(plan=plan, struck=dict(desk.misbehaviour.struck))
+    router.include_router(misbehaviour_routes(desk.misbehaviour, Plan, problems.PAYMENT_INVALID))
+    router.include_router(health_routes(lambda: desk.run(lambda store: store.answers())))
 
     @router.post("/v1/operator/instruments", responses=problem_docs(problems.PAYMENT_INVALID, OUTCOME_UNKNOWN))
     async def issue(body: IssueBody) -> dict[str, Any]:
         """Issue a voucher, or open a member's balance; what was issued stays as it is."""
         return asdict(await desk.run(lambda store: store.issue(body.kind, body.instrument, body.value_minor)))
 
-    @router.get("/v1/operator/misbehaviour")
-    async def misbehaviour() -> MisbehaviourReply:
-        """What is done wrong now, and how often each kind has struck."""
-        return told()
-
-    @router.put("/v1/operator/misbehaviour", responses=problem_docs(problems.PAYMENT_INVALID))
-    async def put_misbehaviour(plan: Plan) -> MisbehaviourReply:
-        """Do this wrong from now on, and nothing else."""
-        desk.misbehaviour.set_plan(plan)
-        return told()
-
-    @router.delete("/v1/operator/misbehaviour")
-    async def behave() -> MisbehaviourReply:
-        """Behave well from now on."""
-        desk.misbehaviour.set_plan(WELL_BEHAVED)
-        return told()
-
     @router.get("/v1/audit/ledger", tags=["audit"], responses=problem_docs(OUTCOME_UNKNOWN))
     async def ledger(after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
         """All value moved: captures, reversals and refunds by `attempt_id`."""
         rows = await desk.run(lambda store: store.audit_ledger(after, limit))
-        return {"movements": rows, "next_after": rows[-1]["movement"] if len(rows) == limit else None}
+        return page("movements", rows, limit, "movement")
 
     @router.get("/v1/audit/payments", tags=["audit"], responses=problem_docs(OUTCOME_UNKNOWN))
     async def payments(after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
         """Every payment as it stands."""
         rows = await desk.run(lambda store: store.audit_payments(after, limit))
-        return {"payments": rows, "next_after": rows[-1]["number"] if len(rows) == limit else None}
-
-    @router.get("/health")
-    async def health() -> dict[str, str]:
-        """The process lives."""
-        return {"status": "alive"}
-
-    @router.get("/ready", responses=problem_docs(OUTCOME_UNKNOWN))
-    async def ready() -> dict[str, str]:
-        """Payments can be taken: the database answers."""
-        await desk.run(lambda store: store.answers())
-        return {"status": "ready"}
+        return page("payments", rows, limit, "number")
 
     return router

@@ -1,24 +1,19 @@
-"""What the coupon platform holds, in SQLite: a request and the value that it moves are one transaction.
-
-It survives the death of its process; its commits are not synced (see the gateway's store). All methods run in one thread once it
-is open. Times come in as arguments.
-"""
+"""What the coupon platform holds, in SQLite: a request and the value that it moves are one transaction."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from refsystem.partners.coupon_platform.rules import Instrument, Kind, Payment, refunded, reversed_, sale
 from refsystem.partners.coupon_platform.settings import Limits
+from refsystem.partners.partner_store import PartnerStore, named
 from refsystem.partners.payment_gateway import problems
 from refsystem.problems import ProblemError
-from refsystem.sqlite import load_queries, open_database
+from refsystem.sqlite import load_queries
 
 DEMO = re.compile(r"demo-([0-9]{1,9})-.+")
 LEDGER_FIELDS = ("movement", "kind", "attempt_id", "request_id", "merchant", "instrument", "amount_minor", "at_us")
@@ -52,19 +47,13 @@ class Kept:
     at_us: int
 
 
-class CouponStore:
+class CouponStore(PartnerStore):
     """The platform's database in `folder`. With `demo`, instruments called `demo-VALUE-anything` are issued when first seen."""
 
     def __init__(self, folder: Path, limits: Limits, *, demo: bool = False) -> None:
         self._limits = limits
         self._demo = demo
-        self._connection = open_database(folder / "coupons.sqlite3", synchronous="NORMAL")
-        with self._transaction():
-            queries.create_schema(self._connection)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        super().__init__(folder / "coupons.sqlite3", queries.create_schema)
 
     def issue(self, kind: Kind, instrument: str, value_minor: int) -> Instrument:
         """Issue a voucher, or open a member's balance; what was issued stays as it is."""
@@ -101,28 +90,17 @@ class CouponStore:
 
     def audit_ledger(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Value moved, behind number `after`."""
-        found = queries.audit_ledger(self._connection, after=after, limit=limit)
-        return [dict(zip(LEDGER_FIELDS, row, strict=True)) for row in found]
+        return named(LEDGER_FIELDS, queries.audit_ledger(self._connection, after=after, limit=limit))
 
     def audit_payments(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Payments behind number `after`, as they stand."""
-        found = queries.audit_payments(self._connection, after=after, limit=limit)
-        return [dict(zip(PAYMENT_FIELDS, row, strict=True)) for row in found]
+        return named(PAYMENT_FIELDS, queries.audit_payments(self._connection, after=after, limit=limit))
 
     def instrument(self, instrument: str) -> Instrument | None:
         """A voucher or a member."""
         return self._instrument(instrument)
 
-    def answers(self) -> bool:
-        """The database answers."""
-        return bool(queries.answers(self._connection) == 1)
-
     # --- inside ---
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._connection:
-            yield
 
     def _instrument(self, instrument: str) -> Instrument | None:
         row = queries.instrument(self._connection, instrument=instrument)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field
 
-from refsystem.partners.misbehaviour import PlanBase, RuleBase, Strikes
-from refsystem.partners.misbehaviour import read_plan as read_any_plan
+from refsystem.partners.misbehaviour import OperationRule, PlanBase
 
 Kind = Literal[
     "slow",
@@ -23,10 +22,9 @@ Kind = Literal[
 Operation = Literal["acceptance", "channel", "stock", "list", "webhook"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-MS_MAX = 600_000
 
 
-class Rule(RuleBase):
+class Rule(OperationRule):
     """One kind of misbehaviour, and how often it strikes."""
 
     kind: Kind = Field(
@@ -35,14 +33,9 @@ class Rule(RuleBase):
         "or executed. webhook_twice, webhook_late (by `ms`), webhook_out_of_order (after the next one, or `ms`). "
         "wrong_signature: one try of a webhook is signed wrongly."
     )
-    ms: Annotated[int, Field(ge=0, le=MS_MAX, description="real milliseconds, as the kind says")] = 1000
     operations: tuple[Operation, ...] = Field(
         default=(), description="only these; empty: all that it can strike", strict=False
     )
-
-    def concerns(self, names: tuple[str | int, ...]) -> bool:
-        """Whether it can strike an operation, which is the first of the names."""
-        return not self.operations or names[0] in self.operations
 
 
 class Plan(PlanBase[Rule]):
@@ -50,15 +43,3 @@ class Plan(PlanBase[Rule]):
 
 
 WELL_BEHAVED = Plan()
-
-
-def read_plan(text: str) -> Plan:
-    """The plan in a JSON text; raises `ValueError` that names the field."""
-    return read_any_plan(text, Plan)
-
-
-class Misbehaviour(Strikes[Rule]):
-    """The platform's plan in force; what strikes is named by operation, key and try."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, KINDS)

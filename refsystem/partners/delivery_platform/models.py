@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from refsystem.ordering.order import LINES_MAX, NOTE_CHARACTERS_MAX, QUANTITY_MAX
-from refsystem.partners.delivery_platform.misbehaviour import Plan
+from refsystem.partners.bodies import Body, Name, Text
 
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
-Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Version = Annotated[int, Field(ge=1, le=2**62, description="an older word than the last one changes nothing")]
-
-
-class Body(BaseModel):
-    """A request's body: exact types, and nothing that is not known."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class LineBody(Body):
@@ -85,10 +77,3 @@ class StoreReply(BaseModel):
     channel_version: int
     sold_out: list[str]
     stock_version: int
-
-
-class MisbehaviourReply(BaseModel):
-    """What is done wrong, and how often each kind has struck since the process started."""
-
-    plan: Plan
-    struck: dict[str, int]

@@ -7,38 +7,21 @@ from typing import Any
 from fastapi import APIRouter
 
 from refsystem.ordering.errors import OUTCOME_UNKNOWN
+from refsystem.partners.bodies import Name
 from refsystem.partners.delivery_platform import problems
-from refsystem.partners.delivery_platform.misbehaviour import WELL_BEHAVED, Plan
-from refsystem.partners.delivery_platform.models import MisbehaviourReply, Name, StoreReply
-from refsystem.partners.delivery_platform.platform import DeliveryPlatform, now_us
-from refsystem.partners.delivery_platform.routes import After, Limit
+from refsystem.partners.delivery_platform.misbehaviour import Plan
+from refsystem.partners.delivery_platform.models import StoreReply
+from refsystem.partners.delivery_platform.platform import DeliveryPlatform
+from refsystem.partners.host_time import now_us
+from refsystem.partners.operator_routes import After, Limit, health_routes, misbehaviour_routes, page
 from refsystem.problems import problem_docs
 
 
 def operator_routes(platform: DeliveryPlatform) -> APIRouter:
     """Misbehaviour and health."""
     router = APIRouter(tags=["operator"])
-
-    def told() -> MisbehaviourReply:
-        plan = Plan.model_validate(platform.misbehaviour.plan.model_dump())
-        return MisbehaviourReply(plan=plan, struck=dict(platform.misbehaviour.struck))
-
-    @router.get("/v1/operator/misbehaviour")
-    async def misbehaviour() -> MisbehaviourReply:
-        """What is done wrong now, and how often each kind has struck."""
-        return told()
-
-    @router.put("/v1/operator/misbehaviour", responses=problem_docs(problems.PLATFORM_INVALID))
-    async def put_misbehaviour(plan: Plan) -> MisbehaviourReply:
-        """Do this wrong from now on, and nothing else."""
-        platform.misbehaviour.set_plan(plan)
-        return told()
-
-    @router.delete("/v1/operator/misbehaviour")
-    async def behave() -> MisbehaviourReply:
-        """Behave well from now on."""
-        platform.misbehaviour.set_plan(WELL_BEHAVED)
-        return told()
+    router.include_router(misbehaviour_routes(platform.misbehaviour, Plan, problems.PLATFORM_INVALID))
+    router.include_router(health_routes(lambda: platform.run(lambda store: store.answers())))
 
     @router.get("/v1/status", responses=problem_docs(OUTCOME_UNKNOWN))
     async def status() -> dict[str, int]:
@@ -49,17 +32,6 @@ def operator_routes(platform: DeliveryPlatform) -> APIRouter:
     async def store(store: Name) -> dict[str, Any]:
         """What the chain has said of a store."""
         return await platform.run(lambda kept: kept.store(store))
-
-    @router.get("/health")
-    async def health() -> dict[str, str]:
-        """The process lives."""
-        return {"status": "alive"}
-
-    @router.get("/ready", responses=problem_docs(OUTCOME_UNKNOWN))
-    async def ready() -> dict[str, str]:
-        """Orders can be placed: the database answers."""
-        await platform.run(lambda kept: kept.answers())
-        return {"status": "ready"}
 
     return router
 
@@ -72,12 +44,12 @@ def audit_routes(platform: DeliveryPlatform) -> APIRouter:
     async def orders(after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
         """Every order as it stands."""
         rows = await platform.run(lambda store: store.audit_orders(after, limit))
-        return {"orders": rows, "next_after": rows[-1]["number"] if len(rows) == limit else None}
+        return page("orders", rows, limit, "number")
 
     @router.get("/webhooks")
     async def webhooks(after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
         """Every webhook, how often it was tried and how often it was taken; `due_at_us` null: nothing more is sent."""
         rows = await platform.run(lambda store: store.audit_webhooks(after, limit))
-        return {"webhooks": rows, "next_after": rows[-1]["webhook"] if len(rows) == limit else None}
+        return page("webhooks", rows, limit, "webhook")
 
     return router

@@ -1,112 +1,84 @@
-"""The platform at work: the thread that owns its database, the deadlines of its orders, and its misbehaviour."""
+"""The platform at work: the deadlines of its orders, and its webhooks."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import apsw
-
-from refsystem.ordering.errors import OUTCOME_UNKNOWN
 from refsystem.partners.delivery_platform import problems
-from refsystem.partners.delivery_platform.misbehaviour import Kind, Misbehaviour, Rule
-from refsystem.partners.delivery_platform.settings import PlatformSettings
-from refsystem.partners.delivery_platform.store import PlatformStore, Posting
-from refsystem.partners.disturbed import Disturbed
-from refsystem.problems import ProblemError
+from refsystem.partners.delivery_platform.misbehaviour import KINDS, Rule
+from refsystem.partners.delivery_platform.settings import WEBHOOK_BACK_OFF_S, PlatformSettings
+from refsystem.partners.delivery_platform.store import CHAIN, PlatformStore
+from refsystem.partners.due_loop import DueLoop
+from refsystem.partners.host_time import now_us
+from refsystem.partners.outbox import DuePost, Outbox
+from refsystem.partners.outbox_sender import OutboxSender, drawn_posting
+from refsystem.partners.partner import Partner
 from refsystem.telemetry import Telemetry
 
-IDLE_S = 1.0
 WAIT_MIN_S = 0.002
 
 Result = TypeVar("Result")
-logger = logging.getLogger(__name__)
 
 
-class DeliveryPlatform:
-    """One platform process' work. Its database is opened when it is made; all but the argument of `run` is called in the loop."""
+class DeliveryPlatform(Partner[PlatformStore, Rule]):
+    """One platform process' work."""
 
     def __init__(self, settings: PlatformSettings, telemetry: Telemetry) -> None:
-        self.settings = settings
-        self.misbehaviour = Misbehaviour(settings.plan)
-        self.webhooks_wanted = asyncio.Event()
-        self._time_wanted = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="platform-store")
-        self._store = PlatformStore(settings.data, settings.name, settings.limits, self._posting)
-        self.disturbed = Disturbed(
-            self.misbehaviour.next_try, self.strikes, problems.PLATFORM_STUCK, problems.PLATFORM_FAILED
+        super().__init__("platform", telemetry, settings.plan, KINDS, problems.PLATFORM_STUCK, problems.PLATFORM_FAILED)
+        self._settings = settings
+        self._store = PlatformStore(
+            settings.data,
+            settings.name,
+            settings.limits,
+            lambda event_id: drawn_posting("webhook", event_id, self.strikes),
         )
-        self._clock: asyncio.Task[None] | None = None
-        self._struck = telemetry.counter("platform_misbehaviour_total", "What was done wrong on request", ("kind",))
+        self._store.outbox.put_receiver(CHAIN, settings.webhook_url)
+        self._time = DueLoop(self._expire, WAIT_MIN_S)
+        self._webhooks = OutboxSender(
+            self._on_outbox,
+            self._secret,
+            self._again_after_us,
+            telemetry.counter("platform_webhooks_total", "Webhooks tried, by what came of it", ("result",)),
+        )
 
     async def start(self) -> None:
-        """Let time do its part from now on."""
-        self._clock = asyncio.create_task(self._let_time_pass())
+        """Let time do its part from now on, and send webhooks."""
+        self._time.start()
+        self._webhooks.start()
 
     async def stop(self) -> None:
         """Finish what waits and close the database."""
-        if self._clock is not None:
-            self._clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._clock
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
-        self._thread.shutdown()
-
-    async def run(self, work: Callable[[PlatformStore], Result]) -> Result:
-        """Do `work` in the store's thread, behind what waits there already."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._store)
-        except apsw.Error as error:
-            logger.exception("the database failed")
-            raise ProblemError(OUTCOME_UNKNOWN, f"the platform's database failed ({type(error).__name__})") from error
+        await self._webhooks.stop()
+        await self._time.stop()
+        await super().stop()
 
     async def change(self, work: Callable[[PlatformStore], Result]) -> Result:
         """As `run`, for what may make a webhook or a deadline."""
         result = await self.run(work)
-        self.webhooks_wanted.set()
-        self._time_wanted.set()
+        self._webhooks.wake()
+        self._time.wake()
         return result
 
-    def strikes(self, kind: Kind, operation: str, key: str, attempt: int = 0) -> Rule | None:
-        """The rule that strikes now, noted as struck; or None."""
-        rule = self.misbehaviour.strikes(kind, operation, key, attempt)
-        if rule is not None:
-            self._struck.labels(kind).inc()
-        return rule
+    async def _on_outbox(self, work: Callable[[Outbox], Result], /) -> Result:
+        return await self.run(lambda store: work(store.outbox))
 
-    def _posting(self, event_id: str) -> Posting:
-        """How a webhook is sent. Called in the store's thread."""
-        twice = self.strikes("webhook_twice", "webhook", event_id)
-        late = self.strikes("webhook_late", "webhook", event_id)
-        held = self.strikes("webhook_out_of_order", "webhook", event_id)
-        late_ms = max((rule.ms for rule in (late, held) if rule is not None), default=0)
-        return Posting(2 if twice else 1, late_ms * 1000, held is not None and late is None)
+    def _secret(self, post: DuePost) -> bytes:
+        wrong = self.strikes("wrong_signature", "webhook", post.event_id, post.tries + 1) is not None
+        return b"not the secret of this platform" if wrong else self._settings.secret
 
-    async def _let_time_pass(self) -> None:
+    def _again_after_us(self, post: DuePost) -> int | None:
+        if post.tries >= len(WEBHOOK_BACK_OFF_S):
+            return None
+        return self._settings.limits.scaled_us(WEBHOOK_BACK_OFF_S[post.tries])
+
+    async def _expire(self) -> int | None:
         """Cancel what no store has answered in time."""
-        while True:
-            self._time_wanted.clear()
-            try:
-                due_us = await self.run(_expire)
-                self.webhooks_wanted.set()
-            except ProblemError:
-                due_us = None
-            wait_s = IDLE_S if due_us is None else min(IDLE_S, (due_us - now_us()) / 1_000_000)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(WAIT_MIN_S, wait_s)):
-                    await self._time_wanted.wait()
+        due_us = await self.run(_expire)
+        self._webhooks.wake()
+        return due_us
 
 
 def _expire(store: PlatformStore) -> int | None:
     store.expire_due(now_us())
     return store.next_deadline_us()
-
-
-def now_us() -> int:
-    """The host's monotonic clock."""
-    return time.monotonic_ns() // 1000

@@ -5,31 +5,28 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 
 from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED
+from refsystem.partners.bodies import REPLAYED_HEADER, Name
 from refsystem.partners.delivery_platform import problems
 from refsystem.partners.delivery_platform.models import (
     AnswerBody,
     ChannelBody,
-    Name,
     OrderReply,
     StockBody,
     StoreReply,
     WishBody,
 )
-from refsystem.partners.delivery_platform.platform import DeliveryPlatform, now_us
+from refsystem.partners.delivery_platform.platform import DeliveryPlatform
 from refsystem.partners.delivery_platform.store import Wish
+from refsystem.partners.host_time import now_us
+from refsystem.partners.operator_routes import NUMBER_MAX, After, Limit
 from refsystem.problems import ProblemError, problem_docs
 
-REPLAYED_HEADER = "Idempotency-Replayed"
-NUMBER_MAX = 2**62
-PAGE_MAX = 5_000
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="the order's UUID, made by the diner's device")]
 Number = Annotated[int, Path(ge=1, le=NUMBER_MAX)]
-After = Annotated[int, Query(ge=0, le=NUMBER_MAX, description="behind this number")]
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 FAILURES = (OVERLOADED, OUTCOME_UNKNOWN, problems.PLATFORM_FAILED, problems.PLATFORM_STUCK)
 
 

@@ -1,14 +1,9 @@
-"""What the platform holds, in SQLite: an order's change and the webhook about it are one transaction.
-
-It survives the death of its process; its commits are not synced (see the gateway's store). All methods run in one thread once it
-is open. Times come in as arguments.
-"""
+"""What the platform holds, in SQLite: an order's change and the webhook about it are one transaction."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +11,14 @@ from typing import Any
 from refsystem.partners.delivery_platform import problems
 from refsystem.partners.delivery_platform.rules import CANCELLED_BY, TRANSITIONS, Event, OrderState
 from refsystem.partners.delivery_platform.settings import Limits
+from refsystem.partners.outbox import Outbox, Posting
+from refsystem.partners.partner_store import PartnerStore
 from refsystem.problems import ProblemError
-from refsystem.sqlite import load_queries, open_database
+from refsystem.sqlite import load_queries
 
 EXPIRED_AT_ONCE_MAX = 200
-WEBHOOK_FIELDS = (
-    "webhook",
-    "event_id",
-    "body",
-    "made_at_us",
-    "due_at_us",
-    "wanted",
-    "delivered",
-    "tries",
-    "last_status",
-    "first_delivered_at_us",
-)
+CHAIN = "chain"
+"""The one receiver of its webhooks."""
 
 queries = load_queries("refsystem.partners.delivery_platform")
 
@@ -74,26 +61,7 @@ class Placed:
         return told
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """How a webhook is to be sent: so often, so much later, or held until a later one was delivered."""
-
-    copies: int = 1
-    late_us: int = 0
-    held: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DueWebhook:
-    """A webhook that is to be sent now."""
-
-    webhook: int
-    event_id: str
-    body: str
-    tries: int
-
-
-class PlatformStore:
+class PlatformStore(PartnerStore):
     """The platform's database in `folder`. `posting` says how the webhook of an event is to be sent."""
 
     def __init__(
@@ -101,14 +69,8 @@ class PlatformStore:
     ) -> None:
         self._platform = platform
         self._limits = limits
-        self._posting = posting
-        self._connection = open_database(folder / "platform.sqlite3", synchronous="NORMAL")
-        with self._transaction():
-            queries.create_schema(self._connection)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        super().__init__(folder / "platform.sqlite3", queries.create_schema)
+        self.outbox = Outbox(self._connection, posting)
 
     # --- orders ---
 
@@ -207,28 +169,6 @@ class PlatformStore:
             "stock_version": row[3],
         }
 
-    # --- webhooks ---
-
-    def due_webhooks(self, now_us: int, limit: int) -> list[DueWebhook]:
-        """Webhooks that are to be sent now, the longest due first."""
-        return [DueWebhook(*row) for row in queries.webhooks_due(self._connection, now_us=now_us, limit=limit)]
-
-    def next_webhook_us(self) -> int | None:
-        """When the next webhook is due."""
-        at_us: int | None = queries.next_webhook_us(self._connection)
-        return at_us
-
-    def note_delivery(self, webhook: int, status: int, now_us: int) -> None:
-        """It was taken."""
-        with self._transaction():
-            queries.note_delivery(self._connection, webhook=webhook, status=status, now_us=now_us)
-            queries.release_held(self._connection, webhook=webhook, now_us=now_us)
-
-    def note_failure(self, webhook: int, status: int | None, due_at_us: int | None) -> None:
-        """It was not taken; it is due again then, or never."""
-        with self._transaction():
-            queries.note_failure(self._connection, webhook=webhook, status=status, due_at_us=due_at_us)
-
     # --- reads ---
 
     def standing(self, now_us: int) -> dict[str, int]:
@@ -236,7 +176,7 @@ class PlatformStore:
         self.expire_due(now_us)
         return {
             "pending": queries.count_pending(self._connection),
-            "webhooks_due": queries.count_webhooks_due(self._connection),
+            "webhooks_due": self.outbox.count_due(),
         }
 
     def audit_orders(self, after: int, limit: int) -> list[dict[str, Any]]:
@@ -245,20 +185,12 @@ class PlatformStore:
 
     def audit_webhooks(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Webhooks behind `webhook`, and how often each was tried and taken."""
-        found = queries.audit_webhooks(self._connection, after=after, limit=limit)
-        rows = [dict(zip(WEBHOOK_FIELDS, row, strict=True)) for row in found]
-        return [{**row, "body": json.loads(row["body"])} for row in rows]
-
-    def answers(self) -> bool:
-        """The database answers."""
-        return bool(queries.answers(self._connection) == 1)
+        rows = self.outbox.audit(after, limit)
+        for row in rows:
+            del row["receiver"]
+        return [{"webhook": row.pop("number"), **row} for row in rows]
 
     # --- inside ---
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._connection:
-            yield
 
     def _order(self, number: int) -> Placed:
         row = queries.order_by_number(self._connection, number=number)
@@ -302,17 +234,8 @@ class PlatformStore:
 
     def _tell(self, placed: Placed, event: str, now_us: int) -> None:
         event_id = f"{placed.number}/{event}"
-        how = self._posting(event_id)
         body = {"event_id": event_id, "event": event, "platform": self._platform, "order": placed.document()}
-        queries.insert_webhook(
-            self._connection,
-            event_id=event_id,
-            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-            made_at_us=now_us,
-            due_at_us=now_us + how.late_us,
-            held=int(how.held),
-            wanted=how.copies,
-        )
+        self.outbox.put(event_id, CHAIN, body, now_us)
 
 
 def _placed(row: Any) -> Placed:

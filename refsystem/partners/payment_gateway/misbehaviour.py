@@ -5,12 +5,11 @@ Milliseconds here are real ones: they compete with time-outs of networks, which 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field
 
-from refsystem.partners.misbehaviour import PlanBase, RuleBase, Strikes
-from refsystem.partners.misbehaviour import read_plan as read_any_plan
+from refsystem.partners.misbehaviour import OperationRule, PlanBase
 
 Kind = Literal[
     "slow",
@@ -42,10 +41,9 @@ Operation = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-MS_MAX = 600_000
 
 
-class Rule(RuleBase):
+class Rule(OperationRule):
     """One kind of misbehaviour, and how often it strikes."""
 
     kind: Kind = Field(
@@ -55,14 +53,9 @@ class Rule(RuleBase):
         "unknown: for `ms` after a payment was made, a query does not find it. "
         "callback_twice, callback_late (by `ms`), callback_out_of_order (after the merchant's next one, or `ms`)."
     )
-    ms: Annotated[int, Field(ge=0, le=MS_MAX, description="real milliseconds, as the kind says")] = 1000
     operations: tuple[Operation, ...] = Field(
         default=(), description="only these; empty: all that it can strike", strict=False
     )
-
-    def concerns(self, names: tuple[str | int, ...]) -> bool:
-        """Whether it can strike an operation, which is the first of the names."""
-        return not self.operations or names[0] in self.operations
 
 
 class Plan(PlanBase[Rule]):
@@ -70,15 +63,3 @@ class Plan(PlanBase[Rule]):
 
 
 WELL_BEHAVED = Plan()
-
-
-def read_plan(text: str) -> Plan:
-    """The plan in a JSON text; raises `ValueError` that names the field."""
-    return read_any_plan(text, Plan)
-
-
-class Misbehaviour(Strikes[Rule]):
-    """The gateway's plan in force; what strikes is named by operation, key and try (0: the one and only)."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, KINDS)

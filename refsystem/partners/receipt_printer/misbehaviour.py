@@ -6,8 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from refsystem.partners.misbehaviour import PlanBase, RuleBase, Strikes
-from refsystem.partners.misbehaviour import read_plan as read_any_plan
+from refsystem.partners.misbehaviour import PlanBase, RuleBase
 
 Kind = Literal["jam", "paper_out", "hang", "refuse"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -31,15 +30,3 @@ class Plan(PlanBase[Rule]):
 
 
 WELL_BEHAVED = Plan()
-
-
-def read_plan(text: str) -> Plan:
-    """The plan in a JSON text; raises `ValueError` that names the field."""
-    return read_any_plan(text, Plan)
-
-
-class Misbehaviour(Strikes[Rule]):
-    """The printer's plan in force; what strikes is named by the number of the slip or the connection."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan, KINDS)

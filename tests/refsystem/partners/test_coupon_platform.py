@@ -114,3 +114,21 @@ def test_the_cashiers_calls_are_understood(tmp_path: Path, tender: Tender, instr
 
     lost = [Result.UNKNOWN, Result.NO_ANSWER, Result.CAPTURED, Result.CAPTURED, Result.DONE, Result.DECLINED]
     assert asyncio.run(main()) == lost
+
+
+def test_the_operator_issues_what_a_sale_then_takes(tmp_path: Path) -> None:
+    app = create_app(CouponSettings(tmp_path))
+
+    async def main() -> list[str]:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://coupons") as http,
+        ):
+            issued = {"kind": "voucher", "instrument": "V1", "value_minor": 500}
+            assert (await http.post("/v1/operator/instruments", json=issued)).status_code == 200
+            body = {"merchant": "s1", "amount_minor": 500, "voucher_code": "V1"}
+            answers = [await http.post("/v1/sales", json=body, headers={"Idempotency-Key": new_id()}) for _ in range(2)]
+            return [answer.json()["status"] for answer in answers]
+
+    assert asyncio.run(main()) == ["succeeded", "declined"]

@@ -17,7 +17,8 @@ import pytest
 from refsystem.callback_messages import is_genuine
 from refsystem.partners.delivery_platform.rules import TRANSITIONS, OrderState
 from refsystem.partners.delivery_platform.settings import WEBHOOK_BACK_OFF_S, Limits
-from refsystem.partners.delivery_platform.store import PlatformStore, Posting, Wish
+from refsystem.partners.delivery_platform.store import CHAIN, PlatformStore, Wish
+from refsystem.partners.outbox import Posting
 from refsystem.problems import ProblemError
 from refsystem.processes import PythonProcess, reserve_port
 
@@ -104,12 +105,13 @@ def test_a_webhook_that_is_held_goes_out_after_the_next_one(tmp_path: Path) -> N
     postings = iter((Posting(late_us=1_000, held=True), Posting()))
     store = PlatformStore(tmp_path, "p", Limits(), lambda _: next(postings))
     try:
+        store.outbox.put_receiver(CHAIN, "http://chain.example")
         store.place("first", WISH, 0)
         store.place("second", WISH, 0)
-        (due,) = store.due_webhooks(0, 10)
+        (due,) = store.outbox.due(0, 10)
         assert json.loads(due.body)["order"]["number"] == 2
-        store.note_delivery(due.webhook, 204, 5)
-        assert [each.event_id for each in store.due_webhooks(5, 10)] == ["1/placed"]
+        store.outbox.note_delivery(due.number, 204, 5)
+        assert [each.event_id for each in store.outbox.due(5, 10)] == ["1/placed"]
     finally:
         store.close()
 

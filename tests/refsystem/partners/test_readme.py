@@ -10,6 +10,7 @@ import pytest
 import refsystem.partners
 from refsystem.partners.delivery_platform import misbehaviour as platform_misbehaviour
 from refsystem.partners.delivery_platform import settings as platform_settings
+from refsystem.partners.misbehaviour import read_plan
 from refsystem.partners.payment_gateway import misbehaviour as gateway_misbehaviour
 from refsystem.partners.payment_gateway import settings as gateway_settings
 from refsystem.partners.receipt_printer import machine
@@ -28,7 +29,7 @@ def test_every_kind_of_misbehaviour_is_told(kind):
 def test_the_example_is_a_plan():
     example = re.search(r'^    (\{"seed".*?\]\})$', TEXT, re.DOTALL | re.MULTILINE)
     assert example is not None
-    plan = gateway_misbehaviour.read_plan(example.group(1))
+    plan = read_plan(example.group(1), gateway_misbehaviour.Plan)
     assert [rule.kind for rule in plan.rules] == ["timeout_after", "declined", "callback_twice"]
 
 

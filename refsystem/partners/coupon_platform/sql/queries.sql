@@ -40,6 +40,3 @@ WHERE movement > :after ORDER BY movement LIMIT :limit;
 -- name: audit_payments(after, limit)
 SELECT number, attempt_id, merchant, instrument, amount_minor, status, decline_code, refunded_minor, created_at_us
 FROM payments WHERE number > :after ORDER BY number LIMIT :limit;
-
--- name: answers()$
-SELECT 1;

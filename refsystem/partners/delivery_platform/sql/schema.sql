@@ -24,24 +24,6 @@ CREATE TABLE IF NOT EXISTS orders (
 
 CREATE INDEX IF NOT EXISTS orders_pending ON orders (accept_by_us) WHERE state = 'pending';
 
-CREATE TABLE IF NOT EXISTS webhooks (
-    webhook INTEGER PRIMARY KEY,
-    event_id TEXT NOT NULL UNIQUE,
-    body TEXT NOT NULL,
-    made_at_us INTEGER NOT NULL,
-    -- NULL: nothing is to be sent any more.
-    due_at_us INTEGER,
-    -- 1: waits until a later one was delivered, or until it is due.
-    held INTEGER NOT NULL,
-    wanted INTEGER NOT NULL,
-    delivered INTEGER NOT NULL DEFAULT 0,
-    tries INTEGER NOT NULL DEFAULT 0,
-    last_status INTEGER,
-    first_delivered_at_us INTEGER
-) STRICT;
-
-CREATE INDEX IF NOT EXISTS webhooks_due ON webhooks (due_at_us) WHERE due_at_us IS NOT NULL;
-
 -- What the chain said of its stores; of two words the one with the higher version counts.
 CREATE TABLE IF NOT EXISTS stores (
     store TEXT PRIMARY KEY,
