@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 import httpx
 
+from refsystem.clocks import wall_us
 from refsystem.cloud.channels import CloudChannels
 from refsystem.cloud.database import Database, queries
 from refsystem.cloud.store_reads import StoreReads
@@ -61,7 +61,7 @@ class PlatformPushes:
         """Whatever the platform answers but yes, it is told again; what it was told before it lost its memory, it keeps."""
         if self._told.get((store, what)) == substance:
             return
-        version = max(time.time_ns() // 1000, self._version + 1)
+        version = max(wall_us(), self._version + 1)
         answer = await self._http.put(f"/v1/stores/{store}/{what}", json={**body, "version": version})
         answer.raise_for_status()
         self._version = int(answer.json()[f"{what}_version"])

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 
 from refsystem.callback_messages import SIGNATURE_HEADER, is_genuine
+from refsystem.clocks import wall_us
 from refsystem.cloud.channels import CloudChannels
 from refsystem.cloud.checks import CheckReads
 from refsystem.cloud.database import Database, queries
@@ -85,7 +85,7 @@ class Platforms:
 
     async def webhook(self, signature: str, body: bytes) -> None:
         """Take what a webhook says; when this returns it is stored. Raises `PermissionError`, `ValueError`, `ProblemError`."""
-        if not is_genuine(self._settings.secret, signature, body, int(time.time())):
+        if not is_genuine(self._settings.secret, signature, body, wall_us() // 1_000_000):
             raise PermissionError(f"the header {SIGNATURE_HEADER} is not the platform's signature of this body")
         try:
             said: Any = json.loads(body)

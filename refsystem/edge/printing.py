@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
-from refsystem.clocks import wall_us
+from refsystem.clocks import hour_and_minute, wall_us
 from refsystem.edge.printer_link import PrinterLink, PrinterTrouble
 from refsystem.ordering.print_acts import PrintedSlips, SlipDue
 from refsystem.ordering.printer_status import PrinterStatus
@@ -165,7 +164,7 @@ class PrinterDesk:
 
     def _render(self, due: SlipDue, job: Job) -> bytes:
         record = self._device.replica.log.entry(due.seq).content()
-        at = time.strftime("%H:%M", time.localtime(wall_us() / 1_000_000))
+        at = hour_and_minute()
         menu = self._device.settings.menu
         if record["kind"] == "order":
             return render_kitchen_slip(order_slip(record, menu, at), job, self._layout)

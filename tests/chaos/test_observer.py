@@ -87,6 +87,8 @@ class Places:
         if rest == "v1/audit/entries":
             from_seq, limit = int(query["from_seq"]), int(query["limit"])
             return {"entries": self.entries[from_seq - 1 : from_seq - 1 + limit]}
+        if rest == "v1/audit/stock":
+            return {"told_by": process}
         if rest == "v1/audit/orders":
             later = [order for order in self.orders if order["order_id"] > query.get("after", "")]
             return {"orders": later[: int(query["limit"])]}
@@ -224,7 +226,13 @@ def test_every_place_is_read_whole_however_many_pages(places: Places, observe: R
     observe(lambda observer: observer.read_all(tmp_path, ["s1"]))
     read = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "s1").iterdir()}
     assert set(read) == {"edge_a", "edge_b", "cloud", "kitchen"}
-    assert read["edge_a"] == {"status": places.statuses["s1.edge_a"], "entries": places.entries, "set_aside": []}
+    assert read["edge_a"] == {
+        "status": places.statuses["s1.edge_a"],
+        "entries": places.entries,
+        "set_aside": [],
+        "stock": {"told_by": "s1.edge_a"},
+    }
+    assert read["cloud"]["stock"] == {"told_by": "cloud"}
     assert read["cloud"]["orders"] == places.orders
     assert read["cloud"]["entries"] == places.entries
     assert read["kitchen"]["tickets"] == [{"order_id": "1"}]
