@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import time
@@ -20,9 +19,9 @@ from refsystem.partners.delivery_platform.settings import WEBHOOK_BACK_OFF_S, Li
 from refsystem.partners.delivery_platform.store import CHAIN, PlatformStore, Wish
 from refsystem.partners.outbox import Posting
 from refsystem.problems import ProblemError
-from refsystem.processes import PythonProcess, reserve_port
 
-SECRET = b"a secret of the tests, long enough"
+from .conftest import SECRET, PartnerProcess
+
 WISH = Wish("s1", (("mapo-tofu", 2),), 5_600, "rp-1")
 LATE_US = Limits().scaled_us(Limits().accept_within_s)
 
@@ -116,49 +115,39 @@ def test_a_webhook_that_is_held_goes_out_after_the_next_one(tmp_path: Path) -> N
         store.close()
 
 
-class Platform:
+class Platform(PartnerProcess):
     """A platform process whose webhooks go to `url`."""
 
     def __init__(self, folder: Path, url: str, **environment: str) -> None:
-        self._reservation = reserve_port()
-        port = self._reservation.getsockname()[1]
         (folder / "secret").write_bytes(SECRET)
-        settings = {
-            "RUSHPROOF_PLATFORM_PORT": str(port),
-            "RUSHPROOF_PLATFORM_DATA": str(folder / "data"),
-            "RUSHPROOF_PLATFORM_SECRET_FILE": str(folder / "secret"),
-            "RUSHPROOF_PLATFORM_WEBHOOK_URL": url,
-            "RUSHPROOF_TIME_SCALE": "1000",
-            **environment,
-        }
-        module = "refsystem.partners.delivery_platform"
-        self.process = PythonProcess("platform", module, settings, port, folder / "platform.log")
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False)
+        super().__init__(
+            "delivery_platform",
+            folder,
+            lambda port: {
+                "RUSHPROOF_PLATFORM_PORT": str(port),
+                "RUSHPROOF_PLATFORM_DATA": str(folder / "data"),
+                "RUSHPROOF_PLATFORM_SECRET_FILE": str(folder / "secret"),
+                "RUSHPROOF_PLATFORM_WEBHOOK_URL": url,
+                "RUSHPROOF_TIME_SCALE": "1000",
+                **environment,
+            },
+        )
 
     def __enter__(self) -> Platform:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.http.close()
-        self._reservation.close()
-
-    def start(self) -> None:
-        self.process.start()
-        asyncio.run(self.process.wait_ready())
+        self.close()
 
     def place(self) -> int:
         body = {"store": "s1", "items": [{"item_id": "mapo-tofu", "quantity": 2}], "total_minor": 5_600}
-        answer = self.http.post("/v1/orders", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+        answer = self.client.post("/v1/orders", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
         assert answer.status_code == 201, answer.text
         return int(answer.json()["number"])
 
-    def misbehave(self, **rule: Any) -> None:
-        assert self.http.put("/v1/operator/misbehaviour", json={"rules": [rule]}).status_code == 200
-
     def webhooks(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.http.get("/v1/audit/webhooks").json()["webhooks"]
+        rows: list[dict[str, Any]] = self.client.get("/v1/audit/webhooks").json()["webhooks"]
         return rows
 
 
@@ -189,22 +178,22 @@ def test_webhooks_come_again_until_they_are_taken_seven_times_at_most_and_misbeh
         merchant.answers = []
         merchant.received.clear()
 
-        platform.misbehave(kind="wrong_signature", times=1)
+        platform.misbehave({"kind": "wrong_signature", "times": 1})
         platform.place()
         until(lambda: any(body["event"] == "placed" for body, _, _ in merchant.received), "a webhook")
         signed = [is_genuine(SECRET, header, raw, int(time.time())) for _, header, raw in merchant.received]
         assert signed[0] is False, "this merchant looks at no signature, and took the wrong one"
 
-        platform.misbehave(kind="timeout_after", ms=60_000, operations=["acceptance"], times=1)
+        platform.misbehave({"kind": "timeout_after", "ms": 60_000, "operations": ["acceptance"], "times": 1})
         number, said = platform.place(), {"accepted": True, "store_order_id": "id"}
         with pytest.raises(httpx.ReadTimeout):
-            platform.http.post(f"/v1/orders/{number}/answer", json=said, timeout=0.3)
-        again = platform.http.post(f"/v1/orders/{number}/answer", json=said)
+            platform.client.post(f"/v1/orders/{number}/answer", json=said, timeout=0.3)
+        again = platform.client.post(f"/v1/orders/{number}/answer", json=said)
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (200, "true"), "it had been executed"
 
         platform.process.kill()
         platform.start()
-        assert platform.http.get(f"/v1/orders/{number}").json()["state"] == "accepted", "it survives its process"
+        assert platform.client.get(f"/v1/orders/{number}").json()["state"] == "accepted", "it survives its process"
 
 
 @pytest.mark.parametrize(

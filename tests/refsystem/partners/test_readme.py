@@ -41,3 +41,10 @@ def test_the_figures_are_those_of_the_code():
     assert f"within {platform_settings.Limits().accept_within_s / 60:g} min is cancelled" in TEXT
     assert f"({machine.NEAR_END_LINES} lines)" in TEXT
     assert f"({machine.BUFFER_BYTES // 1024} KiB)" in TEXT
+
+
+def test_what_the_parties_share_is_told():
+    shared = {path.stem for path in Path(refsystem.partners.__file__).parent.glob("*.py")} - {"__init__"}
+    assert shared
+    table = TEXT[TEXT.index("What they share") : TEXT.index("## The payment gateway")]
+    assert set(re.findall(r"`([a-z_]+)`", table)) == shared
