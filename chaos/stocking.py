@@ -1,27 +1,27 @@
 """Before a drill's load: what the scenario says to be in stock is received by every store, as a person would, and made known.
 
-Each act has an id that follows from what it is for, so that asking again never receives anything twice. Rights in escrow
-are balanced by the stores themselves; the load begins when the cloud holds some of each, or the patience is at its end.
+Each act has an id that follows from what it is for (`opening_keys.py`), so that asking again never receives anything twice.
+Rights in escrow are balanced by the stores themselves; the load begins when the cloud holds some of each, or the patience
+is at its end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from chaos.opening_keys import opening_key
 from refsystem.access import staff_token
 from refsystem.processes import StackError
 from refsystem.stack import SLOTS, Stack
 
 PATIENCE_S = 20.0
 TOKEN_LIFE_S = 3_600
-NAMES = uuid.UUID("5b2b8a0e-6a5d-4a54-9a36-4f0a0f7d7c11")
 REQUEST_TIMEOUT_S = 5.0
 
 
@@ -41,7 +41,7 @@ async def receive_stock(stack: Stack, stocking: Stocking) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=REQUEST_TIMEOUT_S) as http:
         for ingredient_id, quantity in stocking.levels.items():
             body = {"act": "receive", "ingredient_id": ingredient_id, "lot_id": "opening", "quantity": quantity}
-            key = str(uuid.uuid5(NAMES, f"{stocking.store}/{ingredient_id}"))
+            key = opening_key(secret, stocking.store, ingredient_id)
             headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
             await _until_taken(http, stack, stocking.store, body, headers, deadline_s)
         await _until_known(http, stack, stocking, deadline_s)

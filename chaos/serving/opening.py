@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import date, timedelta
-from uuid import UUID, uuid5
 
 import httpx
 
+from chaos.opening_keys import opening_key
 from refsystem.access import staff_token
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.recipe import Ingredient
 from refsystem.processes import StackError
 
-NAMESPACE = UUID("0b7c2c1e-6b0e-5b43-9a0b-7d5f6e0a4a11")
 PATIENCE_S = 20.0
 TOKEN_S = 300
 
@@ -27,7 +26,7 @@ async def receive_opening_stock(device_url: str, store: str, menu: Menu, secret:
     ) as http:
         for ingredient in menu.ingredients:
             body = {"act": "receive", "ingredient_id": ingredient.ingredient_id, "lot_id": "opening"}
-            key = str(uuid5(NAMESPACE, f"{store}/{ingredient.ingredient_id}"))
+            key = opening_key(secret, store, ingredient.ingredient_id)
             more = {"quantity": ingredient.par, "use_by": _use_by(ingredient), "supplier": "demo"}
             await _put(http, key, body | more)
 

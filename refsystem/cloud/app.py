@@ -30,7 +30,7 @@ from refsystem.cloud.models import (
     StoreSetup,
     StoreStatus,
 )
-from refsystem.cloud.orders import Orders
+from refsystem.cloud.orders import KnownKeys, Orders
 from refsystem.cloud.platform_routes import platform_routes
 from refsystem.cloud.platform_settings import PlatformSettings, read_platform
 from refsystem.cloud.platforms import make_platforms, running
@@ -141,6 +141,7 @@ def create_app(settings: CloudSettings) -> FastAPI:
         gate=make_gate(settings.overload),
         settings=settings.overload,
         refused=telemetry.counter("overload_refused_total", "Requests refused at the gate", ("reason", "priority")),
+        known=KnownKeys(database).holds,
     )
     telemetry.install(app)
     return app

@@ -21,7 +21,7 @@ from refsystem.ordering.channel_rules import ChannelBoard, ChannelRules, Channel
 from refsystem.ordering.errors import OVERLOADED, STORAGE_UNAVAILABLE, STORE_UNKNOWN
 from refsystem.ordering.kitchen import Kitchen
 from refsystem.ordering.order import Channel, Order
-from refsystem.problems import problem_docs
+from refsystem.problems import ProblemError, problem_docs
 from refsystem.protocol.log import Entry
 from refsystem.store_settings import StoreMenus
 
@@ -41,8 +41,7 @@ class KitchenView:
 
     def open_tickets(self) -> Counter[str]:
         """How many tickets with work there are, by channel."""
-        orders = self.kitchen.orders
-        return Counter(order.channel for order in orders for ticket in order.tickets if ticket.has_work)
+        return self.kitchen.tickets_with_work()
 
 
 @dataclass
@@ -82,9 +81,7 @@ class CloudChannels:
 
     async def state(self, store: str, channel: Channel) -> ChannelState:
         """One channel of a store now. Raises `ProblemError` if there is no such store."""
-        known = self._known(store)
-        if known.looked_ms is None or now_ms() - known.looked_ms >= LOOK_AGAIN_MS:
-            await self._look(store, known)
+        known = await self._looked(store)
         return known.board.state(channel)
 
     async def eighty_sixed(self, store: str) -> frozenset[str]:
@@ -94,23 +91,31 @@ class CloudChannels:
 
     async def told(self, store: str) -> dict[str, Any]:
         """The body of `GET /v1/channels`. Raises `ProblemError` if there is no such store."""
-        known = self._known(store)
-        await self._look(store, known)
+        known = await self._looked(store)
         load = known.load
         return channels_json(store, known.board.states, dict(load.open_tickets), load.silent_ms, now_ms())
 
-    def _known(self, store: str) -> _Store:
-        return self._stores.setdefault(store, _Store(ChannelBoard(self._rules), now_ms()))
+    async def _looked(self, store: str) -> _Store:
+        """What is known of a store, looked at just now. What was heard and paused stays, whatever the database fails at."""
+        known = self._stores.setdefault(store, _Store(ChannelBoard(self._rules), now_ms()))
+        if known.looked_ms is None or now_ms() - known.looked_ms >= LOOK_AGAIN_MS:
+            is_unknown = known.looked_ms is None
+            try:
+                await self._look(store, known)
+                is_unknown = False
+            except ProblemError as error:
+                is_unknown = is_unknown or error.problem is STORE_UNKNOWN
+                raise
+            finally:
+                if is_unknown:
+                    self._stores.pop(store, None)  # nobody may fill the memory with names
+        return known
 
     async def _look(self, store: str, known: _Store) -> None:
-        try:
-            async with self._kitchens.of(store) as (view, _):
-                tickets = view.open_tickets()
-            async with self._database.reading() as connection:
-                waiting = [row async for row in queries.orders_not_taken(connection, store=store)]
-        except Exception:
-            self._stores.pop(store, None)  # there is no such store, or nothing can be said of it now
-            raise
+        async with self._kitchens.of(store) as (view, _):
+            tickets = view.open_tickets()
+        async with self._database.reading() as connection:
+            waiting = [row async for row in queries.orders_not_taken(connection, store=store)]
         tickets.update({row["channel"]: row["orders"] for row in waiting})
         known.looked_ms = now_ms()
         known.load = Load(tickets, known.looked_ms - known.heard_ms)

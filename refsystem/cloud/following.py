@@ -1,6 +1,7 @@
 """Views of the stores' logs as the cloud has them, like those that a device keeps of its own.
 
-Each process keeps the views that it was asked for and follows the entries behind them. A store that has left a branch (P19) is
+Each process keeps the views that it was asked for, one for each store that there is, and follows the entries behind them. A
+name that is no store's leaves nothing here, so nobody can drive a store's view out. A store that has left a branch (P19) is
 read anew: the last entry that a view has seen is then not held any more.
 """
 
@@ -8,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from refsystem.cloud.database import Database, queries
+from refsystem.cloud.database import Connection, Database, queries
 from refsystem.ordering.errors import STORE_UNKNOWN
 from refsystem.problems import ProblemError
 from refsystem.protocol.log import GENESIS, Cursor, Entry, chain_error
 
-VIEWS_MAX = 50
 ENTRIES_MAX = 5_000
 
 
@@ -47,15 +46,16 @@ class Following(Generic[View]):
     def __init__(self, database: Database, make: Callable[[str], View]) -> None:
         self._database = database
         self._make = make
-        self._views: OrderedDict[str, _Followed[View]] = OrderedDict()
+        self._views: dict[str, _Followed[View]] = {}
 
     @contextlib.asynccontextmanager
     async def of(self, store: str) -> AsyncIterator[tuple[View, int]]:
         """The view of `store` up to the last entry that the cloud has, and that entry's seq. Raises `ProblemError`."""
-        followed = self._views.pop(store, None) or _Followed(self._make(store))
-        self._views[store] = followed
-        if len(self._views) > VIEWS_MAX:
-            self._views.popitem(last=False)
+        followed = self._views.get(store)
+        if followed is None:
+            async with self._database.reading() as connection:
+                await _must_exist(connection, store)
+            followed = self._views.setdefault(store, _Followed(self._make(store)))
         async with followed.lock:
             await self._follow(store, followed)
             yield followed.view, followed.cursor.seq
@@ -63,8 +63,7 @@ class Following(Generic[View]):
     async def _follow(self, store: str, followed: _Followed[View]) -> None:
         while True:
             async with self._database.reading() as connection:
-                if await queries.last_number(connection, store=store) is None:
-                    raise ProblemError(STORE_UNKNOWN, f"there is no store {store!r}")
+                await _must_exist(connection, store)
                 if followed.cursor.seq:
                     held = [
                         row["hash"]
@@ -84,6 +83,11 @@ class Following(Generic[View]):
                 followed.cursor = entries[-1].cursor
             if len(entries) < ENTRIES_MAX:
                 return
+
+
+async def _must_exist(connection: Connection, store: str) -> None:
+    if await queries.last_number(connection, store=store) is None:
+        raise ProblemError(STORE_UNKNOWN, f"there is no store {store!r}")
 
 
 def _apply(view: LogView, entries: Sequence[Entry]) -> None:

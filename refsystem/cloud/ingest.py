@@ -106,6 +106,7 @@ class Ingest:
                     "outcome": o.outcome,
                     "served": o.served,
                     "number": o.number,
+                    "taken_back": o.taken_back,
                 }
                 for o in left.updated
             ]

@@ -23,7 +23,7 @@ DETAIL_CHARACTERS_MAX = 400
 class HeldOrder:
     """What the merge needs to know of one order, held or new; it changes `store_seq`, `outcome` and `served`.
 
-    A fork gives a `number` to an order that had none.
+    A fork gives a `number` to an order that had none, and marks as `taken_back` what the left branch had accepted.
     """
 
     order_id: str
@@ -33,6 +33,7 @@ class HeldOrder:
     store_seq: int | None = None
     outcome: str | None = None
     served: bool = False
+    taken_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class _Merge:
         if kind == "bump":
             held.served = False
         elif kind == "order":
-            held.store_seq = None
+            held.store_seq, held.taken_back = None, True
             held.outcome = None if held.outcome == "order" else held.outcome
         else:
             held.outcome = None if held.store_seq is None else "order"

@@ -5,6 +5,7 @@ The key is looked up before anything else is checked. `RC` is told only after th
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,6 +29,8 @@ from refsystem.store_settings import StoreMenus
 
 Door = Callable[[str, Order], Awaitable[None]]
 LEVEL = "RC"
+LOOKS_MAX = 2
+LOOKS_WAITING_MAX = 200
 NODE_ID = "cloud"
 
 
@@ -127,6 +130,31 @@ class Orders:
             async with self._database.statement() as connection:
                 await queries.level_was_told(connection, order_id=order.order_id)
         return _reply(order.order_id, store, row["total_minor"], _status(row)), False
+
+
+class KnownKeys:
+    """Whether a key is held: the gate asks before it refuses, for what was accepted is never refused (P6).
+
+    Few look at a time, so that what is refused does not keep the database from what is not.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._looking = asyncio.Semaphore(LOOKS_MAX)
+        self._waiting = 0
+
+    async def holds(self, order_id: str) -> bool:
+        """Whether the cloud holds this order. Raises `ProblemError`, indefinite, if it cannot be said now."""
+        if self._waiting >= LOOKS_WAITING_MAX:
+            raise ProblemError(OUTCOME_UNKNOWN, f"{self._waiting} requests wait to be looked up")
+        self._waiting += 1
+        try:
+            async with self._looking, self._database.reading(OUTCOME_UNKNOWN) as connection:
+                return await queries.order_by_id(connection, order_id=order_id) is not None
+        except ProblemError as error:
+            raise ProblemError(OUTCOME_UNKNOWN, error.detail) from error
+        finally:
+            self._waiting -= 1
 
 
 def _status(row: Any) -> str:

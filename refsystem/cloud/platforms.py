@@ -20,7 +20,7 @@ from refsystem.callback_messages import SIGNATURE_HEADER, is_genuine
 from refsystem.clocks import wall_us
 from refsystem.cloud.channels import CloudChannels
 from refsystem.cloud.checks import CheckReads
-from refsystem.cloud.database import Database, queries
+from refsystem.cloud.database import STATEMENT_ERRORS, Database, queries
 from refsystem.cloud.orders import Orders
 from refsystem.cloud.platform_pushes import PlatformPushes
 from refsystem.cloud.platform_settings import PlatformSettings
@@ -100,7 +100,16 @@ class Platforms:
         await self.take(found)
 
     async def take(self, found: PlatformOrder) -> None:
-        """Store what the platform wants of one order: place it, or keep in mind that it was cancelled."""
+        """Store what the platform wants of one order: place it, or keep in mind that it was cancelled.
+
+        Raises `ValueError` for what no database stores, such as a text with a NUL in it.
+        """
+        try:
+            await self._take(found)
+        except STATEMENT_ERRORS as error:
+            raise ValueError(f"order {found.number} cannot be stored ({type(error).__name__})") from error
+
+    async def _take(self, found: PlatformOrder) -> None:
         order_id = found.order.order_id
         async with self._door, self._database.transaction() as connection:
             await queries.note_platform_order(
@@ -189,25 +198,28 @@ class Platforms:
         """Ask for changes: a webhook whose tries have run out is made up for here."""
         while True:
             try:
-                changes = (await self.http.get("/v1/changes", params={"after": self._after})).raise_for_status().json()
-                for said in changes["orders"]:
-                    await self._take_listed(said)
-                    self._after = int(said["version"])
-                if len(changes["orders"]) >= CHANGES_MAX:
+                if await self.ask() >= CHANGES_MAX:
                     continue
             except (httpx.HTTPError, ProblemError, ValueError, KeyError, TypeError) as error:
                 logger.info("the platform's changes are not known: %s", type(error).__name__)
             await asyncio.sleep(CHANGES_EVERY_S)
 
+    async def ask(self) -> int:
+        """Take what has changed since it was asked last; how many orders that were."""
+        changes = (await self.http.get("/v1/changes", params={"after": self._after})).raise_for_status().json()
+        for said in changes["orders"]:
+            await self._take_listed(said)
+            self._after = int(said["version"])
+        return len(changes["orders"])
+
     async def _take_listed(self, said: Any) -> None:
-        """What cannot be read is passed over, lest it stand in the way of the others; the platform hears no answer to it."""
+        """What cannot be read or stored is passed over, lest it stand in the way of the others; the platform hears no answer."""
         try:
             found = read_platform_order(self.name, said)
+            if said.get("state") != "rejected":
+                await self.take(found)
         except (OrderRejected, ValueError) as error:
-            logger.warning("an order of the platform cannot be read: %s", error)
-            return
-        if said.get("state") != "rejected":
-            await self.take(found)
+            logger.warning("an order of the platform cannot be taken: %s", error)
 
 
 def _told_if_it_fell(task: asyncio.Task[None]) -> None:

@@ -36,7 +36,7 @@ from refsystem.ordering.errors import (
     TOKEN_INVALID,
 )
 from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
-from refsystem.ordering.order import parse_key, parse_order
+from refsystem.ordering.order import parse_id, parse_key, parse_order
 from refsystem.ordering.payment import PaymentState
 from refsystem.overload.layer import OverloadLayer
 from refsystem.problems import (
@@ -146,7 +146,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     )
     async def read_order(order_id: str) -> Response:
         """An order as it is kept. 404 is told only when it is certain."""
-        reply = await driver.read(parse_key(order_id))
+        reply = await driver.read(parse_id(order_id))
         raise_problem(driver, reply)
         assert reply.entry is not None
         content = reply.entry.content()

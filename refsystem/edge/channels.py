@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from fastapi import FastAPI
@@ -51,7 +50,7 @@ class EdgeChannels:
     def _look(self) -> None:
         self._looked_ms = now_ms()
         silent_ms = max(0, self._looked_ms - self._cloud_heard_us() // 1000)
-        self._load = Load(_open_tickets(self._device), silent_ms)
+        self._load = Load(self._device.views.kitchen.tickets_with_work(), silent_ms)
         self._board.look(self._load, self._looked_ms)
 
 
@@ -62,11 +61,6 @@ def add_channel_routes(app: FastAPI, channels: EdgeChannels) -> None:
     async def read_channels() -> Response:
         """Which channels of this store take orders, and why the others do not."""
         return JSONResponse(channels.told())
-
-
-def _open_tickets(device: Device) -> Counter[str]:
-    kitchen = device.views.kitchen
-    return Counter(order.channel for order in kitchen.orders for ticket in order.tickets if ticket.has_work)
 
 
 def now_ms() -> int:

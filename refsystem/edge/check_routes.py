@@ -17,7 +17,7 @@ from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.ordering import errors
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.kitchen_errors import KITCHEN_PROBLEMS
-from refsystem.ordering.order import Order, parse_key
+from refsystem.ordering.order import Order, parse_id, parse_key
 from refsystem.ordering.store_acts import StoreAct
 from refsystem.problems import REQUEST_TOO_LARGE, ProblemError, problem_docs, read_json
 from refsystem.store_messages import parse_any_act, store_act_schemas
@@ -106,7 +106,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
     )
     async def read_check(request: Request, check_id: str) -> Response:
         """A check as it stands. 404 is told only when it is certain."""
-        person, wanted = person_asking(driver, request.headers), parse_key(check_id)
+        person, wanted = person_asking(driver, request.headers), parse_id(check_id)
         reply = await driver.read_checks(lambda book: (book.check(wanted),))
         raise_problem(driver, reply)
         (check,) = reply.checks

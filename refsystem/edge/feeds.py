@@ -19,7 +19,7 @@ from refsystem.feed_messages import batch_json
 from refsystem.ordering.errors import ACT_INVALID, OrderRejected
 from refsystem.ordering.fields import read_fields
 from refsystem.ordering.kitchen_acts import KITCHEN_ACTS
-from refsystem.ordering.order import Order, parse_key, parse_order
+from refsystem.ordering.order import Order, parse_id, parse_order
 from refsystem.ordering.stock_acts import ReturnRights, SettleRights
 from refsystem.ordering.store_acts import StoreAct, parse_store_act
 from refsystem.overload.pacing import UPLINK_PACE, Pacer
@@ -231,7 +231,7 @@ def _feed_answer(body: dict[str, Any]) -> FeedAnswer:
 
 def _act(row: dict[str, Any]) -> StoreAct:
     """What the kitchen asks for; raises `OrderRejected` for what is no act of a kitchen."""
-    act = parse_store_act(parse_key(str(row["act_id"])), str(row["who"]), row["body"])
+    act = parse_store_act(parse_id(str(row["act_id"])), str(row["who"]), row["body"])
     if act.name not in KITCHEN_ACTS:
         raise OrderRejected(ACT_INVALID, f"a kitchen may {', '.join(KITCHEN_ACTS)}, not {act.name}")
     return act

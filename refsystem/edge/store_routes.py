@@ -13,7 +13,7 @@ from refsystem.edge.driver import Driver
 from refsystem.edge.permissions import may_see_stock
 from refsystem.edge.replies import raise_problem
 from refsystem.ordering import errors
-from refsystem.ordering.order import parse_key
+from refsystem.ordering.order import parse_id
 from refsystem.problems import ProblemError, problem_docs
 from refsystem.protocol.log import Cursor
 from refsystem.protocol.store_views import StoreViews
@@ -84,7 +84,7 @@ def _add_kitchen(app: FastAPI, driver: Driver) -> None:
     )
     async def read_kitchen_order(order_id: str) -> Response:
         """How far an order has come in the kitchen. 404 is told only when it is certain."""
-        wanted = parse_key(order_id)
+        wanted = parse_id(order_id)
         raise_problem(driver, await driver.read(wanted))
         reply = await driver.read_views(lambda views: views.kitchen.find(wanted) or ())
         raise_problem(driver, reply)

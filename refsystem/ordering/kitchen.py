@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,6 +32,7 @@ class Kitchen:
         self._orders: dict[str, KitchenOrder] = {}
         self._of_check: dict[str, dict[str, None]] = {}
         self._sold_out: dict[str, SoldOut] = {}
+        self._with_work: Counter[str] = Counter()
         self._undo: list[tuple[int, dict[str, KitchenOrder | None], dict[str, SoldOut | None]]] = []
         self._passed_over: list[PassedOver] = []
 
@@ -84,6 +86,10 @@ class Kitchen:
             if ticket.state is TicketState.OPEN and station in ("", ticket.station)
         ]
         return tuple(sorted(found, key=lambda each: (each[1].seq, each[0])))
+
+    def tickets_with_work(self) -> Counter[str]:
+        """How many tickets have something left to make, by channel: counted along, so that asking costs nothing."""
+        return Counter({channel: count for channel, count in self._with_work.items() if count})
 
     def is_made(self, order_id: str, line: int) -> bool:
         """Whether something of an order's line was made."""
@@ -144,7 +150,9 @@ class Kitchen:
             before = self._orders.pop(order_id, None)
             if before is not None:
                 self._leave_check(before)
+                self._with_work[before.channel] -= before.tickets_with_work
             if order is not None:
+                self._with_work[order.channel] += order.tickets_with_work
                 self._orders[order_id] = order
                 self._of_check.setdefault(order.check_id, {})[order_id] = None
         for item_id, each in sold_out.items():

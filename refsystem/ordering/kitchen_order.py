@@ -56,7 +56,12 @@ class KitchenOrder:
     @property
     def is_served(self) -> bool:
         """Whether everything that is wanted of it was made."""
-        return not self.held and not any(ticket.has_work for ticket in self.tickets)
+        return not self.held and not self.tickets_with_work
+
+    @property
+    def tickets_with_work(self) -> int:
+        """How many of its tickets have something left to make."""
+        return sum(ticket.has_work for ticket in self.tickets)
 
     def ticket(self, version: int, station: str) -> Ticket:
         """One of its tickets; raises `OrderRejected` when there is none."""

@@ -17,6 +17,8 @@ LINES_MAX = 100
 QUANTITY_MAX = 999
 NOTE_CHARACTERS_MAX = 200
 TABLE_CHARACTERS_MAX = 40
+DERIVED_VERSION = 5
+"""The UUIDs that follow from something: no request from outside may bring one as its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,31 @@ def body_hash(
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def parse_key(key: str | None) -> str:
-    """The `order_id` in an Idempotency-Key header, in canonical form; raises `OrderRejected` unless it is a UUID."""
+def parse_id(text: str | None) -> str:
+    """The id in a path or a message of the store's own, in canonical form; raises `OrderRejected` unless it is a UUID."""
     try:
-        return str(UUID((key or "").strip().strip('"')))
+        return str(UUID((text or "").strip().strip('"')))
     except ValueError:
         raise OrderRejected(KEY_MISSING, "send the order's UUID in the header Idempotency-Key") from None
+
+
+def is_derived(key: str) -> bool:
+    """Whether a canonical id is one that follows from something, and that only the store or the cloud may give."""
+    return bool(key) and UUID(key).version == DERIVED_VERSION
+
+
+def parse_key(key: str | None) -> str:
+    """The key in an Idempotency-Key header, in canonical form; raises `OrderRejected` unless it is a UUID of the client's own.
+
+    Version 5 is the store's and the cloud's own: what they do by themselves has keys that follow from what it is for
+    (`derived_id`, `platform_order_id`), which anybody can compute. A request under such a key would take its place for ever.
+    """
+    key = parse_id(key)
+    if is_derived(key):
+        raise OrderRejected(
+            KEY_MISSING, f"send a random UUID (version 4 or 7): version {DERIVED_VERSION} is the store's own"
+        )
+    return key
 
 
 def parse_order(order_id: str, body: Any) -> Order:

@@ -116,7 +116,7 @@ class Stock:
             return None
         match self.policy(ingredient_id):
             case "escrow":
-                return 0 if self._fork_epoch and not self._thawed else max(0, item.edge_rights)
+                return 0 if self._fork_epoch and not self._thawed else max(0, min(item.edge_rights, item.on_hand))
             case "edge_owned":
                 return max(0, item.on_hand)
             case _:
@@ -158,6 +158,10 @@ class Stock:
         return tuple(sorted(lots, key=lambda each: (each[1].turn, each[0])))
 
     # --- decisions ---
+
+    def needs(self, items: Iterable[tuple[str, int]]) -> Needs:
+        """What an order takes, whatever is there."""
+        return needs_of(self.menu.recipes, items)
 
     def check_order(
         self,

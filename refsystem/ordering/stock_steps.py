@@ -205,7 +205,10 @@ def _ask(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
 
 
 def _return(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
+    """While rights are frozen it was the left branch's: the settlement, which follows, goes by what is there."""
     act = fields.read_fields(acts.ReturnRights, record, exact=False)
+    if stock.fork_epoch:
+        return Changes()
     item = stock.item(act.ingredient_id)
     return Changes({act.ingredient_id: replace(item, edge_rights=item.edge_rights + act.quantity)})
 

@@ -21,7 +21,7 @@ from refsystem.overload.gate import Gate, Reason, State, Ticket
 from refsystem.overload.priority import priority_of
 from refsystem.overload.retry_after import retry_after_s
 from refsystem.overload.settings import OverloadSettings
-from refsystem.problems import problem_response
+from refsystem.problems import ProblemError, problem_response
 
 DEADLINE_HEADER = b"x-deadline-ms"
 DEADLINE_MS_DIGITS_MAX = 7
@@ -43,7 +43,8 @@ class OverloadLayer:
     """Lets governed requests through `gate`; the app behind sees only those that were started.
 
     `governs` says whether anything is to be held back now (a device that is not primary refuses cheaply by itself),
-    `known` whether a key stands in the log. `refused` counts by reason and priority.
+    `known` whether a key is held already, at once or after a look
+    (`ProblemError`: it cannot be said). `refused` counts by reason and priority.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class OverloadLayer:
         settings: OverloadSettings,
         refused: Counter,
         governs: Callable[[], bool] = lambda: True,
-        known: Callable[[str], bool] = lambda _key: False,
+        known: Callable[[str], bool | Awaitable[bool]] = lambda _key: False,
         draw: random.Random | None = None,
     ) -> None:
         self._app, self._gate, self._settings, self._refused = app, gate, settings, refused
@@ -79,12 +80,17 @@ class OverloadLayer:
             await self._wait(ticket)
         if ticket.state is State.STARTED:
             await self._serve(ticket, work_us, scope, receive, send)
-        elif self._is_known(headers):
-            await self._app(scope, receive, send)
         else:
             assert ticket.reason is not None
+            try:
+                refusal = None if await self._is_known(headers) else self._refusal(ticket.reason)
+            except ProblemError as error:
+                refusal = problem_response(error.problem, error.detail)
+            if refusal is None:
+                await self._app(scope, receive, send)
+                return
             self._refused.labels(ticket.reason.name.lower(), priority.name.lower()).inc()
-            await self._refusal(ticket.reason)(scope, receive, send)
+            await refusal(scope, receive, send)
 
     async def _serve(
         self, ticket: Ticket, work_us: int, scope: MutableMapping[str, Any], receive: Receive, send: Send
@@ -155,14 +161,16 @@ class OverloadLayer:
         if self._gate.waiting:
             self._look_later()
 
-    def _is_known(self, headers: dict[bytes, bytes]) -> bool:
+    async def _is_known(self, headers: dict[bytes, bytes]) -> bool:
         raw = headers.get(b"idempotency-key")
         if raw is None:
             return False
         try:
-            return self._known(parse_key(raw.decode("latin-1")))
+            key = parse_key(raw.decode("latin-1"))
         except OrderRejected:
             return False
+        known = self._known(key)
+        return known if isinstance(known, bool) else await known
 
     def _refusal(self, reason: Reason) -> Response:
         after_s = retry_after_s(self._gate.refused_share, self._draw.random())

@@ -20,6 +20,7 @@ from refsystem.ordering.errors import (
     KEY_REUSED,
     NOT_CONFIRMED,
     NOT_PRIMARY,
+    ORDER_INVALID,
     ORDER_UNKNOWN,
     OUTCOME_UNKNOWN,
     OVERLOADED,
@@ -28,7 +29,7 @@ from refsystem.ordering.errors import (
     Problem,
 )
 from refsystem.ordering.menu import Menu
-from refsystem.ordering.order import Order, check_price
+from refsystem.ordering.order import Order, check_price, is_derived
 from refsystem.ordering.store_acts import StoreAct
 from refsystem.protocol.downlink import Downlink, DownlinkOrder, order_record
 from refsystem.protocol.log import encode_record
@@ -107,6 +108,8 @@ class Admission:
 
         def decide() -> dict[str, Any]:
             check_price(order, self._menu)
+            if is_derived(order.check_id) and not self._book.find(order.check_id):
+                raise OrderRejected(ORDER_INVALID, "check_id names a check that a split makes, and there is none")
             self._book.order_check(order.order_id, order.check_id)
             self._views.check_order(order)
             return order_record(order, "edge") | self._views.order_fields(order)

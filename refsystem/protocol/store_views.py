@@ -51,9 +51,13 @@ class StoreViews:
         return self.stock.check_order(order.items)
 
     def check_cloud_order(self, order: Order, reserved: Collection[str] | None, besides: Needs) -> Needs:
-        """The same of an order that entered at the cloud, which has `reserved` what is escrowed, and is taken with `besides`."""
-        if reserved is not None:  # else it was accepted in this store, in a branch that a fork has left
-            self.kitchen.check_available(order.items)
+        """The same of an order that entered at the cloud, which has `reserved` what is escrowed, and is taken with `besides`.
+
+        Without `reserved` (None) it was accepted in this store, in a branch that a fork has left: it is taken whatever is there.
+        """
+        if reserved is None:
+            return self.stock.needs(order.items)
+        self.kitchen.check_available(order.items)
         return self.stock.check_order(order.items, from_cloud=True, reserved=reserved, besides=besides)
 
     def order_fields(self, order: Order) -> dict[str, Any]:

@@ -108,8 +108,11 @@ kept AS (
 )
 SELECT epoch, seq, hash, record FROM forked ORDER BY seq;
 
--- name: take_orders_back(order_id, store_seq, outcome, served, number)*!
-UPDATE orders SET store_seq = :store_seq, outcome = :outcome, served = :served, number = :number
+-- name: take_orders_back(order_id, store_seq, outcome, served, number, taken_back)*!
+-- An order that the store had accepted comes back without what was reserved for it: the store takes it whatever is there.
+UPDATE orders SET
+    store_seq = :store_seq, outcome = :outcome, served = :served, number = :number,
+    reserved = CASE WHEN :taken_back::boolean THEN NULL ELSE reserved END
 WHERE order_id = :order_id;
 
 -- name: give_numbers(store, last_number)!

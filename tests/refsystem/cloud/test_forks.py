@@ -127,6 +127,7 @@ def test_a_branch_that_is_left_is_kept_and_its_orders_go_back_to_the_store(with_
         down = str(uuid.uuid4())
         assert (await cloud.order(down)).status_code == 201
         content = (await cloud.get("/v1/stores/s1/downlink"))["orders"][0]
+        assert content["reserved"] == []
         cloud_record = edge_order(down, body_hash=content["body_hash"], origin="cloud", downlink_number=1)
         stays, tail, gone, again = (edge_order() for _ in range(4))
         shared = extended(Log(), 2, stays)
@@ -159,6 +160,7 @@ def test_a_branch_that_is_left_is_kept_and_its_orders_go_back_to_the_store(with_
         downlink = await cloud.get("/v1/stores/s1/downlink")
         assert [order["order_id"] for order in downlink["orders"]] == [down, gone["order_id"], again["order_id"]]
         assert downlink["last_number"] == 3
+        assert not any("reserved" in order for order in downlink["orders"]), "the store had accepted them"
         # The new branch goes on: one of them it holds already, the others it takes by their numbers.
         new = extended(new, 4, cloud_record, edge_order(gone["order_id"], origin="cloud", downlink_number=2))
         new = extended(

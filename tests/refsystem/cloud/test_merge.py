@@ -303,3 +303,10 @@ def test_taking_back_leaves_what_the_shared_part_alone_had_made(records, shared_
             assert state[1:] == (None, None, False)
     refused = {order_id for order_id, (_, seq, outcome, _) in shared.items() if outcome is not None and seq is None}
     assert len(alarms) <= len(refused)
+
+
+def test_only_what_the_left_branch_had_accepted_comes_back_whatever_is_there() -> None:
+    records = [order(A, "cloud", number=1), told("refused", B, 2)]
+    entries = chain(1, GENESIS, [encode_record(record) for record in records])
+    known = [held(A, 1, store_seq=1, outcome="order"), held(B, 2, outcome="refused")]
+    assert {o.order_id: o.taken_back for o in unmerge("s1", 0, entries, known, 2).updated} == {A: True, B: False}

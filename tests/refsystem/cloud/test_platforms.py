@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -82,20 +83,33 @@ def test_webhooks_at_least_once_and_in_any_order_make_each_order_once(database_u
     asyncio.run(main())
 
 
+def test_nobody_but_the_platform_can_take_the_key_of_its_next_order(database_url: str) -> None:
+    async def main() -> None:
+        async with chain(database_url) as cloud:
+            body = {k: v for k, v in order(1).items() if k in ("store", "items", "total_minor")}
+            headers = {"Idempotency-Key": platform_order_id("p", 7)}
+            taken = await cloud.http.post("/v1/orders", json=body | {"channel": "delivery"}, headers=headers)
+            assert (taken.status_code, taken.json()["type"].rsplit(":", 1)[1]) == (400, "key-missing")
+            assert await cloud.webhook(order(7)) == 204
+            assert set(await cloud.orders()) == {platform_order_id("p", 7)}
+
+    asyncio.run(main())
+
+
 def test_a_channel_of_a_silent_store_is_paused_but_a_key_that_is_known_is_answered(database_url: str) -> None:
     async def main() -> None:
         rules = ChannelRules(path_silent_ms=400, hold_ms=0)
         async with chain(database_url, channel_rules=rules) as cloud:
             body = {k: v for k, v in order(1).items() if k in ("store", "items", "total_minor", "note")}
             body |= {"channel": "mini_program", "table": ""}
-            known, new = platform_order_id("p", 91), platform_order_id("p", 92)
+            known, new = str(uuid4()), str(uuid4())
 
             async def send(key: str) -> httpx.Response:
                 return await cloud.http.post("/v1/orders", json=body, headers={"Idempotency-Key": key})
 
             assert (await send(known)).status_code == 201
             deadline_s = time.monotonic() + 10
-            while (answer := await send(platform_order_id("p", int(time.monotonic_ns())))).status_code == 201:
+            while (answer := await send(str(uuid4()))).status_code == 201:
                 assert time.monotonic() < deadline_s
                 await asyncio.sleep(0.05)
             assert (answer.status_code, answer.json()["type"].split(":")[-1]) == (503, "channel-paused")

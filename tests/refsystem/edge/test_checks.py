@@ -16,6 +16,7 @@ import pytest
 
 from refsystem.access import person_of, staff_token, table_token
 from refsystem.callback_messages import SIGNATURE_HEADER, sign
+from refsystem.ordering.check_acts import derived_id
 from refsystem.ordering.errors import OrderRejected
 from refsystem.protocol.payment_calls import CashierLimits
 
@@ -310,5 +311,28 @@ def test_a_lost_dispute_is_taken_only_when_it_is_in_the_log(run_alone: Callable[
             (payment,) = alone.driver.device.book.check(check_id).payments
             assert payment.state == "charged_back"
             assert alone.driver.device.book.check(check_id).status == "closed"
+
+    run_alone(conversation, limits=QUICK)
+
+
+def test_nobody_outside_can_take_a_key_that_the_store_will_need(run_alone: Any) -> None:
+    """The key of the outcome of a payment follows from its id, which the payer chose: an order under it was money unrecorded."""
+
+    async def conversation(alone: Any) -> None:
+        check_id, attempt = key(), key()
+        await alone.post(check_id)
+        for outcome in ("captured", "unwanted", "stored"):
+            assert told(await alone.post(derived_id(attempt, outcome))) == (400, "key-missing")
+            assert told(await alone.act(CASHIER, "close", derived_id(attempt, outcome), check_id=check_id))[0] == 400
+        a_check = derived_id(attempt, "part/1")
+        assert told(await alone.post(key(), TABLE, check_id=a_check, table="7")) == (422, "order-invalid")
+        pay = {"check_id": check_id, "tender": "wallet_code", "amount_minor": 5_900, "instrument": code()}
+        assert (await alone.act(CASHIER, "pay", attempt, **pay)).status_code == 201
+
+        async def captured() -> bool:
+            check = (await alone.get(CASHIER, f"/v1/checks/{check_id}")).json()
+            return [payment["state"] for payment in check["payments"]] == ["captured"]
+
+        await until(captured, "the payment is recorded")
 
     run_alone(conversation, limits=QUICK)

@@ -19,11 +19,12 @@ from refsystem.ordering.check_acts import (
     Pay,
     Split,
     Void,
+    derived_id,
     parse_act,
     read_act,
 )
-from refsystem.ordering.errors import ACT_INVALID, OrderRejected
-from refsystem.ordering.order import parse_key
+from refsystem.ordering.errors import ACT_INVALID, KEY_MISSING, OrderRejected
+from refsystem.ordering.order import parse_id, parse_key
 
 PROPERTY = settings(deadline=None, max_examples=150, derandomize=True)
 KEY = uuid(99)
@@ -167,6 +168,15 @@ def test_hashes_do_not_change_between_versions() -> None:
 
 def test_a_key_in_any_spelling_is_one_key() -> None:
     assert parse_key(f'"{KEY.upper()}"') == KEY
+
+
+def test_a_key_that_follows_from_something_is_the_stores_own_and_may_still_be_asked_for() -> None:
+    """P6: whoever computes the key of an act that the store will make must not be able to take it."""
+    own = derived_id(KEY, "captured")
+    assert parse_id(own) == own
+    with pytest.raises(OrderRejected) as rejection:
+        parse_key(own)
+    assert rejection.value.problem is KEY_MISSING
 
 
 def test_a_damaged_record_is_told_as_damaged() -> None:

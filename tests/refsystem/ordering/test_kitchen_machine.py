@@ -128,6 +128,11 @@ class AnyEvening(RuleBasedStateMachine):
                 assert 0 <= line.left <= line.quantity
 
     @invariant()
+    def what_is_counted_along_is_what_there_is(self) -> None:
+        with_work = Counter(order.channel for order in self.kitchen.orders for each in order.tickets if each.has_work)
+        assert self.kitchen.tickets_with_work() == with_work
+
+    @invariant()
     def versions_and_keys_are_never_used_twice(self) -> None:
         for order in self.kitchen.orders:
             keys = [(ticket.version, ticket.station) for ticket in order.tickets]

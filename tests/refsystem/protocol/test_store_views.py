@@ -9,9 +9,10 @@ import pytest
 
 from refsystem.ordering.book import Book
 from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.kitchen_acts import EightySix
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import Order
-from refsystem.ordering.stock_acts import GrantRights, Receive, ReturnRights, SettleRights
+from refsystem.ordering.stock_acts import GrantRights, Receive, ReturnRights, SettleRights, ThawRights
 from refsystem.ordering.store_acts import StoreAct
 from refsystem.ordering.store_rules import DEMO_RULES, StoreRules
 from refsystem.protocol.downlink import Downlink, DownlinkOrder, PromisedOrder, order_record
@@ -78,6 +79,36 @@ def test_what_the_cloud_took_before_it_knew_of_the_stock_takes_the_stores_rights
     assert kept.takes((4, order(4)))[0]["kind"] == "order", (
         "an order that comes back after a fork was promised as a whole"
     )
+
+
+FORK = {"kind": "fork", "from_seq": 2, "hash": "x", "who": "Li", "why": "a test"}
+
+
+def test_what_the_left_branch_had_accepted_is_taken_back_whatever_is_there_now() -> None:
+    """P19: of a fork's other side, an order is no longer anybody's to refuse: it was acknowledged."""
+    kept = Kept()
+    kept.act(101, Receive("wontons", "L1", 10))
+    kept.act(102, Receive("fish", "L1", 1))
+    kept.adds(FORK, epoch=5)
+    kept.act(103, EightySix("wonton-soup", "gone"))
+    sent = [order(1, ("wonton-soup", 2)), order(2), order(3), PromisedOrder(order(4), ())]
+    told = kept.takes(*enumerate(sent, 1))
+    assert [record["kind"] for record in told] == ["order", "order", "order", "refused"]
+    assert kept.views.stock.oversold() == {"wontons": 10, "fish": 1}, "counted, to be made good"
+
+
+def test_no_more_is_promised_after_a_thaw_than_is_there() -> None:
+    kept = Kept()
+    kept.act(101, Receive("fish", "L1", 10))
+    kept.adds(FORK, epoch=5)
+    kept.act(102, ThawRights("the cloud is away"))
+    kept.takes((1, ReturnRights("fish", 3, 1)))
+    stock = kept.views.stock
+    assert (stock.item("fish").on_hand, stock.available("fish"), stock.item("fish").edge_rights) == (10, 10, 10)
+    kept.takes((2, order(1, ("pickled-fish", 4))))
+    assert (stock.item("fish").edge_rights, stock.available("fish")) == (10, 6), "the cloud had promised these"
+    kept.takes((3, SettleRights(3, 5)))
+    assert (stock.fork_epoch, stock.item("fish").edge_rights, stock.available("fish")) == (0, 6, 6)
 
 
 def test_rights_that_come_back_are_the_one_record_of_their_number_and_leave_with_it() -> None:
