@@ -12,6 +12,9 @@ export class Cart extends EventTarget {
     onOtherTab(name => { if (!name || name === this.name) this.dispatchEvent(new Event("change")); });
   }
 
+  /** The cart itself, which stays what it is while a question about it is asked. */
+  get cart() { return this; }
+
   /** The cart as it stands; one that is on its way already is empty here. */
   get now() {
     const kept = load(this.name);
