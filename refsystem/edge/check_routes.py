@@ -47,9 +47,9 @@ CALLBACK_BYTES_MAX = 64 * 1024
 def check_order(driver: Driver, headers: Mapping[str, str], order: Order) -> None:
     """Raises `OrderRejected` unless whoever sends `order` may put it on the check that it names. A known key is let through."""
     device = driver.device
-    person = person_asking(driver, headers) if "authorization" in headers else None
-    if device.is_primary and device.replica.log.key(order.order_id) is None:
-        may_order(person, order, device.book)
+    if not device.is_primary or device.replica.log.key(order.order_id) is not None:
+        return
+    may_order(person_asking(driver, headers) if "authorization" in headers else None, order, device.book)
 
 
 def add_check_routes(app: FastAPI, driver: Driver) -> None:
@@ -75,8 +75,8 @@ def _add_acts(app: FastAPI, driver: Driver) -> None:
     )
     async def submit_act(request: Request) -> Response:
         """Do something with a check, a payment, the kitchen or the stock. The same key and content never does it twice."""
-        person = person_asking(driver, request.headers)
         act_id = parse_key(request.headers.get("Idempotency-Key"))
+        person = _person_acting(driver, request.headers, act_id)
         act = parse_any_act(act_id, person.who, await read_json(request))
         _check_act(driver, person, act)
         reply = await driver.submit_act(act)
@@ -159,13 +159,29 @@ def person_asking(driver: Driver, headers: Mapping[str, str]) -> Person:
     return person_of(settings.access_secret, settings.store, headers.get("authorization"), wall_ms() // 1000)
 
 
+def _person_acting(driver: Driver, headers: Mapping[str, str], act_id: str) -> Person:
+    """Who acts, by the token in `headers`; raises `OrderRejected`.
+
+    A token may have ended between an act and the same act again: whoever did it is told its answer all the same (P6). A device
+    that is not the primary cannot say whether it was done, so it refuses nobody for that; it refuses every act.
+    """
+    settings, device = driver.settings, driver.device
+    whoever = person_of(settings.access_secret, settings.store, headers.get("authorization"), now_s=0)
+    if not device.is_primary or _did(driver, whoever, act_id):
+        return whoever
+    return person_asking(driver, headers)
+
+
+def _did(driver: Driver, person: Person, act_id: str) -> bool:
+    """Whether the log has an act under this key, and it is `person`'s."""
+    log = driver.device.replica.log
+    key = log.key(act_id)
+    return key is not None and log.entry(key.seq).content().get("who") == person.who
+
+
 def _check_act(driver: Driver, person: Person, act: Act | StoreAct) -> None:
     """Whether `person` may do it. A key that is known is looked up before any other check (P6): it is only told again."""
-    device = driver.device
-    if not device.is_primary:
+    if not driver.device.is_primary or _did(driver, person, act.act_id):
         return
-    key = device.replica.log.key(act.act_id)
-    if key is not None and device.replica.log.entry(key.seq).content().get("who") == person.who:
-        return
-    may_act(person, act, device.book)
+    may_act(person, act, driver.device.book)
     has_settler(act, driver.desk.tenders)

@@ -43,7 +43,11 @@ def _add_menu(app: FastAPI, driver: Driver) -> None:
 
     @app.get("/v1/menu", response_model=MenuReply, responses=problem_docs(errors.OVERLOADED))
     async def read_menu() -> Response:
-        """What can be ordered, at what price, and what is sold out now."""
+        """What can be ordered, at what price, and what seems to be sold out now.
+
+        `sold_out` and `portions` are a hint, on any device whatever its role: they also count what is not committed yet, and may
+        be late. What holds is the answer to an order.
+        """
         nonlocal seen
         last = driver.device.replica.log.last
         if seen is None or seen[0] != last:

@@ -49,7 +49,8 @@ from refsystem.problems import (
 from refsystem.protocol.uplink import Accepted, Forked, Judgement, Matched
 from refsystem.store_settings import find_menu, find_store_rules
 from refsystem.telemetry import Telemetry
-from refsystem.web.files import PageFiles
+from refsystem.web.files import FRESH, PageFiles
+from refsystem.web.pages import security_policy
 
 WAITING_MAX = 100
 OPEN_TICKETS_MAX = 200
@@ -57,6 +58,11 @@ BUMPED_TICKETS_MAX = 30
 REFUSED_MAX = 200
 TICKETS_MAX = 200_000
 PAGE = Path(__file__).parent.with_name("web") / "kitchen_display.html"
+PAGE_HEADERS = FRESH | {
+    "Content-Security-Policy": security_policy(),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 COOKS_ACTS = ("fire", "recall", "rush", "eighty_six", "restore")
 Station = Annotated[str, Query(max_length=40)]
 Number = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
@@ -233,7 +239,7 @@ def _cook_routes(display: Display, menu: Menu, shown: Shown) -> APIRouter:
     @router.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:
         """The page for the cooks. It loads nothing from elsewhere."""
-        return HTMLResponse(await asyncio.to_thread(PAGE.read_text, encoding="utf-8"))
+        return HTMLResponse(await asyncio.to_thread(PAGE.read_text, encoding="utf-8"), headers=PAGE_HEADERS)
 
     @router.get("/v1/kitchen")
     async def kitchen() -> dict[str, Any]:
@@ -269,8 +275,13 @@ def _cook_routes(display: Display, menu: Menu, shown: Shown) -> APIRouter:
         return {"tickets": [shown.ticket(row, _now_us()) for row in rows]}
 
     @router.post("/v1/tickets/{order_id}/bump", responses=problem_docs(TICKET_UNKNOWN, REQUEST_INVALID, OVERLOADED))
-    async def bump(order_id: str, version: Number = 1, station: str = STATION) -> dict[str, str]:
-        """A ticket is done. Pending until the store's log has it; saying it twice changes nothing."""
+    async def bump(
+        order_id: str, x_requested_with: Annotated[str, Header()], version: Number = 1, station: str = STATION
+    ) -> dict[str, str]:
+        """A ticket is done. Pending until the store's log has it; saying it twice changes nothing.
+
+        `X-Requested-With`, with any value, keeps other sites' pages out: a browser lets none of them send it here.
+        """
         status = await display.run(lambda store: store.ask_bump(Bump(order_id, version, station), _now_us()))
         if status is None:
             raise ProblemError(TICKET_UNKNOWN, "there is no such ticket")

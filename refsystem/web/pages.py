@@ -46,11 +46,7 @@ class Pages:
     @property
     def security_policy(self) -> str:
         """The content security policy: everything from this device, requests also to the other one."""
-        peer = f" {origin(self.peer_url)}" if self.peer_url else ""
-        return (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; "
-            f"worker-src 'self'; connect-src 'self'{peer}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
+        return security_policy(self.peer_url)
 
     def render(self, page: str, language: str) -> str:
         """One page in one language."""
@@ -113,6 +109,15 @@ class Pages:
             }
             for station in self.menu.all_stations
         ]
+
+
+def security_policy(peer_url: str = "") -> str:
+    """The content security policy of a page: everything from its own process, requests also to `peer_url`; no frame holds it."""
+    peer = f" {origin(peer_url)}" if peer_url else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; "
+        f"worker-src 'self'; connect-src 'self'{peer}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def origin(url: str) -> str:

@@ -12,10 +12,14 @@ export class Cart extends EventTarget {
     onOtherTab(name => { if (!name || name === this.name) this.dispatchEvent(new Event("change")); });
   }
 
-  /** The cart as it stands; one that is on its way already is empty here. */
+  /** The cart itself, which stays what it is while a question about it is asked. */
+  get cart() { return this; }
+
+  /** The cart as it stands; one that is on its way already is empty here. One that was refused is not on its way: it is changed. */
   get now() {
     const kept = load(this.name);
-    if (kept && kept.order_id && !entry(kept.order_id)) return kept;
+    const sent = kept?.order_id && entry(kept.order_id);
+    if (kept?.order_id && (!sent || sent.state === "refused")) return kept;
     const made = fresh();
     save(this.name, made);
     return made;
@@ -45,9 +49,10 @@ export class Cart extends EventTarget {
   takeBack(made) {
     const items = Object.fromEntries(made.body.items.map(line => [line.item_id, line.quantity]));
     const cart = this.now;
-    if (!this.pieces) return this.keep({ order_id: made.id, items, note: made.body.note });
+    if (!this.pieces && !cart.note) return this.keep({ order_id: made.id, items, note: made.body.note });
     for (const [id, quantity] of Object.entries(items)) cart.items[id] = (cart.items[id] ?? 0) + quantity;
-    return this.keep(cart);
+    const notes = new Set([cart.note, made.body.note].filter(Boolean)); // an allergy may stand in either
+    return this.keep({ ...cart, note: [...notes].join(" · ") });
   }
 
   /** Keep it to be sent; what was kept, or null when another tab has done so a moment ago. Raises if the device has no room. */

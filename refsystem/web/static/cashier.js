@@ -15,8 +15,14 @@ import { token } from "./person.js";
 const CHECKS_MS = 2000, CLOSED_SHOWN = 8;
 const cart = new Cart("cashier");
 let menu = null, checks = [], closed = [], amount = null, printed = "";
-const current = () => load("cashier.check", "");
-const shownCheck = () => [...checks, ...closed].find(check => check.check_id === current()) ?? null;
+let wanted = load("cashier.check", ""), rendered = null; // of this tab: another one may be at another check
+const shownCheck = () => [...checks, ...closed].find(check => check.check_id === wanted) ?? null;
+
+function want(checkId) {
+  wanted = checkId;
+  if (checkId) save("cashier.check", checkId);
+  else remove("cashier.check");
+}
 
 function goTo(step) {
   view(step);
@@ -37,17 +43,18 @@ async function send() {
 
 /** Take up a check: the next steps are about it. */
 function take(checkId) {
-  save("cashier.check", checkId);
+  want(checkId);
   amount = null;
   printed = "";
   byId("code").value = "";
   byId("given").value = "";
+  showPay();
   goTo("pay");
   refresh();
 }
 
 function next() {
-  remove("cashier.check");
+  want("");
   amount = null;
   goTo("menu");
   refresh();
@@ -55,8 +62,9 @@ function next() {
 
 const dueNow = check => Math.min(amount ?? check.due_minor, check.due_minor);
 
+/** Pay the check that is on the screen, which is not always the one that was asked for last. */
 async function payNow(tender, more) {
-  const check = shownCheck();
+  const check = rendered;
   if (!check || check.due_minor === 0 || isOnItsWay(kept(), check.check_id)) return;
   try {
     await pay(check.check_id, tender, dueNow(check), more);
@@ -70,7 +78,7 @@ async function payNow(tender, more) {
 }
 
 function payCash(givenMinor) {
-  const check = shownCheck();
+  const check = rendered;
   if (!check) return;
   if (!(givenMinor >= dueNow(check))) return tell(say("given_too_little"));
   payNow("cash", { given_minor: givenMinor });
@@ -97,32 +105,32 @@ async function withReason(title, body) {
   refresh();
 }
 
-async function refund(payment) {
+async function refund(check, payment) {
   const left = payment.amount_minor - payment.refunds.filter(each => each.state !== "failed").reduce((sum, each) => sum + each.amount_minor, 0);
   const given = await askFor(say("act_refund"), [
     { name: "amount", label: say("amount"), inputmode: "decimal", value: (left / 100).toFixed(2) },
     { name: "reason", label: say("reason"), maxlength: 200 }]);
   if (!given) return;
-  const check = shownCheck();
   try {
-    if (check?.status === "closed") await act({ act: "reopen", check_id: check.check_id, reason: given.reason });
-    await act({ act: "refund", attempt_id: payment.attempt_id, amount_minor: readMoney(given.amount), reason: given.reason }, check?.check_id);
+    if (check.status === "closed") await act({ act: "reopen", check_id: check.check_id, reason: given.reason });
+    await act({ act: "refund", attempt_id: payment.attempt_id, amount_minor: readMoney(given.amount), reason: given.reason }, check.check_id);
   } catch (error) {
     tell(error.message);
   }
   refresh();
 }
 
-function paymentButtons(payment) {
+function paymentButtons(check, payment) {
   const id = payment.attempt_id, buttons = [];
   if (payment.state === "unverified") buttons.push(button(say("act_accept_payment"), () => withReason(say("act_accept_payment"), { act: "accept_payment", attempt_id: id }), { focus: `accept ${id}` }));
   if (["unverified", "pending", "stored"].includes(payment.state)) buttons.push(button(say("act_cancel_payment"), () => withReason(say("act_cancel_payment"), { act: "cancel_payment", attempt_id: id }), { focus: `cancel ${id}` }));
-  if (payment.state === "captured") buttons.push(button(say("act_refund"), () => refund(payment), { focus: `refund ${id}`, kind: "plain" }));
+  if (payment.state === "captured") buttons.push(button(say("act_refund"), () => refund(check, payment), { focus: `refund ${id}`, kind: "plain" }));
   return buttons.length ? el("div", { class: "buttons whole" }, buttons) : null;
 }
 
 function showPay() {
-  const check = shownCheck(), made = entry(current());
+  const check = shownCheck(), made = entry(wanted);
+  rendered = check;
   const busy = check && (isOnItsWay(kept(), check.check_id) || check.payments.some(each => ["pending", "authorized", "reversing"].includes(each.state)));
   const due = check ? dueNow(check) : made?.body?.total_minor ?? 0;
   byId("pay_due").textContent = money(due);
@@ -130,8 +138,8 @@ function showPay() {
   if (!check) state = made?.state === "waiting" ? say(made.tries ? "kept_here" : "sending") : made?.state === "refused" ? `${say("refused")} ${made.why}` : "";
   else if (busy) state = say("paying");
   byId("pay_state").textContent = state;
-  put(byId("pay_check"), check ? [checkCard(check, { payment: paymentButtons })] : []);
-  put(byId("cash_notes"), check ? usualNotes(due).map(note => button(note === due ? say("exactly", { amount: money(note) }) : money(note), () => payCash(note), { focus: `note ${note}` })) : []);
+  put(byId("pay_check"), check ? [checkCard(check, { payment: payment => paymentButtons(check, payment) })] : []);
+  put(byId("cash_notes"), check ? usualNotes(due).map(note => button(note === due ? say("exactly", { amount: money(note) }) : money(note), () => payCash(note), { focus: `note ${note} ${check.check_id}` })) : []);
   for (const each of document.querySelectorAll("#tenders button, #tenders input")) each.disabled = !check || check.due_minor === 0 || busy === true;
   if (check?.status === "closed" && document.body.dataset.view === "pay" && printed !== check.check_id) print(check);
 }
@@ -150,7 +158,7 @@ function showChecks() {
     const where = check.table ? say("table", { table: check.table }) : say("number", { id: shortId(check.check_id) });
     const row = el("button", { type: "button", class: "row", "data-focus": `check ${check.check_id}`, on: { click: () => {
       if (!isClosed) return take(check.check_id);
-      save("cashier.check", check.check_id);
+      want(check.check_id);
       return print(check);
     } } }, el("span", { class: "grow", text: where }), el("span", { class: "amount", text: money(isClosed ? check.total_minor : check.due_minor) }));
     return el("li", {}, row);
@@ -164,8 +172,8 @@ async function refresh() {
   try {
     const found = await ask(`/v1/checks?closed=${CLOSED_SHOWN}`, { token });
     ({ checks, closed } = found);
-    const wanted = current();
-    if (wanted && !shownCheck() && entry(wanted)?.state !== "waiting") closed = [...closed, await ask(`/v1/checks/${wanted}`, { token })];
+    const missing = wanted && !shownCheck() && entry(wanted)?.state !== "waiting" ? wanted : "";
+    if (missing) closed = [...closed, await ask(`/v1/checks/${missing}`, { token })];
   } catch { /* the banner says so */ }
   showChecks();
   showPay();
@@ -178,16 +186,16 @@ if (needsPerson(Boolean(token))) {
   byId("code_form").addEventListener("submit", event => { event.preventDefault(); payByCode("wallet_code"); });
   for (const each of document.querySelectorAll("[data-tender]")) each.addEventListener("click", () => payByCode(each.dataset.tender));
   byId("part").addEventListener("click", async () => {
-    const check = shownCheck();
-    if (check) amount = (await askAmount(check.due_minor)) ?? amount;
+    const check = rendered, part = check && (await askAmount(check.due_minor));
+    if (part && rendered?.check_id === check.check_id) amount = part;
     showPay();
   });
   byId("back").addEventListener("click", next);
   byId("next").addEventListener("click", next);
   byId("reprint").addEventListener("click", () => window.print());
-  byId("to_payments").addEventListener("click", () => goTo("pay"));
+  byId("to_payments").addEventListener("click", () => { showPay(); goTo("pay"); });
   outbox.addEventListener("change", showPay);
-  goTo(current() ? "pay" : "menu");
+  goTo(wanted ? "pay" : "menu");
   often(refresh, CHECKS_MS);
 }
 start(made => { cart.takeBack(made); next(); });

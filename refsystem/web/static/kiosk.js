@@ -4,20 +4,22 @@ import { Cart } from "./cart.js";
 import { button, byId, el, money, put, say, shortId, show, view } from "./dom.js";
 import { sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
-import { entry, kept, outbox } from "./outbox.js";
+import { drop, entry, isOld, kept, outbox, withdraw } from "./outbox.js";
 import { cardToken, isOnItsWay, pay, walletCode } from "./paying.js";
 import { often, start, tell } from "./shell.js";
 import { ask } from "./store.js";
 import { load, remove, save } from "./device.js";
 import { table, token } from "./person.js";
 
-const LOOK_MS = 1500, IDLE_MS = 90_000, DONE_MS = 25_000;
+const LOOK_MS = 1500, IDLE_MS = 90_000, BUSY_MS = 6 * 60_000, DONE_MS = 25_000;
 const cart = new Cart("kiosk");
 const menu = new MenuView(cart);
 let check = null, touched = Date.now(), doneAt = 0;
 const current = () => load("kiosk.order", "");
 
 function next() {
+  const id = current();
+  if (id && entry(id)?.state === "refused") drop(id);
   remove("kiosk.order");
   check = null;
   doneAt = 0;
@@ -56,6 +58,8 @@ function finish(atCounter) {
   view("done");
 }
 
+const isBeingPaid = id => isOnItsWay(kept(), id) || ["pending", "authorized"].includes(check?.payments.at(-1)?.state);
+
 function showPay() {
   const id = current(), made = id && entry(id), place = byId("pay_choices");
   if (!made) return;
@@ -70,7 +74,7 @@ function showPay() {
     return;
   }
   const last = check?.payments.at(-1);
-  if (!check || isOnItsWay(kept(), id) || last?.state === "pending" || last?.state === "authorized") {
+  if (!check || isBeingPaid(id)) {
     put(place, [el("p", { class: "big", text: say(check ? "paying" : "reading") })]);
     return;
   }
@@ -96,8 +100,9 @@ async function look() {
 async function idle() {
   const quiet = Date.now() - touched;
   if (doneAt && Date.now() - doneAt > DONE_MS) return next();
-  const isBusy = current() && entry(current())?.state === "waiting";
-  if (quiet > IDLE_MS && document.body.dataset.view === "menu" && !isBusy) next();
+  for (const made of kept()) if (isOld(made)) withdraw(made.id).catch(() => {}); // its guest has left; the store has it, or nobody
+  const id = current(), isBusy = id && (entry(id)?.state === "waiting" || isBeingPaid(id));
+  if (quiet > (isBusy ? BUSY_MS : IDLE_MS) && ["menu", "pay"].includes(document.body.dataset.view)) next();
   return undefined;
 }
 

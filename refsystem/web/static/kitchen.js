@@ -313,9 +313,9 @@ function settled(wanted) {
 }
 
 async function sendOne(wanted) {
-  const options = { method: "POST", headers: {} };
+  const options = { method: "POST", headers: { "X-Requested-With": "kitchen display" } };
   if (wanted.body) {
-    options.headers = { "Content-Type": "application/json", "Idempotency-Key": wanted.key };
+    Object.assign(options.headers, { "Content-Type": "application/json", "Idempotency-Key": wanted.key });
     options.body = JSON.stringify(wanted.body);
   }
   const answer = await request(wanted.path, options);

@@ -93,18 +93,19 @@ export class MenuView {
   async send(more) {
     if (this.asking) return null; // a second tap
     this.asking = true;
+    const { cart } = this.cart; // `more` is about this one, whatever is chosen while the question is asked
     try {
-      const questions = await this.questions();
+      const questions = await this.questions(cart);
       if (questions.length && !(await sure(say("question_title"), questions.join("\n"), say("send_anyway")))) return null;
-      return await this.cart.submit(more);
+      return await cart.submit(more);
     } finally {
       this.asking = false;
     }
   }
 
   /** What is odd: the same was sent from here a moment ago, or what the store asks. A silent store asks nothing. */
-  async questions() {
-    const items = this.cart.lines.map(([item_id, quantity]) => ({ item_id, quantity })), same = JSON.stringify(items);
+  async questions(cart) {
+    const items = cart.lines.map(([item_id, quantity]) => ({ item_id, quantity })), same = JSON.stringify(items);
     if (!items.length) return [];
     const isRepeat = [...kept(), ...done()].some(made => made.kind === "order" && Date.now() - made.made_ms < REPEAT_MS && JSON.stringify(made.body.items) === same);
     const found = isRepeat ? [say("repeat_text")] : [];

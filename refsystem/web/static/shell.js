@@ -1,8 +1,8 @@
 // What every page has: the banner that says what still works, refused orders and acts, and the service worker.
 
 import { data, isLasting } from "./device.js";
-import { button, byId, el, itemName, money, put, say, show, view } from "./dom.js";
-import { drop, flush, hurry, kept, outbox } from "./outbox.js";
+import { button, byId, el, hour, itemName, money, put, say, show, view } from "./dom.js";
+import { drop, flush, hurry, isDenied, isOld, kept, mayWithdraw, outbox, sendNow, withdraw } from "./outbox.js";
 import { ask, reach } from "./store.js";
 import * as person from "./person.js";
 
@@ -48,6 +48,22 @@ const whatOf = made => made.kind === "order"
   ? made.body.items.map(line => `${line.quantity} × ${itemName(line.item_id)}`).join(say("comma"))
   : say(`act_${made.body.act}`) + (made.body.amount_minor ? ` ${money(made.body.amount_minor)}` : "");
 
+async function tryToWithdraw(id) {
+  try {
+    tell(say((await withdraw(id)) ? "withdrawn" : "was_taken"));
+  } catch {
+    tell(say("not_withdrawn"));
+  }
+}
+
+/** What can be done with something that waits. */
+function waitingCard(card, made) {
+  if (made.problem === "channel-paused") card.append(el("p", { text: made.why }));
+  if (isDenied(made)) card.append(el("p", { text: say("waits_for_sign_in", { who: made.who }) }));
+  if (isOld(made)) card.append(el("p", { text: say("is_old", { time: hour(made.made_ms) }) }), button(say("send_now"), () => sendNow(made.id), { focus: `send ${made.id}` }));
+  if (mayWithdraw(made)) card.append(button(say("withdraw"), () => tryToWithdraw(made.id), { focus: `withdraw ${made.id}`, kind: "plain" }));
+}
+
 /** Cards of what is on its way and of what was refused. */
 export function outboxCards(takeBack) {
   return kept().map(made => {
@@ -55,11 +71,11 @@ export function outboxCards(takeBack) {
     const card = el("li", { class: `card ${isRefused ? "bad" : "waiting"}` },
       el("p", { class: "strong", text: isRefused ? say("refused") : say(made.tries ? "kept_here" : "sending") }),
       el("p", { text: whatOf(made) }));
-    if (!isRefused && made.problem === "channel-paused") card.append(el("p", { text: made.why }));
+    if (!isRefused) waitingCard(card, made);
     if (isRefused) {
       card.append(el("p", { class: "quiet", text: say(`problem_${made.problem}`) === `problem_${made.problem}` ? made.why : say(`problem_${made.problem}`) }));
       if (made.kind === "order" && takeBack) {
-        card.append(button(say("take_back"), () => { const again = made; drop(made.id); takeBack(again); }, { focus: `back ${made.id}` }));
+        card.append(button(say("take_back"), () => { takeBack(made); drop(made.id); }, { focus: `back ${made.id}` }));
       }
       card.append(button(say("forget"), () => drop(made.id), { focus: `forget ${made.id}`, kind: "plain" }));
     }

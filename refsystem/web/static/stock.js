@@ -19,15 +19,18 @@ const today = () => {
   return (now.getFullYear() * 100 + now.getMonth() + 1) * 100 + now.getDate();
 };
 
-/** Ask for an act. It is kept before it is sent, so nobody need wait for the answer. */
-async function attempt(body) {
-  tell(say("stock_kept"));
+/** Ask for an act; whether it is kept. It is kept before it is sent, so nobody need wait for the answer. */
+function attempt(body) {
+  let answered;
   try {
-    await act(body, body.ingredient_id);
-  } catch (error) {
-    tell(say("not_done", { why: error.message }));
+    answered = act(body, body.ingredient_id);
+  } catch {
+    tell(say("no_room"));
+    return false;
   }
-  refresh();
+  tell(say("stock_kept"));
+  answered.catch(error => tell(say("not_done", { why: error.message }))).finally(refresh);
+  return true;
 }
 
 async function count(line) {
@@ -106,7 +109,7 @@ function receive(event) {
   event.preventDefault();
   const ingredient_id = byId("ingredient").value, quantity = Number(byId("quantity").value), use_by = Number(byId("use_by").value.replaceAll("-", ""));
   const lot_id = byId("lot").value.trim() || `${new Date().toISOString().slice(0, 19).replace(/[-:T]/g, "")}`;
-  attempt({ act: "receive", ingredient_id, lot_id, quantity, use_by, supplier: byId("supplier").value.trim() });
+  if (!attempt({ act: "receive", ingredient_id, lot_id, quantity, use_by, supplier: byId("supplier").value.trim() })) return;
   byId("receive_form").reset();
   byId("scan_said").textContent = "";
   showUnit();

@@ -22,7 +22,11 @@ const at = table => checks.filter(check => check.table === table);
 const tables = () => [...new Set([...data.tables, ...checks.map(check => check.table).filter(Boolean)])];
 
 function cartOf(table) {
-  if (!carts.has(table)) carts.set(table, new Cart(`waiter.${table}`));
+  if (!carts.has(table)) {
+    const made = new Cart(`waiter.${table}`);
+    made.addEventListener("change", () => { if (table === chosen) chosenCart.dispatchEvent(new Event("change")); });
+    carts.set(table, made);
+  }
   return carts.get(table);
 }
 
@@ -38,6 +42,7 @@ function choose(table) {
   chosen = table;
   save("waiter.table", table);
   view("table");
+  menu?.show();
   showAll();
 }
 
@@ -156,17 +161,17 @@ async function refresh() {
 }
 
 async function send() {
-  const open = at(chosen).find(check => check.status === "open");
+  const table = chosen, open = at(table).find(check => check.status === "open");
   try {
-    const made = await menu.send({ table: chosen, ...(open ? { check_id: open.check_id } : {}) });
-    if (made) view("table");
+    const made = await menu.send({ table, ...(open ? { check_id: open.check_id } : {}) });
+    if (made && table === chosen) view("table");
   } catch {
     tell(say("no_room"));
   }
   showAll();
 }
 
-/** The cart of whichever table is chosen, as one. */
+/** The cart of whichever table is chosen, as one. What is sent is the cart of the table that was chosen at the tap (`cart`). */
 class ChosenCart extends EventTarget {
   get cart() { return cartOf(chosen); }
   get now() { return this.cart.now; }
@@ -174,17 +179,13 @@ class ChosenCart extends EventTarget {
   get pieces() { return this.cart.pieces; }
   get total() { return this.cart.total; }
   count(item) { return this.cart.count(item); }
-  change(item, by) { this.cart.change(item, by); this.dispatchEvent(new Event("change")); }
+  change(item, by) { this.cart.change(item, by); }
   set note(text) { this.cart.note = text; }
-  async submit(more) {
-    const made = await this.cart.submit(more);
-    this.dispatchEvent(new Event("change"));
-    return made;
-  }
 }
+const chosenCart = new ChosenCart();
 
 if (needsPerson(Boolean(token))) {
-  menu = new MenuView(new ChosenCart());
+  menu = new MenuView(chosenCart);
   byId("send").addEventListener("click", send);
   outbox.addEventListener("change", showAll);
   view(chosen ? "table" : "tables");

@@ -96,6 +96,32 @@ def test_a_token_is_worth_nothing_when_changed_in_another_store_or_too_late() ->
         person_of(ACCESS_SECRET, "s1", f"Bearer {ended}", 10)
 
 
+def test_who_asks_again_is_answered_when_their_token_has_ended_meanwhile(
+    run_alone: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was lost, the shift is over: a 401 would be a certain no to what the log has. What is new is 401."""
+
+    async def conversation(alone: Any) -> None:
+        ends = staff_token(ACCESS_SECRET, "s1", "Li", "cashier", int(time.time()) + 3600)
+        order_id, act_id, on_check = key(), key(), {"table": "7"}
+        first = await alone.post(order_id, ends, **on_check)
+        pay = {"check_id": order_id, "tender": "cash", "amount_minor": 5900, "given_minor": 6000}
+        paid = await alone.act(ends, "pay", act_id, **pay)
+        assert (first.status_code, paid.status_code) == (201, 201), paid.text
+        late_ms = int(time.time() + 7200) * 1000
+        monkeypatch.setattr("refsystem.edge.check_routes.wall_ms", lambda: late_ms)
+        again = await alone.post(order_id, ends, **on_check)
+        assert (again.status_code, again.json()["seq"]) == (201, first.json()["seq"])
+        again = await alone.act(ends, "pay", act_id, **pay)
+        assert (again.status_code, again.json()["seq"]) == (201, paid.json()["seq"])
+        assert told(await alone.act(TABLE, "pay", act_id, **pay)) == (403, "not-allowed"), "it was not the table's"
+        assert told(await alone.act("", "pay", act_id, **pay)) == (401, "token-invalid")
+        assert told(await alone.act(ends, "pay", key(), **pay)) == (401, "token-invalid")
+        assert told(await alone.post(key(), ends, **on_check)) == (401, "token-invalid")
+
+    run_alone(conversation)
+
+
 def test_a_table_sees_and_pays_its_own_check_and_no_other(run_alone: Callable[..., None]) -> None:
     async def conversation(alone: Any) -> None:
         check_id = await opened(alone)

@@ -15,6 +15,8 @@ from refsystem.feed_messages import batch_json
 from refsystem.kitchen_display.app import PAGE, KitchenSettings, create_app
 from refsystem.protocol.uplink import Batch
 
+BY_PAGE = {"X-Requested-With": "a test"}
+
 
 def body(log, from_seq, to_seq, sender_epoch=1, store="s1"):
     prev_hash = log[from_seq - 2].hash if from_seq > 1 else ""
@@ -98,15 +100,17 @@ def test_cooks_see_a_ticket_in_both_languages_and_bump_it(tmp_path, records):
                 }
             ]
             assert page["fed_ms_ago"] >= 0
-            unknown = await client.post("/v1/tickets/b/bump")
+            unknown = await client.post("/v1/tickets/b/bump", headers=BY_PAGE)
             assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:rushproof:problem:ticket-unknown")
-            pending = await client.post("/v1/tickets/a/bump?version=1&station=kitchen")
+            by_other_site = await client.post("/v1/tickets/a/bump?version=1&station=kitchen")
+            assert (by_other_site.status_code, by_other_site.json()["type"][-15:]) == (422, "request-invalid")
+            pending = await client.post("/v1/tickets/a/bump?version=1&station=kitchen", headers=BY_PAGE)
             assert pending.json() == {"status": "pending"}
             fed = await client.post("/v1/feed", json=body(log, 2, 1))
             assert fed.json()["bumps"] == [{"order_id": "a", "version": 1, "station": "kitchen"}]
             fed = await client.post("/v1/feed", json=body(log, 2, 2))
             assert fed.json()["bumps"] == []
-            assert (await client.post("/v1/tickets/a/bump")).json() == {"status": "bumped"}
+            assert (await client.post("/v1/tickets/a/bump", headers=BY_PAGE)).json() == {"status": "bumped"}
             (row,) = (await client.get("/v1/audit/tickets")).json()["tickets"]
             assert row["bumped_at_us"] >= row["shown_at_us"]
 
@@ -119,6 +123,9 @@ def test_the_page_names_no_other_host_and_speaks_both_languages(tmp_path):
             answer = await client.get("/")
             assert answer.headers["content-type"].startswith("text/html")
             assert answer.text == PAGE.read_text(encoding="utf-8")
+            policy = answer.headers["content-security-policy"]
+            for part in ("script-src 'self'", "connect-src 'self';", "frame-ancestors 'none'"):
+                assert part in policy
             said = re.findall(r"""(?:src|href)="(web/[^"]+)\"""", answer.text)
             assert said == ["web/kitchen.css", "web/kitchen.js"]
             files = [(await client.get(f"/{name}")).raise_for_status().text for name in said]

@@ -1,0 +1,278 @@
+"""The pages' modules at their edges, in a real browser: a store that a test plays, and what goes wrong beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bench import PREFIX, Answer, Bench, check, problem, taken
+from browser import Browser, Page, find_browser
+from serving import choose, click, press, says, type_into
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_browser() is None, reason="no browser is installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.person()
+    page.screen(1366, 768)
+    yield page
+    page.call("Page.navigate", url="about:blank")
+
+
+def token(**said: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=") + ".signature"
+
+
+def opened(page: Page, bench: Bench, name: str, said: dict[str, str]) -> None:
+    page.call("Page.navigate", url="about:blank")
+    page.call("Page.navigate", url=f"{bench.url}/{name}#{token(**said)}")
+    page.wait("document.documentElement.dataset.ready === 'true'")
+
+
+def kept(page: Page, start: str) -> list[Any]:
+    name = json.dumps(PREFIX + start)
+    found: list[Any] = page.run(
+        f"Object.keys(localStorage).filter(name => name.startsWith({name})).sort().map(name => JSON.parse(localStorage[name]))"
+    )
+    return found
+
+
+LI = {"who": "Li", "role": "waiter"}
+
+
+def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, page: Page) -> None:
+    """The waiter taps another table, half typed, while the store is asked whether the order is odd."""
+    asked, go = threading.Event(), threading.Event()
+
+    def questions(_: dict[str, Any]) -> Answer:
+        asked.set()
+        go.wait(5)
+        return 200, {"questions": []}
+
+    checks = [check("c5", "5", 100), check("c7", "7", 200)]
+    bench.answers |= {
+        "GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}),
+        "POST /v1/questions": questions,
+        "POST /v1/orders": taken,
+    }
+    opened(page, bench, "waiter", LI)
+
+    def to(table: str) -> None:
+        page.run(f"[...document.querySelectorAll('button.table')].find(b => b.innerText.startsWith('{table}')).click()")
+
+    page.wait(says("¥2.00", "#tables"))
+    to("7")
+    choose(page, "tripe", "tripe")
+    to("5")
+    choose(page, "ice-jelly")
+    click(page, "#send")
+    assert asked.wait(5)
+    to("7")
+    go.set()
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    (order,) = bench.sent("/v1/orders")
+    assert (order["body"]["table"], order["body"]["check_id"]) == ("5", "c5")
+    assert [line["item_id"] for line in order["body"]["items"]] == ["ice-jelly"]
+    (typed,) = kept(page, "cart.waiter.7")
+    assert typed["items"] == {"tripe": 2}, "what was half typed stays"
+    assert page.run("document.querySelectorAll('#cart_lines li').length") == 1
+
+
+def later(page: Page, minutes: float) -> None:
+    """Let time pass for a page."""
+    page.run(f"(() => {{ const now = Date.now; Date.now = () => now() + {minutes * 60_000}; }})()")
+
+
+DUE = f"""Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}out.')).forEach(name =>
+  {{ localStorage[name] = JSON.stringify({{...JSON.parse(localStorage[name]), next_ms: 0}}); }})"""
+
+
+def test_a_refused_token_is_no_answer_to_an_order_that_may_have_been_taken(bench: Bench, page: Page) -> None:
+    """The order was taken, its answer was lost, the shift has ended. It waits, and goes by the same person's next token."""
+    checks = [check("c5", "5", 100)]
+    bench.answers |= {
+        "GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}),
+        "POST /v1/questions": lambda _: (200, {"questions": []}),
+        "POST /v1/orders": lambda _: (503, {"type": "x:outcome-unknown"}),
+    }
+    opened(page, bench, "waiter", LI)
+    page.wait(says("¥1.00", "#tables"))
+    page.run("[...document.querySelectorAll('button.table')].find(b => b.innerText.startsWith('5')).click()")
+    choose(page, "ice-jelly")
+    click(page, "#send")
+    page.wait("document.querySelectorAll('#outbox li').length === 1")
+    bench.answers["POST /v1/orders"] = lambda _: (401, problem("token-invalid"))
+    page.run(DUE)
+    page.wait(says("when waiter Li has signed in again", "#outbox"))
+    assert [(made["state"], made["problem"]) for made in kept(page, "out.")] == [("waiting", "token-invalid")]
+
+    bench.answers["POST /v1/orders"] = taken
+    opened(page, bench, "waiter", {**LI, "until_s": "9"})
+    page.run(DUE)
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    sent = bench.sent("/v1/orders")
+    assert len({order["key"] for order in sent}) == 1
+    assert (sent[0]["token"], sent[-1]["token"]) == (token(**LI), token(**LI, until_s="9"))
+
+
+def test_what_is_settled_is_settled_without_room_to_remember_it(bench: Bench, page: Page) -> None:
+    """The storage is full: the answer is known as long as the page is open, and nothing is sent for ever."""
+    bench.answers |= {"POST /v1/questions": lambda _: (200, {"questions": []}), "POST /v1/orders": taken}
+    bench.answers["POST /v1/acts"] = lambda _: (409, problem("check-closed"))
+    opened(page, bench, "order", {"table": "5"})
+    full = f"""(async () => {{
+      const set = Storage.prototype.setItem;
+      Storage.prototype.setItem = function (name, text) {{
+        if (name.startsWith('{PREFIX}done.') || text.includes('"refused"')) throw new DOMException('full', 'QuotaExceededError');
+        return set.call(this, name, text);
+      }};
+      const {{ keep, act, entry }} = await import('/web/outbox.js'), id = crypto.randomUUID();
+      const body = {{ channel: 'qr', table: '5', items: [{{ item_id: 'tripe', quantity: 1 }}], total_minor: 1, note: '' }};
+      keep('order', id, body);
+      for (let turn = 0; turn < 100 && entry(id)?.state !== 'done'; turn++) await new Promise(go => setTimeout(go, 50));
+      const never = new Promise(go => setTimeout(go, 9000, 'never'));
+      const why = await Promise.race([act({{ act: 'close', check_id: 'x' }}).catch(no => no.message), never]);
+      return [entry(id)?.state, entry(id)?.answer?.status, why];
+    }})()"""
+    assert page.run(full) == ["done", "committed", "it is check-closed"]
+    assert kept(page, "out.") == []
+    assert (len(bench.sent("/v1/orders")), len(bench.sent("/v1/acts"))) == (1, 1)
+
+
+def test_a_refused_order_is_taken_back_with_its_note_into_a_cart_that_is_not_empty(bench: Bench, page: Page) -> None:
+    bench.answers |= {
+        "POST /v1/questions": lambda _: (200, {"questions": []}),
+        "POST /v1/orders": lambda _: (409, problem("item-sold-out")),
+    }
+    opened(page, bench, "order", {"table": "5"})
+    choose(page, "tripe")
+    type_into(page, "#note", "PEANUT ALLERGY")
+    click(page, "#send")
+    page.wait(says("Not taken", "#outbox"))
+    press(page, "Menu")
+    choose(page, "tripe", "ice-jelly")
+    type_into(page, "#note", "no ice")
+    press(page, "My table")
+    # without room the card stays
+    page.run(
+        "(() => { const was = Storage.prototype.setItem; window.room = () => { Storage.prototype.setItem = was; };"
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; })()"
+    )
+    press(page, "Change it", "#outbox")
+    assert [made["state"] for made in kept(page, "out.")] == ["refused"]
+    page.run("window.room()")
+    press(page, "Change it", "#outbox")
+    (cart,) = kept(page, "cart.table.5")
+    assert cart["items"] == {"tripe": 2, "ice-jelly": 1}
+    assert cart["note"] == "no ice · PEANUT ALLERGY"
+    assert kept(page, "out.") == []
+
+
+def test_the_till_pays_the_check_that_it_shows(bench: Bench, page: Page, browser: Browser) -> None:
+    """The same till is open in two tabs, each at a check of its own; and the next check is chosen while the store is silent."""
+    checks = [check("c5", "5", 3000), check("c7", "7", 3000)]
+    bench.answers |= {"GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}), "POST /v1/acts": taken}
+    opened(page, bench, "cashier", {"who": "Li", "role": "cashier"})
+    press(page, "Table 5", "#open_checks")
+    page.wait(says("Table 5", "#pay_check"))
+    page.run(f"localStorage['{PREFIX}cashier.check'] = JSON.stringify('c7')")  # the other tab has chosen
+    press(page, "¥50.00", "#cash_notes")
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    press(page, "Back to orders")
+    press(page, "Table 7", "#open_checks")
+    press(page, "¥50.00", "#cash_notes")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
+    assert [act["body"]["check_id"] for act in bench.sent("/v1/acts")] == ["c5", "c7"]
+
+
+def test_an_order_that_nobody_may_be_waiting_for_is_asked_about(bench: Bench, page: Page) -> None:
+    """Ten minutes without an answer: it is not sent any more by itself, and can be withdrawn when the store does not have it."""
+    bench.answers["POST /v1/questions"] = lambda _: (200, {"questions": []})
+    opened(page, bench, "order", {"table": "5"})
+
+    def typed() -> str:
+        press(page, "Menu")
+        choose(page, "tripe")
+        click(page, "#send")
+        page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}out.'))")
+        page.wait(f"{OUT}[0].tries > 0")
+        page.run(DUE)
+        later(page, 11)
+        page.wait(says("It is sent only if you say so", "#outbox"))
+        (made,) = kept(page, "out.")
+        return str(made["id"])
+
+    order_id = typed()
+    press(page, "Withdraw", "#outbox")
+    page.wait(says("Not withdrawn", "#banner"))
+    bench.answers[f"GET /v1/orders/{order_id}"] = lambda _: (404, problem("order-unknown"))
+    bench.answers["POST /v1/orders"] = taken
+    tries = len(bench.sent("/v1/orders"))
+    page.run(DUE)
+    page.wait(f"{OUT}[0].next_ms > 0")
+    assert len(bench.sent("/v1/orders")) == tries, "the store is there again, and nothing is sent"
+    press(page, "Withdraw", "#outbox")
+    page.wait(says("Withdrawn", "#banner"))
+    assert (kept(page, "out."), kept(page, "done.")) == ([], [])
+
+    del bench.answers["POST /v1/orders"]
+    order_id = typed()
+    bench.answers["POST /v1/orders"] = taken
+    press(page, "Send it now", "#outbox")
+    page.wait(f"Object.keys(localStorage).some(name => name === '{PREFIX}done.{order_id}')")
+
+
+OUT = f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}out.')).map(name => JSON.parse(localStorage[name]))"
+
+
+def test_what_was_received_stays_in_the_form_until_it_is_kept(bench: Bench, page: Page) -> None:
+    bench.answers["GET /v1/stock"] = lambda _: (200, {"ingredients": []})
+    opened(page, bench, "stock", {"who": "Li", "role": "stock"})
+    press(page, "Receive")
+    type_into(page, "#quantity", "1500")
+    page.run(
+        "(() => { const was = Storage.prototype.setItem; window.room = () => { Storage.prototype.setItem = was; };"
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; })()"
+    )
+    press(page, "Take in")
+    page.wait(says("no room left", "#banner"))
+    assert page.run("document.getElementById('quantity').value") == "1500"
+    page.run("window.room()")
+    press(page, "Take in")
+    page.wait("document.getElementById('quantity').value === ''")
+    assert [made["body"]["quantity"] for made in kept(page, "out.")] == [1500]
+
+
+def test_the_kiosk_forgets_a_guest_who_leaves_before_paying(bench: Bench, page: Page) -> None:
+    bench.answers |= {"POST /v1/questions": lambda _: (200, {"questions": []}), "POST /v1/orders": taken}
+    opened(page, bench, "kiosk", {"table": "K1"})
+    press(page, "Begin")
+    choose(page, "tripe")
+    click(page, "#send")
+    page.wait("document.body.dataset.view === 'pay'")
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    later(page, 2)
+    page.wait("document.body.dataset.view === 'start'")
+    assert kept(page, "kiosk.order") == []
