@@ -21,7 +21,7 @@ TicketKeys = frozenset[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What the kitchen owes of one order: `tickets` of those that were `made`, and the stations of those that its own entry made."""
+    """What the kitchen owes of one order: `tickets` of those that were `made`; `at_once`: the stations that its own entry is for."""
 
     tickets: TicketKeys
     made: TicketKeys
