@@ -21,7 +21,7 @@ TicketKeys = frozenset[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What the kitchen owes of one order: `tickets` of those that were `made`; `at_once`: the stations that its own entry is for."""
+    """What the kitchen owes of one order: `tickets` of those that were `made`; `at_once`: the stations of its own entry."""
 
     tickets: TicketKeys
     made: TicketKeys
