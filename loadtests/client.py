@@ -17,12 +17,12 @@ from collections.abc import Collection, Sequence
 
 import gevent
 
-from loadtests.contract import Answer, Door, OrderingApi, Reply, Request, answer_to_trouble
+from loadtests.contract import Answer, OrderingApi, Reply, Request, answer_to_trouble
 from loadtests.ledger import AttemptRows
 from loadtests.plan import Retries, monotonic_us
 from loadtests.retry_budget import Manners
 from loadtests.wire import Connection
-from simulator.history import Kind
+from simulator.history import Door, Kind
 
 NOT_SENT = Answer("fail", problem="patience-ended")
 """The answer when patience ended before anything could be sent; no row of the history tells of it."""
@@ -95,7 +95,7 @@ class Device:
         left_us = deadline_us - monotonic_us()
         if left_us <= 0:
             return None
-        row = rows.invoke(kind, intended_at_us)
+        row = rows.invoke(kind, intended_at_us, self.door)
         timeout_us = min(left_us, self._attempt_timeout_us)
         reply = self._connections[self._at].exchange(self._manners.marked(request, timeout_us), timeout_us)
         told = (

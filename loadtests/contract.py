@@ -26,10 +26,7 @@ from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_PRIMARY, PROBLEMS, TYPE_PREFIX
 from refsystem.ordering.order import Order
 from refsystem.ordering.store_acts import StoreAct
-from simulator.history import Kind, Level, Outcome
-
-Door = Literal["edge", "cloud"]
-"""Where an order enters: a device in the store, or the cloud."""
+from simulator.history import Door, Kind, Level, Outcome
 
 LEVELS: tuple[Level, ...] = ("R2", "R1", "RC")
 IDENTITIES: Mapping[str, str] = {"act": "act_id", "check": "check_id"}

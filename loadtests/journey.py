@@ -19,14 +19,14 @@ import gevent
 from gevent import Greenlet
 
 from loadtests.client import Device
-from loadtests.contract import Answer, Door, OrderingApi, PayingApi
+from loadtests.contract import Answer, OrderingApi, PayingApi
 from loadtests.ledger import Ledger, Rows
 from loadtests.party import PartyVisit
 from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
 from refsystem.ordering.order import Order
 from simulator.diners import Diner, intent_id, marker, order_id
-from simulator.history import Outcome
+from simulator.history import Door, Outcome
 
 Step = Literal["menu", "order", "read", "pay"]
 

@@ -18,7 +18,7 @@ from refsystem.ordering.check_acts import Act
 from refsystem.ordering.order import Order
 from refsystem.ordering.store_acts import StoreAct
 from simulator.diners import Diner
-from simulator.history import Attempt, HistoryWriter, Kind, Outcome
+from simulator.history import Attempt, Door, HistoryWriter, Kind, Outcome
 
 
 class Ledger:
@@ -84,8 +84,8 @@ class AttemptRows(Protocol):
         """What they fold to."""
         ...
 
-    def invoke(self, kind: Kind, intended_at_us: int) -> Attempt:
-        """Write the row of the next attempt of `kind`."""
+    def invoke(self, kind: Kind, intended_at_us: int, door: Door | None = None) -> Attempt:
+        """Write the row of the next attempt of `kind`, which is sent to `door`."""
         ...
 
     def complete(self, attempt: Attempt, answer: Answer) -> Attempt:
@@ -109,7 +109,7 @@ class Rows:
             return "ok"
         return "indefinite" if self._unanswered or "indefinite" in self._told else "fail"
 
-    def invoke(self, kind: Kind, intended_at_us: int) -> Attempt:
+    def invoke(self, kind: Kind, intended_at_us: int, door: Door | None = None) -> Attempt:
         """Write the row of the next attempt of `kind`; call it right before the send."""
         self._sent[kind] = self._sent.get(kind, 0) + 1
         self._unanswered += kind == "order"
@@ -130,6 +130,7 @@ class Rows:
             body_hash=order.body_hash if order is not None and kind == "order" else "",
             total_minor=order.total_minor if order is not None and kind == "order" else 0,
             items=order.items if order is not None and kind == "order" else (),
+            door=door,
         )
         return self._ledger.invoke(attempt)
 
@@ -166,7 +167,7 @@ class CheckRows:
             return "ok"
         return "indefinite" if self._unanswered or "indefinite" in self._told else "fail"
 
-    def invoke(self, kind: Kind, intended_at_us: int) -> Attempt:
+    def invoke(self, kind: Kind, intended_at_us: int, door: Door | None = None) -> Attempt:
         """Write the row of the next attempt; call it right before the send."""
         self._sent += 1
         self._unanswered += 1
@@ -187,6 +188,7 @@ class CheckRows:
             total_minor=self._amount_minor,
             act="" if act is None else act.name,
             act_id="" if act is None else act.act_id,
+            door=door,
         )
         return self._ledger.invoke(attempt)
 

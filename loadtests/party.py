@@ -18,7 +18,7 @@ from gevent import Greenlet
 
 from loadtests.acting import Actor, Staff
 from loadtests.client import Device
-from loadtests.contract import Answer, CheckApi, Door, OrderingApi, PayingApi, Request
+from loadtests.contract import Answer, CheckApi, OrderingApi, PayingApi, Request
 from loadtests.ledger import Ledger
 from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
@@ -38,7 +38,7 @@ from refsystem.ordering.kitchen_acts import Fire
 from refsystem.ordering.order import Order
 from refsystem.ordering.payment import Tender
 from simulator.diners import Diner, intent_id, marker, uuid7
-from simulator.history import Outcome
+from simulator.history import Door, Outcome
 from simulator.parties import COUPON_BASIS_POINTS, AddOn, Visit
 
 ADD_ONS_FROM = 2

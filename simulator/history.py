@@ -19,6 +19,8 @@ from typing import Any, Literal, TextIO
 Kind = Literal["menu", "order", "read", "check", "act"]
 Outcome = Literal["ok", "fail", "indefinite"]
 Level = Literal["R2", "R1", "RC"]
+Door = Literal["edge", "cloud"]
+"""Where a request enters: a device in the store, or the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Attempt:
     `intent_id` is what a person wanted; `order_id` is the key of one order; `attempt` counts from 1 within one
     (`order_id`, `kind`). `kind` is "order" for a submission, "read" for `GET` of an order, "menu" for the menu.
     For a completed read, `outcome` "ok" means found and `status` 404 with "fail" a definite "not there".
+    `door` is where it was sent to, None if whoever writes the history cannot say.
     `items` is the list of `(item_id, quantity)` as sent; `body_hash` tells equal bodies from different ones.
 
     `kind` "act" is a submission of the act `act` under the key `act_id`, "check" a look at a check; both name the order that the
@@ -60,6 +63,7 @@ class Attempt:
     served: bool = False
     act: str = ""
     act_id: str = ""
+    door: Door | None = None
 
     @property
     def identity(self) -> str:

@@ -251,7 +251,12 @@ class Budgets(Strict):
         None,
         ge=0,
         le=1,
-        description="In every 5 s, orders told yes of those offered (at most the best 5 s) are at least this; null: not asked.",
+        description="In every 5 s, orders told yes of those offered (at most the peak) are at least this; null: not asked.",
+    )
+    least_goodput_peak_per_s: float | None = Field(
+        None,
+        gt=0,
+        description="That peak is the best 5 s, and at least this many orders a second; null: the stores' service_delay.",
     )
 
 

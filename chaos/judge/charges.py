@@ -110,11 +110,17 @@ def _payment(ledger: StoreLedger, check: Check, payment: Payment, moved: list[Mo
     """What the log says of one payment, against the ledger."""
     if ledger.gateway is None or payment.tender == "cash":
         return
-    taken = payment.state in (PaymentState.CAPTURED, PaymentState.UNWANTED)
+    charged_back = payment.state is PaymentState.CHARGED_BACK
+    taken = charged_back or payment.state in (PaymentState.CAPTURED, PaymentState.UNWANTED)
     expected_minor = payment.amount_minor - _refunded_minor(payment) if taken else 0
+    lost_minor = sum(movement.amount_minor for movement in moved if movement.kind == "dispute_lost")
+    if charged_back:
+        expected_minor -= lost_minor  # whatever part of the payment the dispute took
+        if not lost_minor:
+            text = f"payment {payment.attempt_id} is charged back in the log; the gateway knows of no dispute that was lost"
+            yield _finding(ledger, check.check_id, text)
+            return
     net_minor = _net_minor(moved)
-    if payment.state is PaymentState.CHARGED_BACK:
-        return  # what the dispute took is a loss of the store, whatever part of the payment it was
     if net_minor != expected_minor:
         text = (
             f"payment {payment.attempt_id} of {payment.amount_minor} is {payment.state} in the log, which makes "

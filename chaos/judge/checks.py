@@ -51,7 +51,13 @@ def all_checks(evidence: Evidence) -> tuple[Check, ...]:
         _sample(evidence),
         _loss_rate(evidence),
         _failover(evidence),
-        *goodput_checks(evidence.audit.stories.values(), evidence.files.start_us, evidence.budgets, reason),
+        *goodput_checks(
+            evidence.audit.stories.values(),
+            evidence.files.start_us,
+            evidence.budgets,
+            reason,
+            _capacity_per_s(evidence),
+        ),
         *steady_checks(evidence.steady, struck=bool(evidence.files.faults)),
     )
 
@@ -64,6 +70,10 @@ def _grounds(evidence: Evidence) -> Iterator[Check]:
     yield _first("reads_agree", _reads_agree(files), "both rounds of reads hold the same orders")
     yield _first("load_generator", _load(files, evidence.budgets), _load_summary(files))
     yield _first("faults", _faults(files), f"{len(files.faults)} planned faults took effect and were undone")
+
+
+def _capacity_per_s(evidence: Evidence) -> float | None:
+    return evidence.files.plan.capacity_per_s if isinstance(evidence.files.plan, Plan) else None
 
 
 def _first(name: str, reasons: Iterable[str], good: str) -> Check:

@@ -202,7 +202,7 @@ def _entry_content(entry: LogEntry) -> Content:
 
 
 def late(ledger: StoreLedger, stories: Mapping[str, OrderStory], late_after_us: float) -> Iterator[Finding]:
-    """Orders whose first ticket was shown more than `late_after_us` after their first yes."""
+    """Orders of which a station was shown its first ticket more than `late_after_us` after their first yes."""
     for order_id in ledger.tickets:
         story = stories.get(order_id)
         took_us = None if story is None else waited_us(story, ledger)

@@ -15,7 +15,7 @@ EXIT_CODES: dict[Outcome, int] = {"pass": 0, "fail": 1, "unknown": 3}
 
 _SHARES = ("loss_rate", "late_start_share", "least_goodput_ratio", "late_allowed")
 _COUNTS = ("given_up", "late", "refused_after_rc", "least_exposed", "least_acknowledged")
-_MAY_BE_NONE = ("loss_rate", "failover_ms_p50", "least_goodput_ratio", "late_budget_ms")
+_MAY_BE_NONE = ("loss_rate", "failover_ms_p50", "least_goodput_ratio", "least_goodput_peak_per_s", "late_budget_ms")
 
 
 class BudgetError(ValueError):
@@ -27,8 +27,9 @@ class Budgets:
     """What a run may cost before its gate closes. `None` means that nothing is promised.
 
     `late_after_s` is in the restaurant's seconds, before the time scale is applied, `late_budget_ms`, if given, in real
-    milliseconds instead; `loss_rate`, `late_allowed` (of acknowledged orders, beside `late`) and `late_start_share` are shares
-    of 1; the two `least_*` are how many orders must have been at risk, and acknowledged, for the run to say anything.
+    milliseconds instead; `loss_rate`, `late_allowed` (of acknowledged orders, beside `late`), `late_start_share` and
+    `least_goodput_ratio` are shares of 1; `least_goodput_peak_per_s` are orders a second; `least_exposed` and
+    `least_acknowledged` are how many orders must have been at risk, and acknowledged, for the run to say anything.
     """
 
     loss_rate: float | None = None
@@ -41,6 +42,7 @@ class Budgets:
     late_start_share: float = 0.02
     failover_ms_p50: float | None = None
     least_goodput_ratio: float | None = None
+    least_goodput_peak_per_s: float | None = None
     least_exposed: int = 0
     least_acknowledged: int = 0
 

@@ -54,24 +54,24 @@ class Goodput:
     least_at_s: float
 
 
-def goodput(stories: Iterable[OrderStory], start_us: int) -> Goodput | None:
-    """None without a whole window in which an order was told yes.
+def goodput(stories: Iterable[OrderStory], start_us: int, least_peak_per_s: float = 0.0) -> Goodput | None:
+    """None without a whole window in which somebody came, or without any peak.
 
-    Possible is what was offered, slot by slot, and never more than in the best window: so neither a window in which few came
-    nor one in which a rush begins looks bad. People of a rush who are told yes after it only make a later window look good.
+    Possible is what was offered, slot by slot, and never more than in the best window, or than `least_peak_per_s` if that is
+    more: so neither a window in which few came nor one in which a rush begins looks bad, and a store that is bad throughout
+    does. People of a rush who are told yes after it only make a later window look good.
     """
     slots = windows(stories, start_us, SLOT_S)
     per_window = round(WINDOW_S / SLOT_S)
     every = [slots[first : first + per_window] for first in range(0, len(slots) - per_window + 1, per_window)]
-    peak = max((sum(slot.told_yes for slot in window) for window in every), default=0)
-    if not peak:
-        return None
+    best = max((sum(slot.told_yes for slot in window) for window in every), default=0)
+    peak = max(best, least_peak_per_s * WINDOW_S)
     ratios: list[tuple[float, float]] = []
     for window in every:
         possible = sum(min(slot.offered, peak / per_window) for slot in window)
         if possible:
             ratios.append((sum(slot.told_yes for slot in window) / possible, window[0].at_s))
-    return Goodput(peak / WINDOW_S, *min(ratios))
+    return Goodput(best / WINDOW_S, *min(ratios)) if ratios else None
 
 
 def _by_intent(stories: Iterable[OrderStory]) -> dict[str, list[OrderStory]]:

@@ -11,19 +11,33 @@ from chaos.judge.verdict import Check
 
 
 def goodput_checks(
-    stories: Iterable[OrderStory], start_us: int, budgets: Budgets, ungrounded: str | None
+    stories: Iterable[OrderStory],
+    start_us: int,
+    budgets: Budgets,
+    ungrounded: str | None,
+    capacity_per_s: float | None = None,
 ) -> Iterator[Check]:
-    """One check, or none where nothing is promised. `ungrounded`: why a goodput that is too low may be nobody's but ours."""
+    """One check, or none where nothing is promised. `ungrounded`: why a goodput that is too low may be nobody's but ours.
+
+    What the stores can do is the run's own best, and at least what the budget says, or what they are declared to let through:
+    without either, a store that is bad all through the run would be as good as it can be.
+    """
     least = budgets.least_goodput_ratio
     if least is None:
         return
-    found = goodput(stories, start_us)
+    peak_per_s = capacity_per_s if budgets.least_goodput_peak_per_s is None else budgets.least_goodput_peak_per_s
+    if peak_per_s is None:
+        text = "nothing says what is possible: no service_delay of every store, and no budget least_goodput_peak_per_s"
+        yield Check("goodput", "unknown", text)
+        return
+    found = goodput(stories, start_us, peak_per_s)
     if found is None:
-        yield Check("goodput", "unknown", "no order was told yes in a whole window of the load")
+        yield Check("goodput", "unknown", "nobody came in a whole window of the load")
         return
     seen = (
         f"goodput was {found.least_ratio:.0%} of what was possible at its worst, in the {WINDOW_S:g} s from "
-        f"{found.least_at_s:g} s on (its best is {found.peak_per_s:.1f} orders/s); {least:.0%} are asked for"
+        f"{found.least_at_s:g} s on (its best is {found.peak_per_s:.1f} orders/s, and {peak_per_s:g} are possible at least); "
+        f"{least:.0%} are asked for"
     )
     if found.least_ratio >= least:
         yield Check("goodput", "pass", seen)

@@ -1,4 +1,4 @@
-"""How soon orders came to the kitchen, by channel: from the first yes until the first ticket was shown, and who was late."""
+"""How soon orders came to the kitchen, by channel: from the first yes until each station has its ticket, and who was late."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ class ChannelTimes:
 
 
 def waited_us(story: OrderStory, ledger: StoreLedger) -> int | None:
-    """From an order's first yes until its first ticket was shown; None if it has no yes or no ticket.
+    """From an order's first yes until every station that it was for at once had its first ticket; None without a yes or a ticket.
 
-    An order of which every course is held back has no ticket of its own to be late.
+    An order of which every course is held back has no ticket of its own to be late. A ticket that was never shown is not late
+    but lost.
     """
     tickets, owed = ledger.tickets.get(story.order_id), ledger.owed(story.order_id)
-    if not tickets or story.first_ok_us is None or (owed is not None and not owed.at_once):
+    if not tickets or story.first_ok_us is None:
         return None
-    return min(ticket.shown_at_us for ticket in tickets) - story.first_ok_us
+    first_us: dict[str, int] = {}
+    for ticket in tickets:
+        first_us[ticket.station] = min(ticket.shown_at_us, first_us.get(ticket.station, ticket.shown_at_us))
+    shown_us = [at_us for station, at_us in first_us.items() if owed is None or station in owed.at_once]
+    return max(shown_us) - story.first_ok_us if shown_us else None
 
 
 def kitchen_times(

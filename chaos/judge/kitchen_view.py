@@ -21,14 +21,14 @@ TicketKeys = frozenset[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What the kitchen owes of one order: `tickets` of those that were `made`, and whether its own entry made one, at once."""
+    """What the kitchen owes of one order: `tickets` of those that were `made`; `at_once`: the stations of its own entry."""
 
     tickets: TicketKeys
     made: TicketKeys
-    at_once: bool
+    at_once: frozenset[str]
 
 
-ONE_TICKET = Owed(frozenset({(1, ONE_STATION)}), frozenset({(1, ONE_STATION)}), at_once=True)
+ONE_TICKET = Owed(frozenset({(1, ONE_STATION)}), frozenset({(1, ONE_STATION)}), at_once=frozenset({ONE_STATION}))
 """What an order makes in a kitchen without rules."""
 
 
@@ -50,7 +50,7 @@ def tickets_owed(entries: Iterable[LogEntry], menu: Menu, rules: KitchenRules, u
                 if ticket.state is not TicketState.SUPERSEDED
             ),
             made=frozenset((ticket.version, ticket.station) for ticket in order.tickets),
-            at_once=any(ticket.seq == order.seq for ticket in order.tickets),
+            at_once=frozenset(ticket.station for ticket in order.tickets if ticket.seq == order.seq),
         )
         for order in kitchen.orders
     }

@@ -10,6 +10,7 @@ from chaos.judge.runfolder import Plan
 from chaos.judge.steady import PlannedProbe
 from simulator.formats import format_of
 from simulator.scenario import Scenario, ScenarioError, load_scenario
+from simulator.scenario_overload import declared_per_s
 from simulator.scenario_steady_state import radius_of
 
 
@@ -35,6 +36,7 @@ def plan_of(scenario: Scenario) -> Plan:
         late_start_share=scenario.budgets.late_start_share,
         failover_ms_p50=scenario.budgets.failover_ms_p50,
         least_goodput_ratio=scenario.budgets.least_goodput_ratio,
+        least_goodput_peak_per_s=scenario.budgets.least_goodput_peak_per_s,
         least_exposed=scenario.least_exposed,
         least_acknowledged=scenario.least_acknowledged,
     )
@@ -53,6 +55,7 @@ def plan_of(scenario: Scenario) -> Plan:
         payments=scenario.payments is not None,
         format=format_of(scenario),
         stock=scenario.stock,
+        capacity_per_s=declared_per_s(scenario),
         delivery=scenario.delivery is not None,
         delivery_misbehaviour=tuple(sorted({rule.kind for rule in scenario.delivery.misbehaviour}))
         if scenario.delivery

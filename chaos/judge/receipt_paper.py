@@ -1,4 +1,4 @@
-"""Receipts on a printer's paper: every check that is closed has one, with its total, and no copy that is not marked."""
+"""Receipts on a printer's paper: one, with its total, for every time that a check was closed, and no copy that is not marked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chaos.judge.closings import closings
 from chaos.judge.findings import Finding
 from chaos.judge.ledger import StoreLedger
 from chaos.judge.losses import Undecided
@@ -46,7 +47,10 @@ def receipts(slips: Sequence[PaperSlip]) -> Iterator[PrintedReceipt]:
 
 
 def audit_receipts(ledger: StoreLedger) -> Iterator[Finding | Undecided]:
-    """Whether every closed check has its receipt, once unless marked, with what it came to; only where receipts are printed."""
+    """Whether every closed check has its receipt, with what it came to, and no more unmarked ones than it was closed.
+
+    Only where receipts are printed. How often a check was closed is F(edge)'s word: the number on a receipt is the store's own.
+    """
     if ledger.printer is None or ledger.primary is None:
         return
     made: dict[str, list[PrintedReceipt]] = defaultdict(list)
@@ -66,14 +70,26 @@ def audit_receipts(ledger: StoreLedger) -> Iterator[Finding | Undecided]:
         if last.total_minor != check.total_minor:
             text = f"slip {last.slip} says a total of {last.total_minor}, the check {check.total_minor}"
             yield _finding("altered", ledger, check_id, text)
+    closed = closings(ledger)
     for check_id, found in made.items():
         if check_id not in checks and not ledger.forks:
             yield _finding(
                 "unbacked", ledger, check_id, f"slip {found[0].slip} is of a check that the store does not have"
             )
+        elif _settled(ledger) and not closed.get(check_id):
+            text = f"slip {found[0].slip} is a receipt, and the check was never closed"
+            yield _finding("unbacked", ledger, check_id, text)
         unmarked = [receipt.number for receipt in found if not receipt.marked]
         if len(set(unmarked)) < len(unmarked):
             yield _finding("duplicated", ledger, check_id, "its receipt was printed twice without the mark REPRINT")
+        elif _settled(ledger) and len(unmarked) > closed.get(check_id, 0) > 0:
+            text = f"{len(unmarked)} receipts without the mark REPRINT; the check was closed {closed[check_id]} times"
+            yield _finding("duplicated", ledger, check_id, text)
+
+
+def _settled(ledger: StoreLedger) -> bool:
+    """Whether F(edge) tells every closing that a receipt can be of: nothing is under way, and no branch was left (P19)."""
+    return ledger.unsettled is None and not ledger.forks
 
 
 def _finding(name: str, ledger: StoreLedger, check_id: str, evidence: str) -> Finding:

@@ -10,7 +10,7 @@ from chaos.judge.ledger import StoreLedger
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import LogEntry
 from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
-from simulator.history import Attempt
+from simulator.history import Attempt, Door
 
 _NOT_FOUND = 404
 _TOO_MANY = 429
@@ -21,8 +21,8 @@ def contradicted(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
 
     A 503 that says "this request left no trace" (not the primary, overloaded), like a 429, says nothing about the order and
     is no contradiction. Nor is a no about a content that the store does not hold, and that only a device that is gone for good
-    had taken, at R1: that yes promised nothing beyond the device. Nor is "sold out" while only one door, the store's or the
-    cloud's, had said yes: the other one may not know of the order yet, and who said no is not on record.
+    had taken, at R1: that yes promised nothing beyond the device. Nor is "sold out" at one door, the store's or the cloud's,
+    while only the other one had said yes: it may not know of the order yet.
     """
     entries = (*ledger.order_entries.get(story.order_id, ()), *ledger.acts.get(story.order_id, ()))
     kept = {entry.record.get("body_hash") for entry in entries}
@@ -34,14 +34,29 @@ def contradicted(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
             for ok in story.oks
             if ok.body_hash == attempt.body_hash
             and (ok.completed_at_us or 0) < attempt.invoked_at_us
-            and (ok.level != "R1" or ok.node_id not in ledger.gone or ok.body_hash in kept)
+            and (not _fell(ok, ledger) or ok.body_hash in kept)
         ]
-        doors = {ok.level == "RC" for ok in before}
-        if before and not (attempt.problem == ITEM_SOLD_OUT.slug and len(doors) == 1):
+        if attempt.problem == ITEM_SOLD_OUT.slug:
+            before = [ok for ok in before if _door(ok) == _door(attempt) and not _fell(ok, ledger)]
+        if before:
             yes, gap_us = before[0], attempt.invoked_at_us - (before[0].completed_at_us or 0)
             no = f"{attempt.status} {attempt.problem or ''}".strip()
             text = f"told yes ({yes.level}) by {yes.node_id}, and {_ms(gap_us)} later {no} for the same content"
             yield _finding("contradicted", story, text)
+
+
+def _door(attempt: Attempt) -> Door:
+    """Where it was sent to. A history that does not say: the cloud alone tells RC, and mini-programs order there."""
+    if attempt.door is not None:
+        return attempt.door
+    if attempt.level is not None:
+        return "cloud" if attempt.level == "RC" else "edge"
+    return "cloud" if attempt.channel == "mini_program" else "edge"
+
+
+def _fell(ok: Attempt, ledger: StoreLedger) -> bool:
+    """Whether a yes promised nothing beyond a device that is gone for good."""
+    return ok.level == "R1" and ok.node_id in ledger.gone
 
 
 def _says_no(attempt: Attempt) -> bool:
@@ -55,7 +70,7 @@ def stale(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
     A yes at R1 of a device that is gone for good promised nothing beyond that device: what the cloud still held of it comes back.
     """
     found = story.order_id in ledger.order_entries or story.order_id in ledger.cloud_orders
-    lasting = [ok for ok in story.oks if ok.level != "R1" or ok.node_id not in ledger.gone]
+    lasting = [ok for ok in story.oks if not _fell(ok, ledger)]
     if not lasting:
         return
     first_ok_us = lasting[0].completed_at_us or 0

@@ -132,8 +132,8 @@ class Sample(Record):
 class Plan:
     """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind. `format`: the stores'.
 
-    `printers`: the stores that have one; `receipts`: those that print them.
-    `delivery`: there is a delivery platform, which was to do wrong `delivery_misbehaviour`.
+    `printers`: the stores that have one; `receipts`: those that print them. `capacity_per_s`: the orders that the stores are
+    declared to let through. `delivery`: there is a delivery platform, which was to do wrong `delivery_misbehaviour`.
     """
 
     name: str
@@ -153,6 +153,7 @@ class Plan:
     receipts: tuple[str, ...] = ()
     format: Format | None = None
     stock: Mapping[str, int] = field(default_factory=dict)
+    capacity_per_s: float | None = None
 
 
 @dataclass(frozen=True)

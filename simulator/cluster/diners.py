@@ -128,6 +128,7 @@ class Diner:
                 body_hash=order.body_hash,
                 total_minor=order.total_minor,
                 items=order.items,
+                door="cloud" if place == "cloud" else "edge",
             ),
             "the cloud" if place == "cloud" else f"{self._store.name} device {place}",
         )

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtests.contract import Answer, Door, ReferenceApi, Reply, Request
+from loadtests.contract import Answer, ReferenceApi, Reply, Request
 from loadtests.plan import LoadPlan, Retries, StoreTargets, monotonic_us, write_plan
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import CheckStatus
@@ -26,7 +26,7 @@ from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.order import Order
 from refsystem.processes import PythonProcess, reserve_port
 from simulator.diners import Diner, write_timetable
-from simulator.history import Attempt, Kind, read_history
+from simulator.history import Attempt, Door, Kind, read_history
 from simulator.parties import AddOn, Visit
 
 ROOT = Path(__file__).resolve().parents[2]

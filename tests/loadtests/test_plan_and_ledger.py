@@ -46,7 +46,7 @@ def test_a_file_that_is_no_plan_is_named(tmp_path: Path, text: str) -> None:
 def test_the_row_is_on_disk_when_invoke_returns(tmp_path: Path, make_diner: Callable[..., Diner]) -> None:
     with Ledger(tmp_path, "p1") as ledger:
         rows = ledger.rows(make_diner(4), "r1-4", ORDER)
-        row = rows.invoke("order", intended_at_us=5)
+        row = rows.invoke("order", intended_at_us=5, door="cloud")
         (stored,) = [json.loads(line) for line in (tmp_path / "p1.jsonl").read_text().splitlines()]
         assert (stored["event"], stored["order_id"], stored["op"]) == ("invoke", "k1", row.op)
         assert (row.intent_id, row.marker, row.items, row.body_hash) == (
@@ -58,6 +58,7 @@ def test_the_row_is_on_disk_when_invoke_returns(tmp_path: Path, make_diner: Call
         rows.complete(row, Answer("ok", 201, level="R2", node_id="n1", epoch=1, seq=2))
     (attempt,) = read_history(tmp_path)
     assert (attempt.outcome, attempt.level, attempt.node_id, attempt.epoch, attempt.seq) == ("ok", "R2", "n1", 1, 2)
+    assert attempt.door == "cloud"
 
 
 def test_attempts_are_counted_for_each_kind(tmp_path: Path, make_diner: Callable[..., Diner]) -> None:

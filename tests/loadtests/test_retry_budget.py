@@ -81,7 +81,7 @@ class Rows:
 
     outcome = "fail"
 
-    def invoke(self, kind: Any, intended_at_us: int) -> Any:
+    def invoke(self, kind: Any, intended_at_us: int, door: Any) -> Any:
         return SimpleNamespace(act_id="", order_id="o")
 
     def complete(self, attempt: Any, answer: Answer) -> Any:

@@ -282,6 +282,25 @@ def test_a_refusal_that_was_asked_for_before_the_yes_contradicts_nothing(run: An
     assert judged(run).counts["contradicted"] == 0
 
 
+@pytest.mark.parametrize(
+    ("refusal", "contradicted"),
+    [({"door": "edge"}, 1), ({"door": "cloud"}, 0), ({}, 1), ({"channel": "mini_program"}, 0)],
+    ids=["the same door", "the other door", "a history without doors", "of a mini-program"],
+)
+def test_sold_out_contradicts_a_yes_of_the_same_door(run: Any, refusal: dict[str, Any], contradicted: int) -> None:
+    """The first yes is the store's. The cloud may not know of the order yet, and sell what it has by itself."""
+    told_again(run, status=409, problem="item-sold-out", node_id=None, epoch=None, seq=None, **refusal)
+    assert judged(run).counts["contradicted"] == contradicted
+
+
+def test_sold_out_after_a_yes_of_a_device_that_is_gone_contradicts_nothing(run: Any) -> None:
+    """Nobody else had the order, and what it took is sold to others, whether the cloud brings it back later or not."""
+    run.attempts[0] = replace(run.attempts[0], level="R1", node_id="n-gone", seq=None)
+    run.fault(disk_lost_node_ids=["n-gone"])
+    told_again(run, status=409, problem="item-sold-out", node_id=None, epoch=None, seq=None, door="edge")
+    assert judged(run).counts["contradicted"] == 0
+
+
 # --- altered
 
 

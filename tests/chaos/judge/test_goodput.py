@@ -10,7 +10,9 @@ from chaos.judge.gate import BudgetError, Budgets, parse_override
 from chaos.judge.goodput import goodput, windows
 from chaos.judge.goodput_checks import goodput_checks
 from chaos.judge.orders import OrderStory, fold
+from chaos.judge.plan import plan_of
 from simulator.history import Attempt
+from simulator.scenario import ScenarioError, find_scenario, load_scenario, with_changes
 
 START_US = 7_000_000
 
@@ -56,7 +58,9 @@ def test_a_collapse_that_outlives_the_rush_is_seen_with_its_moment() -> None:
     found = goodput(stories(calm, rush, orders(18, 20, 12, None, "after")), START_US)
     assert found is not None
     assert (found.least_ratio, found.least_at_s) == (0.0, 10.0)
-    assert goodput(stories(orders(0, 20, 8, None, "nobody")), START_US) is None
+    nobody = goodput(stories(orders(0, 20, 8, None, "nobody")), START_US, 20)
+    assert nobody is not None
+    assert nobody.least_ratio == 0
     assert goodput([], START_US) is None
 
 
@@ -87,11 +91,36 @@ def test_the_check_says_what_was_possible_and_what_was_asked_for(
     least: float | None, ungrounded: str | None, verdict: str | None
 ) -> None:
     half = stories(orders(0, 20, 5.5, 0.0, "calm"), orders(5.5, 10, 5, 0.0, "yes"), orders(5.5, 10, 5, None, "vain"))
-    checks = list(goodput_checks(half, START_US, Budgets(least_goodput_ratio=least), ungrounded))
+    checks = list(goodput_checks(half, START_US, Budgets(least_goodput_ratio=least), ungrounded, 15.0))
     assert [check.verdict for check in checks] == [verdict] * (verdict is not None)
     if verdict == "fail":
         assert "55% of what was possible at its worst, in the 5 s from 5 s on" in checks[0].detail
-        assert "its best is 20.0 orders/s); 90% are asked for" in checks[0].detail
+        assert "its best is 20.0 orders/s, and 15 are possible at least); 90% are asked for" in checks[0].detail
+
+
+def test_a_store_that_is_bad_throughout_fails_however_even_it_is() -> None:
+    """One person in a hundred is told yes, all through the run: its own best is no better."""
+    bad = stories(orders(0, 495, 20, None, "vain"), orders(0, 5, 20, 0.05, "yes"))
+
+    def verdict(peak_per_s: float | None, capacity_per_s: float | None) -> str:
+        budgets = Budgets(least_goodput_ratio=0.9, least_goodput_peak_per_s=peak_per_s)
+        (check,) = goodput_checks(bad, START_US, budgets, None, capacity_per_s)
+        return check.verdict
+
+    assert verdict(None, 40.0) == "fail"
+    assert verdict(40.0, None) == "fail"
+    assert verdict(5.0, 40.0) == "pass", "the budget's word is meant"
+    assert verdict(None, None) == "unknown"
+
+
+def test_the_declared_capacity_comes_from_the_scenario_and_is_required() -> None:
+    storm = load_scenario(find_scenario("retry_storm"))
+    assert plan_of(storm).capacity_per_s == 40
+    undeclared = {"stores": [{"name": "s1"}]}
+    with pytest.raises(ScenarioError, match="needs a service_delay of every store"):
+        with_changes(storm, undeclared)
+    said = with_changes(storm, undeclared | {"budgets": {"least_goodput_peak_per_s": 30}})
+    assert (plan_of(said).capacity_per_s, plan_of(said).budgets.least_goodput_peak_per_s) == (None, 30)
 
 
 def test_the_budget_is_a_share_and_may_be_lifted() -> None:

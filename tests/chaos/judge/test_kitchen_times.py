@@ -120,6 +120,25 @@ def at_stations(run: Any, order_id: str, *stations: str) -> None:
     run.edit_reads("kitchen", change)
 
 
+def test_an_order_is_late_when_any_of_its_stations_is(hotpot: Any) -> None:
+    """The drinks were there at once, the broth an hour later: people wait for the broth."""
+    order_id = order(hotpot, 50, "spicy-base", "plum-juice", "beef-slices")
+    only(hotpot, order_id)
+    hotpot.write()
+    at_stations(hotpot, order_id, "broth", "drinks")
+
+    def late(kitchen: Any) -> None:
+        (broth,) = [ticket for ticket in kitchen["tickets"] if ticket["station"] == "broth"]
+        broth["shown_at_us"] += 3_600 * SECOND_US
+        # The beef's course is fired by the broth's bump: whenever that is, it is not late.
+        kitchen["tickets"].append(broth | {"station": "meat", "shown_at_us": broth["shown_at_us"] * 2})
+
+    hotpot.edit_reads("kitchen", late)
+    verdict = judge_run(hotpot.path)
+    assert [finding.subject for finding in verdict.audit.by_class["late"]] == [order_id]
+    assert [round(times.shown.max or 0) for times in verdict.audit.kitchen] == [3_600_200]
+
+
 @pytest.mark.parametrize(
     ("stations", "lost"), [(("broth", "drinks"), 0), (("broth",), 1), ((), 1), (("broth", "drinks", "drinks"), 0)]
 )

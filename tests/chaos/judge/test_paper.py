@@ -11,7 +11,7 @@ import pytest
 from chaos.judge import judge_run
 from chaos.judge.verdict import Verdict, verdict_schema
 from refsystem.ordering.book import Book
-from refsystem.ordering.check_acts import Act, Pay
+from refsystem.ordering.check_acts import Act, Close, Pay, Reopen
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.slip import (
     Job,
@@ -183,8 +183,9 @@ def test_a_printer_that_could_not_be_read_makes_the_run_unknown(run: Run) -> Non
         ((), ["lost"]),
         (((1, 0, 4_300),), ["altered"]),
         (((1, 0, 4_400), (1, 0, 4_400)), ["duplicated"]),
+        (((1, 0, 4_400), (2, 0, 4_400)), ["duplicated"]),
     ],
-    ids=["once", "marked", "none", "total", "twice"],
+    ids=["once", "marked", "none", "total", "twice", "twice under another number"],
 )
 def test_a_closed_check_has_its_receipt_where_receipts_are_printed(
     paper: Paper, prints: tuple[tuple[int, int, int], ...], expected: list[str]
@@ -199,6 +200,30 @@ def test_a_closed_check_has_its_receipt_where_receipts_are_printed(
     paper.run.records.append((3, book.decide(Act(order_id(99), "Li", Pay(paid, "cash", 4_400, 4_400)), 1)))
     for number, copy, total_minor in prints:
         paper.prints_receipt(paid, number, copy, total_minor)
+    assert [name for name, _ in found(paper.judge())] == expected
+
+
+@pytest.mark.parametrize(("closed", "expected"), [(0, ["unbacked"]), (1, ["duplicated"]), (2, [])])
+def test_there_are_as_many_receipts_as_the_log_closes_the_check(paper: Paper, closed: int, expected: list[str]) -> None:
+    """The store numbers its receipts 1 and 2, whatever was closed."""
+    paper.run.scenario["stores"] = [{"name": "s1", "printer": True, "receipts": True}]
+    for number in range(14):
+        paper.prints(number)
+    book, paid = Book(DEMO_MENU), order_id(3)
+
+    def logs(record: Record) -> None:
+        paper.run.records.append((3, record))
+        book.apply(len(paper.run.records), record)
+
+    for seq, (_, record) in enumerate(paper.run.records, 1):
+        book.apply(seq, record)
+    if closed:
+        logs(book.decide(Act(order_id(99), "Li", Pay(paid, "cash", 4_400, 4_400)), 1))
+    if closed == 2:
+        logs(book.decide(Act(order_id(98), "Li", Reopen(paid, "one more thing")), 1))
+        logs(book.decide(Act(order_id(97), "Li", Close(paid)), 1))
+    paper.prints_receipt(paid, 1)
+    paper.prints_receipt(paid, 2)
     assert [name for name, _ in found(paper.judge())] == expected
 
 

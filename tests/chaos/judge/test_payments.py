@@ -184,6 +184,19 @@ def test_bad_debt_covers_the_check_and_is_told_as_a_loss(till: Till) -> None:
     assert any("the store lost 4400" in note for note in verdict.notes)
 
 
+def test_a_charge_back_is_a_loss_only_if_the_gateway_lost_the_dispute(till: Till) -> None:
+    """The log's word for it is not enough: the store, or somebody in it, may have kept what was captured."""
+    attempt_id = till.pays(order(till.run, 3))
+    till.run.records.append((3, till.book.decide(_system(PaymentOutcome(attempt_id, Step.CHARGE_BACK)), AT_MS)))
+    assert subjects(till.judged(), "mischarged") == {order(till.run, 3)}
+    till.moves(attempt_id, "dispute_lost", 1_000)
+    verdict = till.judged()
+    assert verdict.verdict == "pass", verdict.cause
+    assert verdict.audit.payments["s1"].charged_back_minor == 4_400
+    till.moves(attempt_id, "refund", 400)
+    assert subjects(till.judged(), "mischarged") == {order(till.run, 3)}, "400 more are gone than the log says"
+
+
 def test_voids_and_comps_are_counted_with_who_and_why(till: Till) -> None:
     check_id = order(till.run, 4)
     void = till.act(Void(check_id, check_id, 0, 1, "cold"), "manager Wang")
