@@ -31,15 +31,15 @@ check: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m 'not slow' -n 2 -q
+	$(BIN)/pytest -m 'not slow' -n 3 -q
 
 test: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m 'not drill'
-	$(BIN)/pytest -m 'drill and unhurried' -n 2
+	$(BIN)/pytest -n 3 -m 'not drill'
+	$(BIN)/pytest -m 'drill and unhurried' -n 3
 	$(BIN)/pytest -m 'drill and not unhurried' --durations=0
 
 clean:
