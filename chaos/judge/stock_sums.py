@@ -100,6 +100,7 @@ class _Walk:
     def __init__(self, ledger: StoreLedger) -> None:
         self.sums = StockSums()
         self._recipes = ledger.menu.recipes
+        self._at: dict[str, list[tuple[int, int]]] = {}
         self._lots: set[tuple[str, str]] = set()
         self._lines: dict[str, list[tuple[int, list[tuple[str, int]]]]] = {}
         self._kitchen = Kitchen(ledger.menu, ledger.rules or ONE_SLIP)
@@ -110,6 +111,9 @@ class _Walk:
                 KeyError, TypeError, ValueError, AttributeError
             ):  # what is damaged is another class
                 self._step(seq, record)
+            for name, there in self.sums.on_hand.items():
+                if not (known := self._at.setdefault(name, [])) or known[-1][1] != there:
+                    known.append((seq, there))
 
     def _step(self, seq: int, record: Mapping[str, Any]) -> None:
         match record.get("act") if record.get("kind") == "act" else record.get("kind"):
@@ -118,11 +122,17 @@ class _Walk:
             case "receive":
                 self._receive(str(record["ingredient_id"]), str(record["lot_id"]), int(record["quantity"]))
             case "count":
-                self.sums.on_hand[str(record["ingredient_id"])] = int(record["counted"])
+                self._count(str(record["ingredient_id"]), int(record["counted"]), int(record.get("known_seq", 0)))
             case "waste":
                 self._change(str(record["ingredient_id"]), -int(record["quantity"]))
             case "void":
                 self._void(record)
+
+    def _count(self, name: str, counted: int, known_seq: int) -> None:
+        """With a `known_seq` it is the difference to what was there at that entry; without, what is there."""
+        was_there = self._at.get(name, [])
+        then = next((there for seq, there in reversed(was_there) if seq <= known_seq), 0)
+        self.sums.on_hand[name] = self.sums.on_hand.get(name, 0) + counted - then if known_seq else counted
 
     def _receive(self, name: str, lot_id: str, quantity: int) -> None:
         if (name, lot_id) in self._lots:

@@ -103,9 +103,12 @@ def object_of(kind: type[Kind]) -> Reader:
     return read
 
 
-def given(read: Reader, **default: Any) -> Any:
-    """A dataclass field that is sent or written by somebody."""
-    return field(metadata={"read": read, "derived": False}, **default)
+def given(read: Reader, *, is_later: bool = False, **default: Any) -> Any:
+    """A dataclass field that is sent or written by somebody.
+
+    `is_later`: it came when acts of its kind stood in logs already, so an act that leaves it out has the hash that it had.
+    """
+    return field(metadata={"read": read, "derived": False, "is_later": is_later}, **default)
 
 
 def derived(read: Reader, default: Any) -> Any:
@@ -137,6 +140,7 @@ def hash_of_given(name: str, content: Any) -> str:
         each.name: getattr(content, each.name)
         for each in dataclasses.fields(content)
         if not each.metadata.get("derived", False)
+        and not (each.metadata.get("is_later", False) and getattr(content, each.name) == each.default)
     }
     canonical = json.dumps([name, fields], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

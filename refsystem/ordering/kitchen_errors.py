@@ -12,6 +12,7 @@ COURSE_NOT_HELD = Problem("course-not-held", 409, "The order holds no such cours
 INGREDIENT_UNKNOWN = Problem("ingredient-unknown", 422, "There is no such ingredient", True)
 LOT_UNKNOWN = Problem("lot-unknown", 422, "There is no such lot", True)
 LOT_KNOWN = Problem("lot-known", 409, "This lot was received already", True)
+COUNT_STALE = Problem("count-stale", 409, "Some was received, thrown away or counted since; count once more", True)
 STOCK_TOO_LOW = Problem("stock-too-low", 409, "There is not as much in stock", True)
 RIGHTS_TOO_LOW = Problem("rights-too-low", 409, "The store does not hold as many rights", True)
 RIGHTS_FROZEN = Problem("rights-frozen", 409, "Rights are settled with the cloud first", True)
@@ -28,6 +29,7 @@ KITCHEN_PROBLEMS: dict[str, Problem] = {
         INGREDIENT_UNKNOWN,
         LOT_UNKNOWN,
         LOT_KNOWN,
+        COUNT_STALE,
         STOCK_TOO_LOW,
         RIGHTS_TOO_LOW,
         RIGHTS_FROZEN,

@@ -201,10 +201,20 @@ class Stock:
         """
         content = act.content
         if isinstance(content, Count):
-            content = replace(content, expected=self.item(content.ingredient_id).on_hand)
+            content = replace(content, expected=self._as_of(content.ingredient_id, content.known_seq).on_hand)
         record = replace(act, content=content).record(at_ms)
         stock_steps.step(self, record, self._undo[-1][0] + 1 if self._undo else 1, 0)
         return record
+
+    def _as_of(self, ingredient_id: str, seq: int) -> StockItem:
+        """What there was of it behind the entry at `seq`; 0: what there is."""
+        item = self.item(ingredient_id)
+        for later, before, _, _ in reversed(self._undo if seq else ()):
+            if later <= seq:
+                break
+            if ingredient_id in before:
+                item = before[ingredient_id] or StockItem(ingredient_id)
+        return item
 
     # --- the log's entries ---
 

@@ -31,10 +31,15 @@ class Receive:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Somebody has counted: `counted` is what is there; `expected` is what the store's log said."""
+    """Somebody has counted: `counted` was there when the log was known up to `known_seq`; `expected` is what it said then.
+
+    What was sold behind `known_seq` is not in the count, so only the difference is applied; what somebody received, threw away
+    or counted behind it makes the count stale. 0: it was counted now.
+    """
 
     ingredient_id: str = given(ID)
     counted: int = given(AMOUNT)
+    known_seq: int = given(fields.whole(0, 2**62), is_later=True, default=0)
     expected: int = derived(fields.whole(-QUANTITY_MAX, QUANTITY_MAX), 0)
 
 

@@ -34,7 +34,7 @@ class StockItem:
 
     `received`, `sold`, `wasted` and `missing` (by counts; less than 0: found) are sums since the log began. Lots that are used
     up stay, so that what was voided goes back to where it came from, and no delivery counts twice. `kept`: somebody has received
-    or counted it.
+    or counted it; `handled_seq`: the last entry by which somebody received, counted or threw away some.
     """
 
     ingredient_id: str
@@ -46,6 +46,7 @@ class StockItem:
     wasted: int = 0
     missing: int = 0
     changed_seq: int = 0
+    handled_seq: int = 0
     kept: bool = False
 
     @property

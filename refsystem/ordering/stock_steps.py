@@ -13,7 +13,13 @@ from typing import Any, Protocol
 from refsystem.ordering import fields
 from refsystem.ordering import stock_acts as acts
 from refsystem.ordering.errors import ORDER_INVALID, OrderRejected
-from refsystem.ordering.kitchen_errors import INGREDIENT_UNKNOWN, RIGHTS_FROZEN, RIGHTS_NOT_FROZEN, RIGHTS_TOO_LOW
+from refsystem.ordering.kitchen_errors import (
+    COUNT_STALE,
+    INGREDIENT_UNKNOWN,
+    RIGHTS_FROZEN,
+    RIGHTS_NOT_FROZEN,
+    RIGHTS_TOO_LOW,
+)
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.stock_item import StockItem, Taken
 
@@ -175,17 +181,24 @@ def _known(stock: Lookup, ingredient_id: str) -> StockItem:
 def _receive(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
     act = fields.read_fields(acts.Receive, record, exact=False)
     item = _known(stock, act.ingredient_id).received_lot(act.lot_id, act.quantity, act.use_by, seq)
-    return Changes({act.ingredient_id: item})
+    return Changes({act.ingredient_id: replace(item, handled_seq=seq)})
 
 
 def _count(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
     act = fields.read_fields(acts.Count, record, exact=False)
-    return Changes({act.ingredient_id: _known(stock, act.ingredient_id).counted(act.counted, seq)})
+    item = _known(stock, act.ingredient_id)
+    if act.known_seq and item.handled_seq > act.known_seq:
+        # Nobody can say whether what was received, thrown away or counted meanwhile is in this count.
+        why = f"entry {item.handled_seq} received, counted or threw away some: count once more"
+        raise OrderRejected(COUNT_STALE, f"of {act.ingredient_id}, {why}")
+    there = item.on_hand + act.counted - act.expected if act.known_seq else act.counted
+    return Changes({act.ingredient_id: replace(item.counted(there, seq), handled_seq=seq)})
 
 
 def _waste(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
     act = fields.read_fields(acts.Waste, record, exact=False)
-    return Changes({act.ingredient_id: _known(stock, act.ingredient_id).wasted_of(act.quantity, act.lot_id)})
+    item = _known(stock, act.ingredient_id).wasted_of(act.quantity, act.lot_id)
+    return Changes({act.ingredient_id: replace(item, handled_seq=seq)})
 
 
 def _grant(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:

@@ -9,7 +9,7 @@ import { data, load, save } from "./device.js";
 import { token } from "./person.js";
 
 const LEVELS_MS = 4000;
-let lines = load("stock.lines", null);
+let lines = load("stock.levels", null); // each says up to which entry of the store's log it is known: a count is of that moment
 const nameOf = id => data.ingredients[id]?.name ?? id;
 const unitOf = id => say(`unit_${data.ingredients[id]?.unit ?? "piece"}`);
 const amount = (quantity, id) => `${new Intl.NumberFormat(data.lang).format(quantity)} ${unitOf(id)}`;
@@ -35,7 +35,7 @@ function attempt(body) {
 
 async function count(line) {
   const given = await askFor(say("act_count"), [{ name: "counted", label: `${say("counted")} (${unitOf(line.ingredient_id)})`, type: "number", min: 0, value: Math.max(0, line.on_hand) }], say("ok"), nameOf(line.ingredient_id));
-  if (given) attempt({ act: "count", ingredient_id: line.ingredient_id, counted: Number(given.counted) });
+  if (given) attempt({ act: "count", ingredient_id: line.ingredient_id, counted: Number(given.counted), known_seq: line.known_seq });
 }
 
 async function waste(line) {
@@ -72,8 +72,9 @@ function showAll() {
 
 async function refresh() {
   try {
-    lines = (await ask("/v1/stock", { token })).ingredients;
-    save("stock.lines", lines);
+    const told = await ask("/v1/stock", { token });
+    lines = told.ingredients.map(line => ({ ...line, known_seq: told.known_seq }));
+    save("stock.levels", lines);
   } catch (error) {
     if (error.status === 404) lines = [];
   }

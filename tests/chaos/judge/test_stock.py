@@ -85,6 +85,15 @@ def test_a_lot_counts_once_waste_is_gone_and_a_count_is_believed(larder: Callabl
     assert [each.judged()[0] for each in (twice, wasted, counted)] == ["fail", "fail", "pass"]
 
 
+def test_a_late_count_does_not_make_good_what_was_sold_behind_it(larder: Callable[..., Larder]) -> None:
+    enough, short = larder(fish=10), larder(fish=10)
+    for each, more in ((enough, 2), (short, 3)):
+        each.sells("pickled-fish", 8)
+        each.logs(Count("fish", 10, 1))
+        each.sells("pickled-fish", more)
+    assert [each.judged()[0] for each in (enough, short)] == ["pass", "fail"]
+
+
 @pytest.mark.parametrize(("bumped", "verdict"), [(False, "pass"), (True, "fail")])
 def test_what_is_voided_goes_back_unless_it_was_made(larder: Callable[..., Larder], bumped: bool, verdict: str) -> None:
     kept = larder(fish=1)

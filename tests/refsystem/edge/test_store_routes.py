@@ -67,7 +67,12 @@ def test_what_is_received_is_sold_until_it_is_gone_and_a_known_key_is_told_all_t
         assert (fish["received"], fish["sold"], fish["oversold"]) == (2, 2, 0)
         counted = await alone.act(STOREKEEPER, "count", ingredient_id="fish", counted=1)
         assert counted.json()["result"]["expected"] == 0
+        known_seq = (await alone.get(WAITER, "/v1/stock")).json()["known_seq"]
         assert (await alone.post(key(), **FISH)).status_code == 201
+        late = {"ingredient_id": "fish", "counted": 1, "known_seq": known_seq}
+        assert (await alone.act(STOREKEEPER, "count", **late)).json()["result"]["expected"] == 1
+        assert told(await alone.post(key(), **FISH)) == (409, "item-sold-out"), "one was counted, and that one is sold"
+        assert told(await alone.act(STOREKEEPER, "count", **late)) == (409, "count-stale")
 
     run_alone(conversation)
 

@@ -10,6 +10,7 @@ from till import AT_MS, order, uuid
 from refsystem.ordering.errors import OrderRejected, Problem
 from refsystem.ordering.kitchen import Kitchen
 from refsystem.ordering.kitchen_errors import (
+    COUNT_STALE,
     INGREDIENT_UNKNOWN,
     ITEM_SOLD_OUT,
     LOT_KNOWN,
@@ -379,3 +380,28 @@ def test_a_damaged_entry_changes_nothing_and_is_named(pantry, record):
     pantry.append(record)
     assert [passed.seq for passed in pantry.stock.passed_over] == [1]
     assert pantry.stock.items == before
+
+
+def test_a_count_that_comes_late_makes_nothing_of_what_was_sold_meanwhile(pantry):
+    """Typed at ten, then the tablet was offline while eight were sold: two are there, whenever the count arrives."""
+    pantry.do(Receive("fish", "a", 10))
+    known_seq = len(pantry.log)
+    pantry.order({"fish": 8})
+    record = pantry.do(Count("fish", 9, known_seq))
+    item = pantry.stock.item("fish")
+    assert (record["expected"], item.on_hand, item.missing, pantry.stock.available("fish")) == (10, 1, 1, 1)
+    detail = pantry.refuses(COUNT_STALE, Count("fish", 9, known_seq))
+    assert "entry 3" in detail
+    again = Stock(MENU, RULES, pantry.kitchen.is_made)
+    for seq, each in enumerate(pantry.log, 1):
+        again.apply(seq, each, 1)
+    assert again.items == pantry.stock.items
+    pantry.do(Waste("fish", 1, "dropped"))
+    pantry.refuses(COUNT_STALE, Count("fish", 1, len(pantry.log) - 1))
+    assert pantry.do(Count("fish", 4))["expected"] == 0
+    assert pantry.stock.item("fish").on_hand == 4
+
+
+def test_a_count_without_its_moment_has_the_hash_that_it_had() -> None:
+    assert StoreAct("", "", Count("fish", 9)).body_hash == "c3c35c79d8530cd8"
+    assert StoreAct("", "", Count("fish", 9, 4)).body_hash != StoreAct("", "", Count("fish", 9, 5)).body_hash

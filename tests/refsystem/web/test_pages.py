@@ -187,6 +187,8 @@ def test_what_the_kitchen_takes_off_the_menu_no_page_offers_and_a_delivery_is_re
     type_into(cellar, "dialog [name=counted]", "16000")
     press(cellar, "OK", "dialog")
     cellar.wait(f"{row}.innerText.includes('16,000 g')")
+    taken = "Object.keys(localStorage).filter(name => name.includes('.done.')).map(name => JSON.parse(localStorage[name]).body)"
+    assert cellar.run(f"{taken}.find(body => body.act === 'count').known_seq") > 0, "a count says when it was made"
 
     diner.wait("document.querySelector('[data-item=\"frozen-tofu\"]').classList.contains('sold-out')")
     assert diner.run('document.querySelector(\'[data-item="frozen-tofu"] [data-step="1"]\').disabled')
