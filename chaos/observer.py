@@ -185,8 +185,9 @@ class Observer:
         """The node id of a device, and its committed entries behind `seq`."""
         url = f"{self.stack.url(f'{store}.edge_{slot}')}/v1/audit/entries"
         entries: list[Json] = []
+        headers = self.stack.operator_headers(store)
         for _ in range(PAGES_MAX):
-            page = await self._get(url, {"from_seq": seq + len(entries) + 1, "limit": PAGE})
+            page = await self._get(url, {"from_seq": seq + len(entries) + 1, "limit": PAGE}, headers)
             entries += page["entries"]
             if len(page["entries"]) < PAGE:
                 return str(page["node_id"]), entries
@@ -194,9 +195,10 @@ class Observer:
 
     async def _edge(self, store: str, slot: str) -> Json:
         url = self.stack.url(f"{store}.edge_{slot}")
-        entries = await self._entries(f"{url}/v1/audit/entries", {})
-        set_aside = await self._get(f"{url}/v1/audit/set-aside")
-        stock = await self._get(f"{url}/v1/audit/stock")
+        headers = self.stack.operator_headers(store)
+        entries = await self._entries(f"{url}/v1/audit/entries", {}, headers)
+        set_aside = await self._get(f"{url}/v1/audit/set-aside", headers=headers)
+        stock = await self._get(f"{url}/v1/audit/stock", headers=headers)
         status = await self._get(f"{url}/v1/status")
         return {"status": status, "entries": entries, "set_aside": set_aside["entries"], "stock": stock}
 
@@ -273,17 +275,17 @@ class Observer:
         status = await self._get(f"{url}/v1/status")
         return {"status": status, "tickets": tickets["tickets"], "deliveries": deliveries["deliveries"]}
 
-    async def _entries(self, url: str, query: Json) -> list[Json]:
+    async def _entries(self, url: str, query: Json, headers: dict[str, str] | None = None) -> list[Json]:
         entries: list[Json] = []
         for _ in range(PAGES_MAX):
-            page = (await self._get(url, {**query, "from_seq": len(entries) + 1, "limit": PAGE}))["entries"]
+            page = (await self._get(url, {**query, "from_seq": len(entries) + 1, "limit": PAGE}, headers))["entries"]
             entries += page
             if len(page) < PAGE:
                 break
         return entries
 
-    async def _get(self, url: str, query: Json | None = None) -> Json:
-        answer = await self._http.get(url, params=query, timeout=READ_TIMEOUT_S)
+    async def _get(self, url: str, query: Json | None = None, headers: dict[str, str] | None = None) -> Json:
+        answer = await self._http.get(url, params=query, headers=headers, timeout=READ_TIMEOUT_S)
         answer.raise_for_status()
         body: Json = answer.json()
         return body

@@ -16,8 +16,9 @@ from typing import Any, Literal, get_args
 
 from refsystem.ordering.errors import TOKEN_INVALID, OrderRejected
 
-Role = Literal["diner", "waiter", "cashier", "manager", "kitchen", "stock"]
-STAFF_ROLES: tuple[Role, ...] = ("waiter", "cashier", "manager", "kitchen", "stock")
+Role = Literal["diner", "waiter", "cashier", "manager", "kitchen", "stock", "operator"]
+STAFF_ROLES: tuple[Role, ...] = ("waiter", "cashier", "manager", "kitchen", "stock", "operator")
+"""An operator looks after the devices: they read whole logs and break the glass, and do nothing with checks."""
 TOKEN_CHARACTERS_MAX = 1_000
 SCHEME = "Bearer "
 

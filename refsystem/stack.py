@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from refsystem.access import SCHEME, staff_token
 from refsystem.cloud.postgres import PostgresError, PrivatePostgres
 from refsystem.drill_control import CONTROL_VARIABLE
 from refsystem.processes import (
@@ -44,6 +45,8 @@ from refsystem.stack_delivery import (
 )
 from refsystem.stack_printer import PAPER_PORT, PRINTER_MODULE, printer_environment, printer_link, printer_name
 
+FOR_EVER_S = 4_000_000_000
+"""When an operator's token of a stack ends, which itself does not last as long (Unix time)."""
 SLOTS = ("a", "b")
 MEMBERS_TIMEOUT_S = 20.0
 SET_UP_TIMEOUT_S = 10.0
@@ -234,6 +237,11 @@ class Stack:
             path.touch(mode=0o600)
             path.write_text(secrets.token_hex(32), encoding="ascii")
         return path
+
+    def operator_headers(self, store: str) -> dict[str, str]:
+        """What an operator of the store's devices sends to them."""
+        secret = self.secret("access").read_bytes().strip()
+        return {"Authorization": f"{SCHEME}{staff_token(secret, store, 'of the stack', 'operator', FOR_EVER_S)}"}
 
     def links(self) -> list[Link]:
         """Every link of the stack."""

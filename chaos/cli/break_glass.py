@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ Only do this when the members are off and stay off: one that still runs would go
 
   rushproof break-glass http://127.0.0.1:8101                      who would have to be off? (nothing is done)
   rushproof break-glass http://127.0.0.1:8101 --off a-1f2e --who "Li Na" --why "device A drowned in soup"
+  rushproof break-glass ... --token-file manager.token             the device asks for a manager's or an operator's token
   rushproof break-glass ... --without-cloud                        the cloud cannot be reached either: go on without it
 
 Without --off it only asks the device, and prints who its store's members are and the command that says that they are off.
@@ -51,6 +53,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--who", help="your name; it is kept with the log")
     parser.add_argument("--why", help="what happened; it is kept with the log")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="holds a manager's or an operator's token, where devices ask for one",
+    )
     parser.add_argument("--without-cloud", action="store_true", help="go on without asking the cloud what it holds")
     parser.add_argument("--wait", type=float, default=30.0, metavar="S", help="how long to wait for it (default 30)")
     parser.add_argument(
@@ -71,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.who or not options.why:
             raise CommandError("say who you are and why, by --who and --why: both are kept with the log")
         word = {"off": options.off, "who": options.who, "why": options.why, "without_cloud": options.without_cloud}
-        _say(device, word)
+        _say(device, word, _token(options.token_file))
         status = _wait(device, options.wait)
     if options.json:
         sys.stdout.write(json.dumps(status, indent=2) + "\n")
@@ -105,11 +113,26 @@ def _ask(device: httpx.Client, *, as_json: bool) -> int:
     return EXIT_WAITING if register is None else 0
 
 
-def _say(device: httpx.Client, word: dict[str, Any]) -> None:
+def _token(path: Path | None) -> str:
+    if path is None:
+        return ""
     try:
-        answer = device.post("/v1/break-glass", json=word)
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"--token-file {path} cannot be read as a token ({type(error).__name__})") from error
+
+
+def _say(device: httpx.Client, word: dict[str, Any], token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        answer = device.post("/v1/break-glass", json=word, headers=headers)
     except httpx.HTTPError as error:
         raise CommandError(f"{device.base_url} does not answer ({type(error).__name__})") from error
+    if answer.status_code in (401, 403):
+        raise CommandError(
+            f"refused: {_detail(answer)}; put a manager's or an operator's token (behind # in a manager's address) "
+            "into a file and name it by --token-file"
+        )
     if answer.status_code != 202:
         raise CommandError(f"refused: {_detail(answer)}")
 

@@ -42,7 +42,8 @@ class BreakGlass:
                         "why": self._why,
                         "without_cloud": self._without_cloud,
                     }
-                    answer = await http.post(f"{self._stack.url(name)}/v1/break-glass", json=word)
+                    headers = self._stack.operator_headers(self._store)
+                    answer = await http.post(f"{self._stack.url(name)}/v1/break-glass", json=word, headers=headers)
                     if answer.status_code == 202:
                         self._survivor = name
                         self.target.resolved = name.removeprefix(f"{self._store}.")

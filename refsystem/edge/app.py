@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from refsystem.edge.channels import add_channel_routes
 from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
+from refsystem.edge.operators import must_be_operator, told_record
 from refsystem.edge.page_routes import add_page_routes
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
@@ -175,20 +176,26 @@ def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
         """Where this device stands."""
         return device_status(driver)
 
-    @app.get("/v1/audit/entries", tags=["operator"], responses=problem_docs(REQUEST_INVALID))
+    denied = (TOKEN_INVALID, NOT_ALLOWED)
+
+    @app.get("/v1/audit/entries", tags=["operator"], responses=problem_docs(REQUEST_INVALID, *denied))
     async def entries(
-        from_seq: int = Query(1, ge=1), limit: int = Query(ENTRIES_MAX, ge=1, le=ENTRIES_MAX)
+        request: Request, from_seq: int = Query(1, ge=1), limit: int = Query(ENTRIES_MAX, ge=1, le=ENTRIES_MAX)
     ) -> dict[str, Any]:
-        """Committed entries from `from_seq` on, ascending."""
+        """Committed entries from `from_seq` on, ascending. For operators: payments are in it, with what paid them."""
+        must_be_operator(driver, request.headers)
         replica = driver.device.replica
         found = replica.log.slice(from_seq, replica.commit_seq, limit) if from_seq <= replica.commit_seq else ()
-        return {"node_id": replica.node_id, "entries": [_entry_json(entry) for entry in found]}
+        return {"node_id": replica.node_id, "entries": [_entry_json(driver, entry) for entry in found]}
 
-    @app.get("/v1/audit/set-aside", tags=["operator"])
-    def set_aside() -> dict[str, Any]:
+    @app.get("/v1/audit/set-aside", tags=["operator"], responses=problem_docs(*denied))
+    def set_aside(request: Request) -> dict[str, Any]:
         """All that was set aside here, and which of it had been committed (P19); `/v1/recovered` is the staff's list."""
+        must_be_operator(driver, request.headers)
         rows = driver.store.recovered(0, SET_ASIDE_MAX)
-        entries = [{**_entry_json(row.entry), "at_epoch": row.at_epoch, "given_up": row.given_up} for row in rows]
+        entries = [
+            {**_entry_json(driver, row.entry), "at_epoch": row.at_epoch, "given_up": row.given_up} for row in rows
+        ]
         return {"node_id": driver.device.replica.node_id, "entries": entries}
 
 
@@ -254,8 +261,9 @@ def _order_json(driver: Driver, reply: Reply) -> dict[str, Any]:
     }
 
 
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    return {"seq": entry.seq, "epoch": entry.epoch, "hash": entry.hash, "record": entry.content()}
+def _entry_json(driver: Driver, entry: Entry) -> dict[str, Any]:
+    record = told_record(driver, entry.content())
+    return {"seq": entry.seq, "epoch": entry.epoch, "hash": entry.hash, "record": record}
 
 
 def _cursor_json(cursor: Cursor | None) -> dict[str, Any] | None:

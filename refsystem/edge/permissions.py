@@ -27,6 +27,7 @@ ROLE_ACTS: dict[Role, frozenset[str]] = {
     "manager": _MANAGER,
     "kitchen": _KITCHEN | {"waste"},
     "stock": _STOCK,
+    "operator": frozenset(),
 }
 DINER_TENDERS: frozenset[Tender] = frozenset({"wallet_code", "card"})
 """What a diner may pay with alone; the others pass through somebody's hands."""

@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from pydantic import BaseModel, Field
 
 from refsystem.edge.driver import Driver
+from refsystem.edge.operators import must_be_operator
 from refsystem.edge.store import Recovered
 from refsystem.order_messages import LineItem
 from refsystem.ordering.errors import (
@@ -19,7 +20,9 @@ from refsystem.ordering.errors import (
     BREAK_GLASS_RUNNING,
     MEMBER_HEARD,
     MEMBERS_DIFFER,
+    NOT_ALLOWED,
     REGISTER_NOT_READ,
+    TOKEN_INVALID,
     BreakGlassRefused,
     OrderRejected,
 )
@@ -30,6 +33,7 @@ from refsystem.telemetry import Telemetry
 NUMBER_MAX = 2**63 - 1
 """The largest number that SQLite keeps."""
 RECOVERED_MAX = 1_000
+DENIED = (TOKEN_INVALID, NOT_ALLOWED)
 
 
 class BreakGlassBody(BaseModel):
@@ -81,7 +85,7 @@ class RecoveredReply(BaseModel):
 
 
 def add_staff_routes(app: FastAPI, driver: Driver, telemetry: Telemetry) -> None:
-    """Add them. Like the operator's, they are open to whoever reaches the device's port."""
+    """Add them. They are for managers and operators."""
     _add_break_glass(app, driver)
     _add_recovered(app, driver)
     glass, forks = (
@@ -104,7 +108,7 @@ def _add_break_glass(app: FastAPI, driver: Driver) -> None:
         tags=["staff"],
         status_code=202,
         response_model=GlassReply,
-        responses=problem_docs(*refusals, *conflicts),
+        responses=problem_docs(*refusals, *conflicts, *DENIED),
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -118,6 +122,7 @@ def _add_break_glass(app: FastAPI, driver: Driver) -> None:
         Answered when the word is on the disk; `GET /v1/break-glass` tells how far it has come. Without the cloud's answer the
         device waits, unless `without_cloud` is said, at once or in a second request.
         """
+        must_be_operator(driver, request.headers, "manager")
         try:
             await driver.break_glass(_word(await read_json(request)))
         except OrderRejected as rejection:
@@ -126,18 +131,24 @@ def _add_break_glass(app: FastAPI, driver: Driver) -> None:
             raise ProblemError(refusal.problem, refusal.detail) from refusal
         return JSONResponse(glass_json(driver), 202)
 
-    @app.get("/v1/break-glass", tags=["staff"], response_model=GlassReply)
-    async def read_glass() -> dict[str, Any]:
+    @app.get("/v1/break-glass", tags=["staff"], response_model=GlassReply, responses=problem_docs(*DENIED))
+    async def read_glass(request: Request) -> dict[str, Any]:
         """How far breaking the glass has come on this device."""
+        must_be_operator(driver, request.headers, "manager")
         return glass_json(driver)
 
 
 def _add_recovered(app: FastAPI, driver: Driver) -> None:
-    @app.get("/v1/recovered", tags=["staff"], response_model=RecoveredReply, responses=problem_docs(REQUEST_INVALID))
+    @app.get(
+        "/v1/recovered", tags=["staff"], response_model=RecoveredReply, responses=problem_docs(REQUEST_INVALID, *DENIED)
+    )
     async def recovered(
-        after: int = Query(0, ge=0, le=NUMBER_MAX), limit: int = Query(RECOVERED_MAX, ge=1, le=RECOVERED_MAX)
+        request: Request,
+        after: int = Query(0, ge=0, le=NUMBER_MAX),
+        limit: int = Query(RECOVERED_MAX, ge=1, le=RECOVERED_MAX),
     ) -> dict[str, Any]:
         """Orders that were set aside here and are not committed since, oldest first; one is entered again under its order_id."""
+        must_be_operator(driver, request.headers, "manager")
         rows = await run_in_threadpool(driver.store.recovered, after, limit)
         replica = driver.device.replica
         orders = [found for row in rows if (found := _recovered_order(row)) is not None]

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from refsystem.edge.check_routes import person_asking
 from refsystem.edge.driver import Driver
+from refsystem.edge.operators import must_be_operator
 from refsystem.edge.permissions import may_see_stock
 from refsystem.edge.replies import raise_problem
 from refsystem.ordering import errors
@@ -73,9 +74,10 @@ def _add_stock(app: FastAPI, driver: Driver) -> None:
         raise_problem(driver, reply)
         return JSONResponse(reply.found)
 
-    @app.get("/v1/audit/stock", tags=["operator"])
-    async def audit_stock() -> dict[str, Any]:
-        """The same, by this device's own log, whatever its role."""
+    @app.get("/v1/audit/stock", tags=["operator"], responses=problem_docs(errors.TOKEN_INVALID, errors.NOT_ALLOWED))
+    async def audit_stock(request: Request) -> dict[str, Any]:
+        """The same for operators, by this device's own log, whatever its role."""
+        must_be_operator(driver, request.headers)
         return shown(driver.device.views)
 
 

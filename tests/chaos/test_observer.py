@@ -75,6 +75,9 @@ class Places:
     def url(self, process: str) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/{process}"
 
+    def operator_headers(self, store: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer operator of {store}"}
+
     def answer(self, path: str) -> Any:
         parts = urlsplit(path)
         _, process, rest = parts.path.split("/", 2)

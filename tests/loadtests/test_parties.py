@@ -20,6 +20,7 @@ import pytest
 
 from loadtests.contract import Answer, ReferenceApi, Reply, Request
 from loadtests.plan import LoadPlan, Retries, StoreTargets, monotonic_us, write_plan
+from refsystem.access import staff_token
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import CheckStatus
 from refsystem.ordering.menu_formats import MENUS
@@ -49,7 +50,9 @@ class Shop:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        answer = self.http.get(f"http://127.0.0.1:{self.device.port}/v1/audit/entries").json()
+        token = staff_token(SECRET.encode(), "s1", "Li", "operator", 4_000_000_000)
+        url, headers = f"http://127.0.0.1:{self.device.port}/v1/audit/entries", {"Authorization": f"Bearer {token}"}
+        answer = self.http.get(url, headers=headers).json()
         return [entry["record"] for entry in answer["entries"]]
 
     @property

@@ -46,7 +46,7 @@ class Store:
         return self.stack.url(name if name == "cloud" else f"s1.{name}")
 
     def get(self, name: str, path: str, **query: Any) -> Any:
-        answer = self.http.get(f"{self.url(name)}{path}", params=query)
+        answer = self.http.get(f"{self.url(name)}{path}", params=query, headers=self.stack.operator_headers("s1"))
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -97,7 +97,9 @@ class Store:
 
     def break_glass(self, off: str, **changes: Any) -> httpx.Response:
         word = {"off": [off], "who": "Li", "why": "burnt down", **changes}
-        return self.http.post(f"{self.url('edge_b')}/v1/break-glass", json=word)
+        return self.http.post(
+            f"{self.url('edge_b')}/v1/break-glass", json=word, headers=self.stack.operator_headers("s1")
+        )
 
     def asked(self, device: str, order_id: str) -> tuple[int, str | None]:
         """Status and problem of the answer to a question for an order."""

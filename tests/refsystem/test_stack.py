@@ -57,7 +57,9 @@ class Shop:
         return self.stack.process(self.name(process))
 
     def get(self, process: str, path: str, **query: Any) -> Any:
-        answer = self.http.get(f"{self.stack.url(self.name(process))}{path}", params=query)
+        answer = self.http.get(
+            f"{self.stack.url(self.name(process))}{path}", params=query, headers=self.stack.operator_headers(self.store)
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()
 

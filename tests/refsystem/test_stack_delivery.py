@@ -69,7 +69,8 @@ def test_an_order_is_accepted_once_it_is_in_the_store_and_voided_once_it_is_canc
                 return str(http.get(f"{stack.url(PROCESS)}/v1/orders/{number}").json()["state"])
 
             def records() -> list[dict[str, Any]]:
-                entries = http.get(f"{stack.url('s1.edge_a')}/v1/audit/entries").json()["entries"]
+                url, headers = f"{stack.url('s1.edge_a')}/v1/audit/entries", stack.operator_headers("s1")
+                entries = http.get(url, headers=headers).json()["entries"]
                 return [entry["record"] for entry in entries]
 
             kept, cancelled, wrong = place(), place(), place(total_minor=1)

@@ -40,6 +40,7 @@ class Shop:
     def __init__(self, stack: Stack) -> None:
         self.http = httpx.Client(trust_env=False, timeout=5)
         self.edge, self.cloud, self.kitchen = (stack.url(name) for name in ("s1.edge_a", "cloud", "s1.kitchen"))
+        self.operator = stack.operator_headers("s1")
         secret = stack.secret("access").read_bytes().strip()
         self.token = staff_token(secret, "s1", "Li", "manager", int(time.time()) + 3_600)
 
@@ -55,7 +56,7 @@ class Shop:
 
     def stock(self) -> dict[str, Any]:
         """The row of the store's shrimp."""
-        rows = self.http.get(f"{self.edge}/v1/audit/stock").json()["ingredients"]
+        rows = self.http.get(f"{self.edge}/v1/audit/stock", headers=self.operator).json()["ingredients"]
         return next(row for row in rows if row["ingredient_id"] == "shrimp")
 
     def cloud_stock(self) -> dict[str, Any]:

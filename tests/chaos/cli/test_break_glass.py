@@ -71,14 +71,24 @@ def test_a_person_is_told_who_must_be_off_and_then_the_device_goes_on(
     assert f"--off {gone} --who NAME --why TEXT" in capsys.readouterr().out
     assert main(["break-glass", url, "--off", gone]) == 2
     assert "--who and --why" in capsys.readouterr().err
-    assert main(["break-glass", url, "--off", "another", "--who", "Li", "--why", "soup"]) == 2
+    named = ["--who", "Li", "--why", "soup"]
+    assert main(["break-glass", url, "--off", gone, *named]) == 2
+    assert "--token-file" in capsys.readouterr().err
+    named += ["--token-file", token_file(stack)]
+    assert main(["break-glass", url, "--off", "another", *named]) == 2
     assert gone in capsys.readouterr().err, "the refusal names the members"
     assert status(stack, "s1.edge_b")["role"] == "joining"
 
-    assert main(["break-glass", url, "--off", gone, "--who", "Li", "--why", "soup", "--json"]) == 0
+    assert main(["break-glass", url, "--off", gone, *named, "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["role"] == "primary"
     assert "goes on as primary" in printed.err
+
+
+def token_file(stack: Stack) -> str:
+    path = stack.settings.folder / "operator.token"
+    path.write_text(stack.operator_headers("s1")["Authorization"].removeprefix("Bearer "))
+    return str(path)
 
 
 @pytest.mark.slow
@@ -92,7 +102,7 @@ def test_a_device_that_waits_for_the_cloud_says_what_to_do(stack: Stack, capsys:
     stack.process("s1.edge_b").start()
     url = stack.url("s1.edge_b")
     wait_until(lambda: status(stack, "s1.edge_b")["role"] == "joining", "the other device runs")
-    word = ["break-glass", url, "--off", gone, "--who", "Li", "--why", "soup"]
+    word = ["break-glass", url, "--off", gone, "--who", "Li", "--why", "soup", "--token-file", token_file(stack)]
     assert main([*word, "--wait", "1.5"]) == 3
     assert "--without-cloud" in capsys.readouterr().err
     assert main([*word, "--without-cloud"]) == 0

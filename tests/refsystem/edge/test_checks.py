@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -120,6 +121,39 @@ def test_who_asks_again_is_answered_when_their_token_has_ended_meanwhile(
         assert told(await alone.post(key(), ends, **on_check)) == (401, "token-invalid")
 
     run_alone(conversation)
+
+
+def test_the_log_and_the_glass_are_for_operators(run_alone: Callable[..., None]) -> None:
+    """The whole log tells of every table's payments and of what paid them; the glass decides what becomes of the store."""
+    operator = staff_token(ACCESS_SECRET, "s1", "Li", "operator", FAR_S)
+    logs = ("/v1/audit/entries", "/v1/audit/set-aside", "/v1/audit/stock")
+
+    async def conversation(alone: Any) -> None:
+        check_id, wallet = await opened(alone), code()
+        pay = {"check_id": check_id, "tender": "wallet_code", "amount_minor": 5900, "instrument": wallet}
+        assert (await alone.act(TABLE, "pay", **pay)).status_code == 201
+        for path in (*logs, "/v1/recovered", "/v1/break-glass"):
+            answer = await alone.get("", path)
+            assert told(answer) == (401, "token-invalid"), path
+            for token in (TABLE, CASHIER):
+                assert told(await alone.get(token, path)) == (403, "not-allowed"), path
+            assert (await alone.get(operator, path)).status_code == 200
+            assert (await alone.get(MANAGER, path)).status_code == (403 if path in logs else 200)
+        assert wallet in (await alone.get(operator, "/v1/audit/entries")).text
+        word = {"off": ["a"], "who": "Li", "why": "soup"}
+        assert told(await alone.client.post("/v1/break-glass", json=word)) == (401, "token-invalid")
+        headers = {"Authorization": f"Bearer {operator}"}
+        said = await alone.client.post("/v1/break-glass", json=word, headers=headers)
+        assert told(said)[1].startswith("break-glass"), "it got as far as the device"
+        # a device that knows no tokens takes no payments, but may have the log of one that did
+        settings = alone.driver.settings
+        alone.driver.settings = replace(settings, access_secret=None)
+        shown = await alone.get("", "/v1/audit/entries")
+        alone.driver.settings = settings
+        assert (shown.status_code, wallet in shown.text) == (200, False)
+        assert "sha256:" in shown.text
+
+    run_alone(conversation, limits=QUICK)
 
 
 def test_a_table_sees_and_pays_its_own_check_and_no_other(run_alone: Callable[..., None]) -> None:

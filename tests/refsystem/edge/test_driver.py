@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
+from refsystem.access import staff_token
 from refsystem.edge.journal import Journal
 from refsystem.edge.store import EdgeStore
 from refsystem.protocol.log import GENESIS, chain, encode_record
 from refsystem.protocol.messages import Ready, SetAside, StoreEntries
+
+from .conftest import ACCESS_SECRET
+
+OPERATOR = staff_token(ACCESS_SECRET, "s1", "Li", "operator", 4_000_000_000)
 
 
 def key() -> str:
@@ -71,7 +76,7 @@ def test_nothing_is_acknowledged_before_its_flush(run_alone: Callable[..., None]
         read = asyncio.create_task(alone.client.get(f"/v1/orders/{order_id}"))
         done, _ = await asyncio.wait([first, repeat, read], timeout=0.3)
         assert not done
-        assert (await alone.client.get("/v1/audit/entries")).json()["entries"] == []
+        assert (await alone.get(OPERATOR, "/v1/audit/entries")).json()["entries"] == []
         alone.store.gate.set()
         assert [answer.status_code for answer in await asyncio.gather(first, repeat, read)] == [201, 201, 200]
 
