@@ -29,6 +29,7 @@ from chaos.faults.toxiproxy import ProxyServer
 from chaos.live import LiveView
 from chaos.loss_watch import LossWatch
 from chaos.observer import Observer, Sample, now_us
+from chaos.opening_history import OpeningHistory
 from chaos.overload_plan import client_remedies, delay_text, remedies_off
 from chaos.steady_state.probing import drill_readers
 from chaos.steady_state.readings import probe_client
@@ -111,7 +112,8 @@ class Drill:
         if self._plan.scenario.stock:
             self._view.phase("receiving stock")
             opening = [Stocking(store.name, self._plan.scenario.stock) for store in self._plan.scenario.stores]
-            await asyncio.gather(*(receive_stock(stack, stocking) for stocking in opening))
+            with contextlib.closing(OpeningHistory(self._folder / "history")) as history:
+                await asyncio.gather(*(receive_stock(stack, stocking, history) for stocking in opening))
         start_us = now_us() + STARTUP_US
         self._write_environment(start_us=start_us)
         self._timeline = timeline = Timeline(

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from chaos.opening_history import OpeningHistory
 from chaos.opening_keys import opening_key
 from refsystem.access import staff_token
 from refsystem.processes import StackError
@@ -33,8 +34,8 @@ class Stocking:
     levels: Mapping[str, int]
 
 
-async def receive_stock(stack: Stack, stocking: Stocking) -> None:
-    """Receive it and wait until the cloud knows. Raises `StackError` if that cannot be done."""
+async def receive_stock(stack: Stack, stocking: Stocking, history: OpeningHistory) -> None:
+    """Receive it, as `history` tells, and wait until the cloud knows. Raises `StackError` if that cannot be done."""
     deadline_s = time.monotonic() + PATIENCE_S
     secret = stack.secret("access").read_bytes().strip()
     token = staff_token(secret, stocking.store, "drill", "stock", int(time.time()) + TOKEN_LIFE_S)
@@ -43,12 +44,13 @@ async def receive_stock(stack: Stack, stocking: Stocking) -> None:
             body = {"act": "receive", "ingredient_id": ingredient_id, "lot_id": "opening", "quantity": quantity}
             key = opening_key(secret, stocking.store, ingredient_id)
             headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
-            await _until_taken(http, stack, stocking.store, body, headers, deadline_s)
+            await _until_taken(http, history, stack, stocking.store, body, headers, deadline_s)
         await _until_known(http, stack, stocking, deadline_s)
 
 
 async def _until_taken(
     http: httpx.AsyncClient,
+    history: OpeningHistory,
     stack: Stack,
     store: str,
     body: Mapping[str, Any],
@@ -59,7 +61,8 @@ async def _until_taken(
     while time.monotonic() < deadline_s:
         for slot in SLOTS:
             try:
-                answer = await http.post(f"{stack.url(f'{store}.edge_{slot}')}/v1/acts", json=body, headers=headers)
+                url = f"{stack.url(f'{store}.edge_{slot}')}/v1/acts"
+                answer = await history.post(http, url, store, body, headers)
             except httpx.HTTPError as error:
                 said = type(error).__name__
                 continue

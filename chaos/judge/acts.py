@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from chaos.judge.act_contents import content_hash, is_the_stores_own
 from chaos.judge.findings import Finding
 from chaos.judge.ledger import Presence, StoreLedger
 from chaos.judge.losses import Undecided
 from chaos.judge.orders import OrderStory
+from chaos.judge.reads import LogEntry
 from chaos.judge.replies import contradicted
 from simulator.history import Attempt
 
@@ -25,7 +27,9 @@ def fold_acts(attempts: Iterable[Attempt]) -> dict[str, OrderStory]:
     return {act_id: OrderStory(act_id, tuple(rows)) for act_id, rows in submitted.items()}
 
 
-def audit_acts(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterator[Finding | Undecided]:
+def audit_acts(
+    ledger: StoreLedger, stories: Mapping[str, OrderStory], *, history_whole: bool
+) -> Iterator[Finding | Undecided]:
     """What became of the acts of one store."""
     for story in stories.values():
         if story.store == ledger.store:
@@ -40,15 +44,31 @@ def audit_acts(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterat
             seqs = " and ".join(str(entry.seq) for entry in entries)
             yield Finding("duplicated", ledger.store, act_id, "edge", f"the act is committed as entries {seqs}")
         told = stories.get(act_id)
-        if told is not None and entries[0].record.get("body_hash") not in {a.body_hash for a in told.attempts}:
-            text = f"entry {entries[0].seq} holds another content than was asked for: {entries[0].record}"
-            yield _finding("altered", told, "edge", text)
+        if told is None and history_whole and not is_the_stores_own(entries[0].record, entries[0].seq):
+            text = f"entry {entries[0].seq} ({entries[0].record.get('act')}): found, and nobody ever asked for it"
+            yield Finding("unexpected", ledger.store, act_id, "edge", text)
+        changed = _changed(entries[0], told)
+        if changed is not None:
+            text = f"entry {entries[0].seq} {changed}: {entries[0].record}"
+            yield Finding("altered", ledger.store, act_id, "edge", text, None, (told and told.level) or "none")
         act, record = entries[0].record.get("act"), entries[0].record
         if act in ("void", "comp"):
             what = f"{record['quantity']} of line {record['line']} of order {record['order_id']}"
             text = f"{what}, {record['amount_minor']} in minor units, by {record['who']}: {record['reason']}"
             name = "voided" if act == "void" else "comped"
             yield Finding(name, ledger.store, act_id, "edge", text)
+
+
+def _changed(entry: LogEntry, told: OrderStory | None) -> str | None:
+    """How an act's content, hashed anew, differs from what the record says of it and from what was asked for."""
+    found = content_hash(entry.record)
+    if found is None:
+        return "holds no content that its act may have"
+    if told is not None and found not in {attempt.body_hash for attempt in told.attempts}:
+        return "holds another content than was asked for"
+    if found != entry.record.get("body_hash"):
+        return "holds a content that its own hash does not cover"
+    return None
 
 
 def _kept(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding | Undecided]:

@@ -108,7 +108,8 @@ def audit(files: RunFiles) -> Audit:
         found += at_platform(ledger)
         found += contents.late(ledger, stories, _late_after_us(files))
         found += replies.split(ledger, (*stories.values(), *acts.values()), fallen)
-        for item in (*audit_acts(ledger, acts), *audit_paper(ledger, stories), *_receipts(files, ledger)):
+        of_acts = audit_acts(ledger, acts, history_whole=files.history_whole)
+        for item in (*of_acts, *audit_paper(ledger, stories), *_receipts(files, ledger)):
             if isinstance(item, Finding):
                 found.append(item)
             else:

@@ -23,6 +23,7 @@ from refsystem.ordering.check_acts import (
     PaymentOutcome,
     Split,
     Void,
+    derived_id,
 )
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.payment import Step
@@ -92,7 +93,9 @@ class Till:
 
 
 def _system(content: Content) -> Act:
-    return Act(str(uuid.uuid4()), "system", content)
+    """An act that the store makes by itself: its key follows from what it is for."""
+    assert isinstance(content, PaymentOutcome)
+    return Act(derived_id(content.attempt_id, content.outcome), "system", content)
 
 
 def subjects(verdict: Verdict, name: str) -> set[str]:

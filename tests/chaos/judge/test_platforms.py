@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -69,8 +71,14 @@ class Deliveries:
             book.apply(seq, record)
         check = book.check_of_order(order_id)
         content = Void(check.check_id, order_id, 0, check.lines[0].quantity, "cancelled there")
-        act = Act(derived_id(order_id, "cancelled"), who, content)
+        of_platform = derived_id(order_id, f"cancelled/{content.check_id}/0/{content.quantity}")
+        act = Act(of_platform if who == "platform" else str(uuid4()), who, content)
         self.run.records.append((3, book.decide(act, 1_700_000_000_000)))
+        if who != "platform":  # somebody in the store asked for it
+            asked = self.run.attempts[0]
+            told = {"kind": "act", "act": "void", "act_id": act.act_id, "body_hash": act.body_hash}
+            own = {"op": 99, "seq": len(self.run.records), "items": (), "marker": "", **told}
+            self.run.attempts.append(replace(asked, **own))
 
     def judge(self) -> Verdict:
         folder = self.run.write()

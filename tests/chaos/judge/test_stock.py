@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,15 @@ class Larder:
         for name, quantity in received.items():
             self.logs(Receive(name, "opening", quantity))
 
-    def logs(self, content: Any) -> None:
-        self.run.records.append((3, act(content)))
+    def logs(self, content: Any) -> str:
+        """An act of the stock's keeper, asked for and told yes at R2."""
+        record = act(content)
+        self.run.records.append((3, record))
+        first = self.run.attempt(0)
+        changes = {"kind": "act", "act": record["act"], "act_id": record["act_id"], "body_hash": record["body_hash"]}
+        seq = len(self.run.records)
+        self.run.attempts[-1] = replace(first, order_id="", items=(), marker="", total_minor=0, seq=seq, **changes)
+        return str(record["act_id"])
 
     def sells(self, item_id: str, quantity: int = 1) -> str:
         self.count += 1
