@@ -17,6 +17,7 @@ import pytest
 
 from chaos.cli import break_glass, main
 from chaos.cli.errors import CommandError
+from chaos.observer import Observer
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.stack import Stack, StackSettings, StoreSettings
 
@@ -49,6 +50,21 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield stack
     finally:
         stack.stop()
+
+
+async def everything(stack: Stack, folder: Path) -> list[dict[str, Any]]:
+    async with Observer(stack) as observer:
+        await observer.read_all(folder, ["s1"])
+    return [json.loads((folder / "s1" / f"edge_{slot}.json").read_text()) for slot in "ab"]
+
+
+@pytest.mark.slow
+def test_the_observer_reads_whole_devices_and_nobody_else_does(stack: Stack, tmp_path: Path) -> None:
+    wait_until(lambda: len(status(stack, "s1.edge_a")["members"]) == 2, "two members")
+    assert [place.get("error") for place in asyncio.run(everything(stack, tmp_path / "reads"))] == [None, None]
+    for path in ("entries", "set-aside", "stock"):
+        url = f"{stack.url('s1.edge_a')}/v1/audit/{path}"
+        assert httpx.get(url, timeout=5, trust_env=False).status_code == 401
 
 
 @pytest.mark.slow
