@@ -38,7 +38,7 @@ test: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3 -m 'not drill'
+	$(BIN)/pytest -n 3 --dist worksteal -m 'not drill'
 	$(BIN)/pytest -m 'drill and unhurried' -n 3
 	$(BIN)/pytest -m 'drill and not unhurried' --durations=0
 

@@ -18,6 +18,7 @@ from simulator.network import symmetric
 
 SENDERS = 8
 ROUNDS = 5
+PATIENCE_S = 0.15
 
 
 class Network:
@@ -57,7 +58,7 @@ class Traffic:
             with socket.socket() as client:
                 client.setblocking(False)
                 try:
-                    async with asyncio.timeout(0.05):
+                    async with asyncio.timeout(PATIENCE_S):
                         await loop.sock_connect(client, (host, port))
                         await loop.sock_sendall(client, b"question")
                         self.answered += bool(await loop.sock_recv(client, 100))
@@ -89,7 +90,7 @@ def test_a_cut_does_not_leak_while_other_faults_come_and_go(proxy_url: str, dire
                 await _hold(links, "other cut", cut(network.link, "both"))
                 await asyncio.to_thread(links.end, "errors")
                 await asyncio.to_thread(links.end, "other cut")
-            await _until(lambda: traffic.asked > asked + 100)
+            await _until(lambda: traffic.asked > asked + 60)
             leaked = traffic.heard - heard if direction != "from" else traffic.answered - answered
             assert leaked == 0, f"{leaked} of {traffic.asked - asked} passed"
             assert traffic.answered == answered
