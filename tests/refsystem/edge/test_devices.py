@@ -158,7 +158,7 @@ def test_a_damaged_log_is_told_in_one_sentence_and_the_device_ends(
         DAMAGES[damage](folder / "log.sqlite3")
     lone_device.start()
     assert lone_device._process is not None
-    assert lone_device._process.wait(15) == 2
+    assert lone_device._process.wait(60) == 2
     store.close()
     (said,) = lone_device.log_path.read_text().splitlines()
     assert re.fullmatch(SAID[damage], said)
@@ -171,7 +171,7 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(lone_device: PythonProcess
         lone_device.environment = {**lone_device.environment, name: str(port)}
         lone_device.start()
         assert lone_device._process is not None
-        assert lone_device._process.wait(15) == 2
+        assert lone_device._process.wait(60) == 2
     (said,) = lone_device.log_path.read_text().splitlines()
     assert said.endswith(f"cannot listen on 127.0.0.1:{port} (Address already in use)")
 
