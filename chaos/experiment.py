@@ -41,9 +41,10 @@ from loadtests.launch import STARTUP_US, LoadRun
 from loadtests.plan import LoadPlan, Retries, StoreTargets
 from refsystem.cloud.schemas import fresh_schema
 from refsystem.ordering.menu import Menu
-from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
 from refsystem.stack_coupons import CouponStackSettings
 from refsystem.stack_delivery import PROCESS, DeliveryStackSettings
+from refsystem.stack_settings import SLOTS, GatewayStackSettings, StackSettings, StoreSettings
 from simulator.diners import Diner, write_timetable
 from simulator.scenario import Scenario, dump_scenario
 from simulator.scenario_coupons import has_coupons

@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 
 from chaos.partner_reads import heal_platforms, platform_differences, read_platform
-from refsystem.stack import SLOTS, Stack
+from refsystem.stack import Stack
 from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_printer import printer_name
+from refsystem.stack_settings import SLOTS
 
 SAMPLE_TIMEOUT_S = 0.4
 READ_TIMEOUT_S = 10.0

@@ -19,7 +19,8 @@ from chaos.opening_history import OpeningHistory
 from chaos.opening_keys import opening_key
 from refsystem.access import staff_token
 from refsystem.processes import StackError
-from refsystem.stack import SLOTS, Stack
+from refsystem.stack import Stack
+from refsystem.stack_settings import SLOTS
 
 PATIENCE_S = 20.0
 TOKEN_LIFE_S = 3_600

@@ -13,18 +13,15 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from refsystem.access import SCHEME, staff_token
-from refsystem.cloud.postgres import PostgresError, PrivatePostgres
+from refsystem.cloud.postgres import PrivatePostgres
 from refsystem.drill_control import CONTROL_VARIABLE
 from refsystem.processes import (
-    READY_TIMEOUT_S,
     STOP_TIMEOUT_S,
     Managed,
     PythonProcess,
@@ -32,8 +29,9 @@ from refsystem.processes import (
     reserve_port,
 )
 from refsystem.settings import HOST
-from refsystem.stack_coupons import COUPON_MODULE, LINK_KIND, CouponStackSettings, coupon_environment, coupon_link
+from refsystem.stack_coupons import COUPON_MODULE, LINK_KIND, coupon_environment, coupon_link
 from refsystem.stack_coupons import PROCESS as COUPONS
+from refsystem.stack_database import DatabaseProcess
 from refsystem.stack_delivery import (
     BACK,
     LINK,
@@ -44,148 +42,13 @@ from refsystem.stack_delivery import (
     platform_environment,
 )
 from refsystem.stack_printer import PAPER_PORT, PRINTER_MODULE, printer_environment, printer_link, printer_name
+from refsystem.stack_settings import SLOTS, GatewayStackSettings, Link, StackSettings, StoreSettings
 
 FOR_EVER_S = 4_000_000_000
 """When an operator's token of a stack ends, which itself does not last as long (Unix time)."""
-SLOTS = ("a", "b")
 MEMBERS_TIMEOUT_S = 20.0
 SET_UP_TIMEOUT_S = 10.0
 DATABASE_CONNECTIONS_PORT = 5432
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer.
-
-    `format` gives it the menu and the rules of a format (`menu_formats`); without one it has the stack's menu and no rules.
-    With `printer` there is one, and every order's slip is printed; with `receipts`, one for every check that closes, too.
-    `service_delay` is a declared delay of its devices, as `refsystem.overload.settings` reads it.
-    """
-
-    name: str
-    policy: str = "available"
-    kitchen_seconds: float = 3.0
-    tables: tuple[str, ...] = ()
-    format: str = ""
-    printer: bool = False
-    receipts: bool = False
-    service_delay: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One TCP link: who dials (`from_process`) and where it leads. `kind` is its name in the architecture."""
-
-    name: str
-    kind: str
-    store: str | None
-    from_process: str
-    to_process: str
-    upstream_port: int
-    upstream_host: str = HOST
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayStackSettings:
-    """The payment gateway: what it does wrong (JSON, as it takes it), how fast diners confirm, who shares what is captured."""
-
-    misbehaviour: str = ""
-    wallet_confirm_s: float = 3.0
-    parties: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StackSettings:
-    """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose.
-
-    `controlled` lets disks and wall clocks of the processes be troubled while they run (see `drill_control`). `gateway` None:
-    the stores take cash only. `time_scale` divides business times of devices and gateway. `overload_off` names remedies against
-    overload that are off.
-    """
-
-    folder: Path
-    stores: tuple[StoreSettings, ...]
-    menu_path: Path
-    database_url: str | None = None
-    volatile: bool = False
-    controlled: bool = False
-    synchronous: str = "FULL"
-    broken_variant: str | None = None
-    gateway: GatewayStackSettings | None = None
-    coupons: CouponStackSettings | None = None
-    delivery: DeliveryStackSettings | None = None
-    channel_rules: str = ""
-    time_scale: float = 1.0
-    overload_off: str = ""
-
-
-class DatabaseProcess:
-    """The private PostgreSQL as a process that faults can be put on.
-
-    It is started in a thread of its own, which lives as long as this object does: starting waits for the recovery of a crash,
-    and the server ends with the thread that started it.
-    """
-
-    name = "postgres"
-
-    def __init__(self, server: PrivatePostgres) -> None:
-        self.server = server
-        self._starter = ThreadPoolExecutor(1, thread_name_prefix="postgres")
-        self._started: Future[None] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's process id while it runs."""
-        return self.server.pid if self._started is None or self._started.done() else None
-
-    def kill(self) -> None:
-        """SIGKILL to all of its processes."""
-        self._settle()
-        self.server.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP to all of its processes."""
-        self.server.pause()
-
-    def resume(self) -> None:
-        """SIGCONT to all of its processes."""
-        self.server.resume()
-
-    def start(self) -> None:
-        """Begin to start (again), on the same port and data once there are any; `wait_ready` tells how it went."""
-        if self._started is not None and not self._started.done():
-            return
-        assert self.pid is None, "PostgreSQL runs already"
-        self._started = self._starter.submit(self.server.start)
-
-    def started(self) -> None:
-        """Wait for the start; raises `PostgresError` if it failed."""
-        assert self._started is not None
-        self._started.result()
-
-    async def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Return when it takes connections; raises `StackError` if it cannot be started or the time runs out."""
-        assert self._started is not None
-        try:
-            async with asyncio.timeout(timeout_s):
-                await asyncio.wrap_future(self._started)
-        except (PostgresError, OSError) as error:
-            raise StackError(
-                f"PostgreSQL did not start: {str(error) or f'no answer within {timeout_s:g} s'}"
-            ) from error
-
-    def stop(self) -> None:
-        """End it and remove its data."""
-        try:
-            self._settle()
-            self.server.stop()
-        finally:
-            self._starter.shutdown()
-
-    def _settle(self) -> None:
-        """Wait until a start under way has succeeded or failed."""
-        if self._started is not None:
-            wait([self._started])
 
 
 class Stack:

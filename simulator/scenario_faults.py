@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,48 +22,13 @@ LinkName = Literal[
     "partner_cloud",
     "partner_coupon",
 ]
-LINKS: tuple[LinkName, ...] = (
-    "diner_edge",
-    "diner_cloud",
-    "edge_edge",
-    "edge_arbiter",
-    "edge_cloud",
-    "edge_kds",
-    "cloud_database",
-    "partner_gateway",
-    "edge_printer",
-    "partner_cloud",
-    "partner_coupon",
-)
+LINKS: tuple[LinkName, ...] = get_args(LinkName)
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
-PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
-ProcessName = Literal[
-    "primary",
-    "standby",
-    "edge_a",
-    "edge_b",
-    "arbiter",
-    "cloud",
-    "kitchen",
-    "postgres",
-    "gateway",
-    "printer",
-    "delivery_platform",
-    "coupon_platform",
-]
-ProgramName = Literal[
-    "primary",
-    "standby",
-    "edge_a",
-    "edge_b",
-    "arbiter",
-    "cloud",
-    "kitchen",
-    "gateway",
-    "delivery_platform",
-    "coupon_platform",
-]
-DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
+PoweredName = Literal[DeviceName, "store"]
+DiskName = Literal[DeviceName, "arbiter", "kitchen"]
+ProgramName = Literal[DeviceName, "arbiter", "cloud", "kitchen", "gateway", "delivery_platform", "coupon_platform"]
+"""What faults of a single program can be put on: neither the database, which is many processes, nor the printer."""
+ProcessName = Literal[ProgramName, "postgres", "printer"]
 HttpLinkName = Literal[
     "diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway", "partner_cloud"
 ]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from simulator.scenario_checks import Flaw, one_of
-from simulator.scenario_faults import LinkName, Strict, fault_label, fault_target
+from simulator.scenario_faults import LinkName, ProcessName, Strict, fault_label, fault_target
 from simulator.scenario_reach import links_hit, store_hit
 
 if TYPE_CHECKING:
@@ -22,22 +22,7 @@ if TYPE_CHECKING:
 
 ProbedLink = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds"]
 FigureName = Literal["cloud_behind", "kitchen_behind", "standby_behind", "requests_waiting", "tickets_waiting"]
-TouchedProcess = Literal[
-    "primary",
-    "standby",
-    "edge_a",
-    "edge_b",
-    "arbiter",
-    "cloud",
-    "kitchen",
-    "postgres",
-    "gateway",
-    "printer",
-    "delivery_platform",
-    "coupon_platform",
-    "store",
-    "survivor",
-]
+TouchedProcess = Literal[ProcessName, "store", "survivor"]
 EITHER_DEVICE = frozenset({"primary", "standby", "survivor"})
 BOTH_DEVICES = frozenset({"edge_a", "edge_b"})
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from chaos.faults.base import Effect, FaultError, Target
-from refsystem.stack import SLOTS, Stack
+from refsystem.stack import Stack
+from refsystem.stack_settings import SLOTS
 
 WHO = "rushproof drill"
 RETRY_S = 0.2

@@ -18,7 +18,8 @@ from chaos.faults.base import Effect, Target
 from chaos.faults.held_proxy import Share, undisturbed
 from chaos.faults.networks import Links
 from chaos.faults.toxics import Toxic
-from refsystem.stack import Link, Stack
+from refsystem.stack import Stack
+from refsystem.stack_settings import Link
 
 INJECTED_TYPE = "urn:rushproof:problem:injected"
 PROBE_TIMEOUT_S = 2.0

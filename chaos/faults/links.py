@@ -13,7 +13,7 @@ from chaos.faults.held_proxy import undisturbed, weakness
 from chaos.faults.networks import Direction, Links, carries, cut
 from chaos.faults.probes import PROBE_TIMEOUT_S, SILENCE_PROBE_S, STALLING_PROBE_TIMEOUT_S, Exchange, listens
 from chaos.faults.toxics import least_of_all_ms, stalls
-from refsystem.stack import Link
+from refsystem.stack_settings import Link
 from simulator.network import LinkProfile
 
 UPSTREAM_BACK_S = 10.0

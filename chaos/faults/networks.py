@@ -9,7 +9,8 @@ from chaos.faults.held_proxy import Condition, HeldProxy, Share
 from chaos.faults.probes import PROBE_TIMEOUT_S, Exchange, exchange, probe_bytes
 from chaos.faults.toxics import Toxic
 from chaos.faults.toxiproxy import ProxyServer, ToxiproxyError
-from refsystem.stack import Link, Stack
+from refsystem.stack import Stack
+from refsystem.stack_settings import Link
 from simulator.network import LinkProfile
 
 Direction = Literal["both", "to", "from"]

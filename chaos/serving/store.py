@@ -13,9 +13,10 @@ from chaos.serving.addresses import Addresses, addresses
 from chaos.serving.opening import receive_opening_stock
 from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.store_rules import Format
-from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
 from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_coupons import CouponStackSettings
+from refsystem.stack_settings import SLOTS, GatewayStackSettings, StackSettings, StoreSettings
 
 STORE = "s1"
 WATCH_S = 0.5

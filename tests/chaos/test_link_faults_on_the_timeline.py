@@ -15,7 +15,7 @@ from chaos.faults.networks import Links
 from chaos.faults.probes import Exchange
 from chaos.observer import now_us
 from chaos.timeline import Timeline
-from refsystem.stack import Link
+from refsystem.stack_settings import Link
 from simulator.network import symmetric
 from simulator.scenario import ScenarioError, load_scenario
 

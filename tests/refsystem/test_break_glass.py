@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 pytestmark = pytest.mark.slow
 

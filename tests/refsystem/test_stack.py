@@ -22,7 +22,8 @@ import pytest
 
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.processes import StackError, process_state
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 pytestmark = pytest.mark.slow
 
@@ -446,7 +447,8 @@ def test_the_processes_of_a_killed_launcher_are_gone_with_the_database(tmp_path:
 import asyncio, sys, time
 from pathlib import Path
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 folder = Path({str(tmp_path)!r})
 (folder / "menu.json").write_text(DEMO_MENU.to_json(), encoding="utf-8")
 stack = Stack(StackSettings(folder, (StoreSettings("s1"),), folder / "menu.json"))

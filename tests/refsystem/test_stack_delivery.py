@@ -15,8 +15,9 @@ import pytest
 from refsystem.access import staff_token
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.platform_messages import platform_order_id
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
 from refsystem.stack_delivery import BACK, LINK, PROCESS, DeliveryStackSettings
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 MISBEHAVIOUR = """{"seed": 5, "rules": [{"kind": "webhook_twice", "share": 1}, {"kind": "wrong_signature", "share": 0.3},
  {"kind": "error_after", "share": 1, "operations": ["acceptance"], "times": 1}]}"""

@@ -17,7 +17,8 @@ import pytest
 from refsystem.access import staff_token, table_token
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.processes import StackError
-from refsystem.stack import GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import GatewayStackSettings, StackSettings, StoreSettings
 
 PATIENCE_S = 30.0
 SILENT = '{"seed": 1, "rules": [{"kind": "timeout_after", "share": 1, "ms": 60000, "operations": ["authorize"]}]}'

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 
 def test_a_printer_is_there_only_in_a_store_that_has_one(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from refsystem.access import staff_token
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 PATIENCE_S = 30.0
 JELLY = {"items": [{"item_id": "ice-jelly", "quantity": 1}], "total_minor": 1000}

@@ -19,7 +19,8 @@ from chaos.cli import break_glass, main
 from chaos.cli.errors import CommandError
 from chaos.observer import Observer
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 PATIENCE_S = 30.0
 

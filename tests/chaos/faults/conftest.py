@@ -17,7 +17,8 @@ from chaos.embedded_proxy import EmbeddedProxy
 from chaos.faults.networks import Links
 from chaos.faults.toxiproxy import ProxyServer
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 
 class Store(Stack):

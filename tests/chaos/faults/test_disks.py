@@ -24,7 +24,7 @@ from refsystem.edge.journal import FLUSH_FAILED_EXIT_CODE
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.protocol.messages import Register, RegisterSwap
 from refsystem.protocol.wire import encode_request
-from refsystem.stack import StackSettings
+from refsystem.stack_settings import StackSettings
 
 ORDER = {
     "channel": "qr",

@@ -19,7 +19,7 @@ from chaos.faults.links import LinkCut, LinkWeakened
 from chaos.faults.networks import Links
 from chaos.faults.toxics import toxics_of
 from chaos.faults.toxiproxy import ToxiproxyError
-from refsystem.stack import Link
+from refsystem.stack_settings import Link
 from simulator.network import LinkProfile, symmetric
 
 Fault = LinkCut | LinkWeakened | HttpErrors

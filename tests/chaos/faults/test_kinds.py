@@ -11,7 +11,8 @@ import pytest
 import chaos.faults
 from chaos.faults.base import Target
 from chaos.faults.planned import StackFault, calls_for_failover, injected_fault, loses_disk, needs_control
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 from simulator.scenario import Fault, shipped_scenarios
 
 FIGURES: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from chaos.faults import links as links_module
 from chaos.faults.base import Effect, Target
 from chaos.faults.held_proxy import HeldProxy
 from chaos.faults.links import LinkCut
-from refsystem.stack import Link
+from refsystem.stack_settings import Link
 
 
 class OneWay:

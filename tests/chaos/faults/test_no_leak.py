@@ -13,7 +13,7 @@ from chaos.faults.held_proxy import Share, weakness
 from chaos.faults.networks import Direction, Links, cut
 from chaos.faults.toxics import Toxic
 from chaos.faults.toxiproxy import ProxyServer
-from refsystem.stack import Link
+from refsystem.stack_settings import Link
 from simulator.network import symmetric
 
 SENDERS = 8

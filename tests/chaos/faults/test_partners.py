@@ -12,8 +12,9 @@ import pytest
 from chaos.faults.base import FaultError, Target
 from chaos.faults.partners import PartnerMisbehaving
 from refsystem.processes import StackError
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
 from refsystem.stack_coupons import PROCESS, CouponStackSettings, coupon_environment
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ from chaos.faults.probes import STARTUP_BYTES_MAX, exchange, probe_bytes
 from chaos.faults.processes import Killed, Paused
 from chaos.faults.slowness import Slowed
 from refsystem.processes import process_state
-from refsystem.stack import Stack, StackSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,8 @@ from chaos.faults.base import Target
 from chaos.faults.printers import BREAKS, PrinterTroubled
 from refsystem.ordering.printer_status import parse_status
 from refsystem.ordering.slip import STATUS_REQUESTS
-from refsystem.stack import Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack
+from refsystem.stack_settings import StackSettings, StoreSettings
 
 pytestmark = pytest.mark.slow
 
