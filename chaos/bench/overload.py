@@ -25,7 +25,7 @@ processor besides, so a capacity that two cores cannot hold makes the load gener
 
   rushproof bench overload                            about two and a half minutes
   rushproof bench overload --picture goodput.svg      draws both curves into a file (.svg or .png)
-  rushproof bench overload --capacity 150 --json      another declared capacity, and one JSON document
+  rushproof bench overload --capacity 40 --json       another declared capacity, and one JSON document
   rushproof bench overload --off retry_budget         the second drill lacks only this remedy; may be given more than once
 """
 
@@ -57,7 +57,10 @@ def count_steps(options: argparse.Namespace) -> int:
 def measure(options: argparse.Namespace, on_step: Callable[[str], None]) -> BenchResult:
     """Run it."""
     _check(options)
-    scenarios = {WITH: _scenario(options, ()), WITHOUT: _scenario(options, tuple(options.off or ("all",)))}
+    scenarios = {
+        name: storm_scenario(off=off, capacity=options.capacity, seed=options.seed)
+        for name, off in ((WITH, ()), (WITHOUT, tuple(options.off or ("all",))))
+    }
     temporary = tempfile.TemporaryDirectory(prefix="rushproof-bench-") if options.keep is None else None
     storms: dict[str, Storm] = {}
     with temporary or nullcontext(str(options.keep)) as folder:
@@ -99,6 +102,26 @@ def result(storms: Mapping[str, Storm], scenarios: Mapping[str, Scenario]) -> Be
     )
 
 
+def storm_scenario(*, off: tuple[str, ...] = (), capacity: int | None = None, seed: int | None = None) -> Scenario:
+    """The shipped storm without what `off` names; `capacity` (orders/s, a multiple of 20) brings as many more or fewer people."""
+    scenario = load_scenario(find_scenario(SCENARIO))
+    changes: dict[str, Any] = {"overload": {"off": list(off)}}
+    if seed is not None:
+        changes["seed"] = seed
+    if capacity is not None:
+        said = scenario.stores[0].service_delay
+        assert said is not None, f"{SCENARIO} declares a capacity"
+        times = capacity / capacity_per_s(scenario)
+        store = scenario.stores[0].model_dump(mode="json", exclude_none=True)
+        store["service_delay"]["servers"] = round(said.servers * times)
+        changes |= {
+            "stores": [store],
+            "least_acknowledged": round(scenario.least_acknowledged * times),
+            "diners": {"arrivals": {"rate_per_s": scenario.diners.arrivals.rate_per_s * times}},
+        }
+    return with_changes(scenario, changes)
+
+
 def capacity_per_s(scenario: Scenario) -> float:
     """What the scenario declares."""
     said = scenario.stores[0].service_delay
@@ -113,25 +136,6 @@ def _goal(name: str, storm: Storm, wanted: str) -> Goal:
     least = storm.least_ratio
     met = least >= LEAST_RATIO_WITH if wanted.startswith(">") else least <= LEAST_RATIO_WITHOUT
     return Goal(name, wanted, round(least, 3), met)
-
-
-def _scenario(options: argparse.Namespace, off: tuple[str, ...]) -> Scenario:
-    scenario = load_scenario(find_scenario(SCENARIO))
-    changes: dict[str, Any] = {"overload": {"off": list(off)}}
-    if options.seed is not None:
-        changes["seed"] = options.seed
-    if options.capacity is not None:
-        said = scenario.stores[0].service_delay
-        assert said is not None
-        times = options.capacity / capacity_per_s(scenario)
-        store = scenario.stores[0].model_dump(mode="json", exclude_none=True)
-        store["service_delay"]["servers"] = round(said.servers * times)
-        changes |= {
-            "stores": [store],
-            "least_acknowledged": round(scenario.least_acknowledged * times),
-            "diners": {"arrivals": {"rate_per_s": scenario.diners.arrivals.rate_per_s * times}},
-        }
-    return with_changes(scenario, changes)
 
 
 def _off_words(scenario: Scenario) -> str:

@@ -1,25 +1,37 @@
-"""A storm of retries on real processes: ridden out with the remedies, a collapse that outlives its cause without them."""
+"""A storm of retries on real processes: ridden out with the remedies, a collapse that outlives its cause without them.
+
+At a declared 40 orders/s instead of the shipped 140, which the machine that runs the tests might not hold.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaos.bench.overload import storm_scenario
 from chaos.judge.goodput import goodput, windows
 from chaos.judge.orders import fold
 from simulator.history import read_history
-from simulator.scenario import dump_scenario, find_scenario, load_scenario, with_changes
+from simulator.scenario import dump_scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(900)]
 
 ALWAYS = ("lost", "duplicated", "unbacked", "unexpected", "contradicted", "altered", "split", "stale", "mischarged")
 
 
-def test_with_the_remedies_goodput_stays_within_a_tenth_of_its_peak(drill: Callable[..., Any]) -> None:
-    result = drill("retry_storm", "--retry-unknown", "2", timeout_s=800)
+def storm(folder: Path, *off: str) -> str:
+    """The address of the storm's scenario."""
+    path = folder / "storm.yaml"
+    path.write_text(dump_scenario(storm_scenario(capacity=40, off=off)), encoding="utf-8")
+    return str(path)
+
+
+def test_with_the_remedies_goodput_stays_within_a_tenth_of_its_peak(drill: Callable[..., Any], tmp_path: Path) -> None:
+    result = drill(storm(tmp_path), "--retry-unknown", "2", timeout_s=800)
     assert result.exit_code == 0, result.explain()
     assert result.check("goodput") == "pass"
     assert {name: result.verdict["counts"][name] for name in ALWAYS} == dict.fromkeys(ALWAYS, 0)
@@ -30,12 +42,9 @@ def test_with_the_remedies_goodput_stays_within_a_tenth_of_its_peak(drill: Calla
 
 @pytest.mark.unhurried
 def test_without_them_goodput_falls_and_stays_down_when_the_storm_is_over(
-    drill: Callable[..., Any], tmp_path: Any
+    drill: Callable[..., Any], tmp_path: Path
 ) -> None:
-    scenario = with_changes(load_scenario(find_scenario("retry_storm")), {"overload": {"off": ["all"]}})
-    path = tmp_path / "storm.yaml"
-    path.write_text(dump_scenario(scenario), encoding="utf-8")
-    result = drill(str(path), timeout_s=800)
+    result = drill(storm(tmp_path, "all"), timeout_s=800)
     assert result.exit_code in (1, 3), result.explain()
     assert result.check("goodput") != "pass"
     assert {name: result.verdict["counts"][name] for name in ALWAYS} == dict.fromkeys(ALWAYS, 0)

@@ -67,7 +67,7 @@ def test_what_two_drills_have_shown_is_figures_goals_curves_and_a_picture(tmp_pa
         "without": read_storm(run_folder(tmp_path / "without", [40] * 5 + [4] * 6)),
     }
     scenarios = {
-        name: overload._scenario(options(capacity=60), off) for name, off in (("with", ()), ("without", ("all",)))
+        name: overload.storm_scenario(capacity=60, off=off) for name, off in (("with", ()), ("without", ("all",)))
     }
     said = overload.result(storms, scenarios).to_json()
     assert [(goal["got"], goal["met"]) for goal in said["goals"]] == [(1.0, True), (0.1, True), (0, True)]
@@ -86,7 +86,7 @@ def test_a_load_generator_that_was_late_and_a_lost_order_are_told(tmp_path: Path
         "with": read_storm(run_folder(tmp_path / "with", [40] * 6, load="unknown")),
         "without": read_storm(run_folder(tmp_path / "without", [40] * 6, lost=1)),
     }
-    scenarios = {name: overload._scenario(options(), ("all",)) for name in storms}
+    scenarios = {name: overload.storm_scenario(off=("all",)) for name in storms}
     said = overload.result(storms, scenarios).to_json()
     assert [(goal["got"], goal["met"]) for goal in said["goals"]] == [(None, None), (1.0, False), (1, False)]
     assert said["notes"] == ["with the remedies: it came late"]

@@ -115,7 +115,7 @@ def test_a_store_that_is_bad_throughout_fails_however_even_it_is() -> None:
 
 def test_the_declared_capacity_comes_from_the_scenario_and_is_required() -> None:
     storm = load_scenario(find_scenario("retry_storm"))
-    assert plan_of(storm).capacity_per_s == 40
+    assert plan_of(storm).capacity_per_s == 140
     undeclared = {"stores": [{"name": "s1"}]}
     with pytest.raises(ScenarioError, match="needs a service_delay of every store"):
         with_changes(storm, undeclared)
