@@ -228,7 +228,7 @@ class _Course:
         state = self._state
         if self._arbiter:
             state.unconfirmed = {process for process in state.unconfirmed if not self._up(process)}
-            due = {name: since for name, since in self._since.items()}
+            due = dict(self._since)
             if "promote" in due and now >= due["promote"] + DEFAULT_TIMING.primary_timeout_us:
                 state.primary, state.two = 1 - state.primary, False
             elif "shrink" in due and now >= due["shrink"] + DEFAULT_TIMING.standby_timeout_us:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
     )
 
 
-def _servers(said: ModelSettings) -> dict[str, Integers | Floats]:
+def _servers(said: ModelSettings) -> dict[str, Any]:
     nodes = {EDGE_A: said.edge, EDGE_B: said.edge, CLOUD: said.cloud}
     service = np.zeros((NODES, len(Kind)))
     for node, server in nodes.items():
@@ -163,7 +163,7 @@ def _work(server: Server) -> dict[Kind, float]:
     }
 
 
-def _disk(disk: Disk) -> dict[str, int | float]:
+def _disk(disk: Disk) -> dict[str, Any]:
     return {
         "flush": disk.flush_ms * 1_000.0,
         "flush_shape": SHAPES[disk.shape],
@@ -171,7 +171,7 @@ def _disk(disk: Disk) -> dict[str, int | float]:
     }
 
 
-def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str, int | Integers | Floats]:
+def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str, Any]:
     stations = said.kitchen
     if not stations:
         return {
@@ -198,12 +198,12 @@ def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str,
     }
 
 
-def _links(scenario: Scenario, store: Store) -> dict[str, Integers | Floats]:
+def _links(scenario: Scenario, store: Store) -> dict[str, Any]:
     """Each link's state from change to change; rows are filled up with NEVER."""
     rows: list[list[tuple[int, list[int], float, float, int]]] = []
     for name in LINKS:
         faults = [fault for fault in faults_of(scenario, store) if getattr(fault, "link", None) == name]
-        spans = [(*link_span(fault, scenario.duration_s), fault) for fault in faults]  # type: ignore[arg-type]
+        spans = [(*link_span(fault, scenario.duration_s), fault) for fault in faults]
         states = []
         for at in sorted({0, *(begin for begin, _, _ in spans), *(end for _, end, _ in spans)}):
             active = [fault for begin, end, fault in spans if begin <= at < end]
@@ -247,7 +247,7 @@ def _byte_ns(rate_kbit_s: float | None) -> int:
     return 0 if rate_kbit_s is None else round(8_000_000 / rate_kbit_s)
 
 
-def _segments(scenario: Scenario, store: Store, boot: int, join: int) -> dict[str, Integers]:
+def _segments(scenario: Scenario, store: Store, boot: int, join: int) -> dict[str, Any]:
     found = store_segments(scenario, store, boot, join)
     table = [
         [each.primary, int(each.two), int(each.refuses), *each.condition, *each.slow, *each.flush_extra]

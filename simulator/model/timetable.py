@@ -19,7 +19,7 @@ from simulator.model import purposes
 from simulator.model.draws import Key, uniform
 from simulator.model.laws import drawn, geometric, ticks
 from simulator.model.leaf import HAS_NUMBA, leaf
-from simulator.model.plan import CASH, SHAPES, TENDERS
+from simulator.model.plan import SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
 from simulator.scenario_model import Scenario, Store
 
@@ -255,8 +255,7 @@ def _curve(points: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
 def _tenders(scenario: Scenario) -> list[float]:
     if scenario.payments is None:
         return []
-    shares = scenario.payments.tenders.shares
-    assert TENDERS[CASH] == "cash"
+    shares = {str(tender): share for tender, share in scenario.payments.tenders.shares.items()}
     return [shares[tender] for tender in TENDERS]
 
 
