@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.model.compiled.jit import compiled
+from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
     EVENTS,
     HASH,
@@ -23,6 +23,7 @@ from simulator.model.compiled.memory import (
     LINK_LOSS,
     LINK_ONLY,
     LINK_WIDTH,
+    LOAD,
     NOW,
     SEGMENT,
     SEGMENT_AT,
@@ -34,7 +35,7 @@ from simulator.model.compiled.memory import (
     TRACED,
 )
 from simulator.model.draws import uniform
-from simulator.model.laws import NEVER, transfer
+from simulator.model.laws import NEVER, drawn, ticks, transfer
 from simulator.model.plan import BYTE_NS, CONDITION, CUT, JITTER, LATENCY, LINK_COLUMNS, LINKS, SEGMENT_COLUMNS
 from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HASH_PRIME, Condition
 
@@ -66,8 +67,8 @@ def at(m: Any, tick: int, event: int, entity: int, argument: int, load: int) -> 
 
 
 @compiled
-def next_event(m: Any) -> tuple[int, int]:
-    """Take the first event: its key and its load; the clock is set to its tick, and it is counted."""
+def next_event(m: Any) -> int:
+    """Take the first event; returns its key. The clock is set to its tick, LOAD to its load, and it is counted."""
     ticks, keys, loads = m[HEAP_TICK], m[HEAP_KEY], m[HEAP_LOAD]
     tick, key, load = m[ticks], m[keys], m[loads]
     size = m[HEAP_SIZE] - 1
@@ -91,7 +92,7 @@ def next_event(m: Any) -> tuple[int, int]:
             m[ticks + place], m[keys + place], m[loads + place] = its_tick, m[keys + below], m[loads + below]
             place = below
         m[ticks + place], m[keys + place], m[loads + place] = last_tick, last_key, last_load
-    m[NOW] = tick
+    m[NOW], m[LOAD] = tick, load
     mixed = (np.uint64(m[HASH]) ^ (np.uint64(tick) * np.uint64(HASH_MIX) + np.uint64(key))) * np.uint64(HASH_PRIME)
     m[HASH] = np.int64(mixed ^ (mixed >> np.uint64(32)))
     if m[TRACED] > 0:
@@ -100,22 +101,22 @@ def next_event(m: Any) -> tuple[int, int]:
         else:
             m[m[TRACE] + 2 * m[EVENTS]], m[m[TRACE] + 2 * m[EVENTS] + 1] = tick, key
     m[EVENTS] += 1
-    return key, load
+    return int(key)
 
 
-@compiled
+@inlined
 def draw(m: Any, purpose: int, entity: int, index: int) -> float:
     """A uniform number."""
     return uniform((m[KEY_LOW], m[KEY_HIGH]), purpose, entity, index)
 
 
-@compiled
+@inlined
 def condition(m: Any, process: int) -> int:
     """How a process is now."""
     return int(m[m[SEGMENT_TABLE] + m[SEGMENT] * SEGMENT_COLUMNS + CONDITION + process])
 
 
-@compiled
+@inlined
 def now_is(m: Any, column: int) -> int:
     """A column of the present segment."""
     return int(m[m[SEGMENT_TABLE] + m[SEGMENT] * SEGMENT_COLUMNS + column])
@@ -133,7 +134,7 @@ def next_up(m: Any, process: int) -> int:
     return NEVER
 
 
-@compiled
+@inlined
 def link_place(m: Any, link: int) -> int:
     """The present place in a link's row."""
     width = m[LINK_WIDTH]
@@ -142,6 +143,15 @@ def link_place(m: Any, link: int) -> int:
     while m[row + place] > m[NOW]:
         place -= 1
     return int(link * width + place)
+
+
+@compiled
+def _time(m: Any, f: Any, place: int, way: int, size: int, purpose: int, entity: int, index: int) -> int:
+    row = m[LINK] + place * LINK_COLUMNS
+    loss = f[LINK_LOSS + place]
+    u_jitter = draw(m, purpose, entity, 2 * index) if m[row + JITTER] != 0 else 0.5
+    u_loss = draw(m, purpose, entity, 2 * index + 1) if loss > 0.0 else 0.5
+    return transfer(m[row + LATENCY + way], m[row + JITTER], m[row + BYTE_NS + way], size, loss, u_jitter, u_loss)
 
 
 @compiled
@@ -165,7 +175,7 @@ def delivery(m: Any, f: Any, link: int, way: int, size: int, purpose: int, entit
     return int(begin) + _time(m, f, place, way, size, purpose, entity, index)
 
 
-@compiled
+@inlined
 def is_whole(m: Any, link: int, way: int) -> bool:
     """Whether a link carries something that way now."""
     return bool(m[m[LINK] + link_place(m, link) * LINK_COLUMNS + CUT + way] == 0)
@@ -182,9 +192,6 @@ def fails_on_its_way(m: Any, f: Any, link: int, is_order: bool, purpose: int, en
 
 
 @compiled
-def _time(m: Any, f: Any, place: int, way: int, size: int, purpose: int, entity: int, index: int) -> int:
-    row = m[LINK] + place * LINK_COLUMNS
-    loss = f[LINK_LOSS + place]
-    u_jitter = draw(m, purpose, entity, 2 * index) if m[row + JITTER] != 0 else 0.5
-    u_loss = draw(m, purpose, entity, 2 * index + 1) if loss > 0.0 else 0.5
-    return transfer(m[row + LATENCY + way], m[row + JITTER], m[row + BYTE_NS + way], size, loss, u_jitter, u_loss)
+def random_time(m: Any, shape: int, mean: float, variation: float, purpose: int, entity: int, index: int) -> int:
+    """A random time in ticks."""
+    return ticks(drawn(shape, mean, variation, draw(m, purpose, entity, index)))

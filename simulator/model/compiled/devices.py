@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, draw, fails_on_its_way, trip
-from simulator.model.compiled.jit import compiled
+from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import meal_is_ready
 from simulator.model.compiled.memory import (
     ATTEMPT_TIMEOUT, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, BUDGET_LEFT, FREE_TABLES, L_ACTIVE, L_ATTEMPTS, L_CODE, L_DEADLINE,
@@ -49,22 +49,11 @@ def go_to(m: Any, number: int, door: int) -> None:
     m[lane + L_NODE] = CLOUD if door == 1 else m[m[TIMETABLE] + (number >> 1) * COLUMNS + FIRST_EDGE]
 
 
-@compiled
+@inlined
 def has_yes(m: Any, diner: int, which: int) -> bool:
     """Whether this order of a diner was told yes."""
     row = m[ROWS] + diner * N_FIELDS
     return bool(m[row + TOLD] >= 0 and m[row + WHICH] == which)
-
-
-@compiled
-def begin_ask(m: Any, f: Any, number: int, kind: int, item: int, deadline: int, which: int) -> bool:
-    """Begin to ask; False if it is too late for any attempt, and so done."""
-    lane = m[LANES] + number * LANE_SIZE
-    m[lane + L_KIND], m[lane + L_ITEM], m[lane + L_DEADLINE], m[lane + L_WHICH] = kind, item, deadline, which
-    m[lane + L_ROUND], m[lane + L_CODE], m[lane + L_VALUE] = 0, TOO_LATE, 0
-    if m[RETRY_BUDGET] >= 0:
-        m[BUDGET_LEFT] = min(m[RETRY_BURST], m[BUDGET_LEFT] + m[RETRY_BUDGET])
-    return attempt(m, f, number, 0)
 
 
 @compiled
@@ -89,6 +78,17 @@ def attempt(m: Any, f: Any, number: int, hinted: int) -> bool:
 
 
 @compiled
+def begin_ask(m: Any, f: Any, number: int, kind: int, item: int, deadline: int, which: int) -> bool:
+    """Begin to ask; False if it is too late for any attempt, and so done."""
+    lane = m[LANES] + number * LANE_SIZE
+    m[lane + L_KIND], m[lane + L_ITEM], m[lane + L_DEADLINE], m[lane + L_WHICH] = kind, item, deadline, which
+    m[lane + L_ROUND], m[lane + L_CODE], m[lane + L_VALUE] = 0, TOO_LATE, 0
+    if m[RETRY_BUDGET] >= 0:
+        m[BUDGET_LEFT] = min(m[RETRY_BURST], m[BUDGET_LEFT] + m[RETRY_BUDGET])
+    return attempt(m, f, number, 0)
+
+
+@compiled
 def request_arrives(m: Any, f: Any, number: int, request: int) -> None:
     """A device's request reaches the end of its link."""
     r = m[REQUESTS] + request * REQUEST_SIZE
@@ -97,22 +97,6 @@ def request_arrives(m: Any, f: Any, number: int, request: int) -> None:
         answer(m, f, request, TROUBLE, 0)
     else:
         arrive(m, f, request)
-
-
-@compiled
-def told(m: Any, f: Any, number: int, code: int, value: int) -> bool:
-    """An answer, or a time-out; whether the ask is done."""
-    lane = m[LANES] + number * LANE_SIZE
-    m[lane + L_CODE], m[lane + L_VALUE] = code, value
-    if code == ELSEWHERE and m[lane + L_HINTED] == 0 and value != m[lane + L_NODE]:
-        m[lane + L_NODE] = value
-        if attempt(m, f, number, 1):
-            return False
-    if code < ELSEWHERE:
-        return True
-    if code <= TROUBLE and m[lane + L_DOOR] == 0:
-        m[lane + L_NODE] = 1 - m[lane + L_NODE]
-    return _next_round(m, number)
 
 
 @compiled
@@ -136,12 +120,46 @@ def _next_round(m: Any, number: int) -> bool:
 
 
 @compiled
+def told(m: Any, f: Any, number: int, code: int, value: int) -> bool:
+    """An answer, or a time-out; whether the ask is done."""
+    lane = m[LANES] + number * LANE_SIZE
+    m[lane + L_CODE], m[lane + L_VALUE] = code, value
+    if code == ELSEWHERE and m[lane + L_HINTED] == 0 and value != m[lane + L_NODE]:
+        m[lane + L_NODE] = value
+        if attempt(m, f, number, 1):
+            return False
+    if code < ELSEWHERE:
+        return True
+    if code <= TROUBLE and m[lane + L_DOOR] == 0:
+        m[lane + L_NODE] = 1 - m[lane + L_NODE]
+    return _next_round(m, number)
+
+
+@compiled
 def try_again(m: Any, f: Any, number: int) -> bool:
     """A pause is over; whether the ask is done all the same."""
     lane = m[LANES] + number * LANE_SIZE
     if m[lane + L_WHICH] >= 0 and has_yes(m, number >> 1, m[lane + L_WHICH]):
         return True
     return not attempt(m, f, number, 0)
+
+
+@compiled
+def _go(m: Any, diner: int, outcome: int) -> None:
+    row = m[ROWS] + diner * N_FIELDS
+    m[row + OUTCOME], m[row + LEFT] = outcome, m[NOW]
+
+
+@compiled
+def _come_in(m: Any, f: Any, diner: int) -> None:
+    row, wants = m[ROWS] + diner * N_FIELDS, m[TIMETABLE] + diner * COLUMNS
+    m[row + SEATED] = m[NOW]
+    if m[ORDERS] == 0:
+        m[row + OUTCOME] = DINED
+        at(m, m[NOW] + m[wants + DINING], E_DEPART, diner, 0, 0)
+        return
+    m[m[PEOPLE] + diner * PERSON_SIZE + P_MEANT] = m[NOW] + m[wants + THINK]
+    begin_ask(m, f, 2 * diner, MENU, 0, m[NOW] + max(m[wants + THINK], m[ATTEMPT_TIMEOUT]), -1)
 
 
 @compiled
@@ -197,21 +215,3 @@ def meal_may_be_there(m: Any, diner: int) -> None:
     row = m[ROWS] + diner * N_FIELDS
     if m[row + SERVED_0 + m[row + WHICH]] >= 0:
         meal_is_ready(m, 2 * diner + m[row + WHICH])
-
-
-@compiled
-def _come_in(m: Any, f: Any, diner: int) -> None:
-    row, wants = m[ROWS] + diner * N_FIELDS, m[TIMETABLE] + diner * COLUMNS
-    m[row + SEATED] = m[NOW]
-    if m[ORDERS] == 0:
-        m[row + OUTCOME] = DINED
-        at(m, m[NOW] + m[wants + DINING], E_DEPART, diner, 0, 0)
-        return
-    m[m[PEOPLE] + diner * PERSON_SIZE + P_MEANT] = m[NOW] + m[wants + THINK]
-    begin_ask(m, f, 2 * diner, MENU, 0, m[NOW] + max(m[wants + THINK], m[ATTEMPT_TIMEOUT]), -1)
-
-
-@compiled
-def _go(m: Any, diner: int, outcome: int) -> None:
-    row = m[ROWS] + diner * N_FIELDS
-    m[row + OUTCOME], m[row + LEFT] = outcome, m[NOW]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, condition, draw, now_is, trip
-from simulator.model.compiled.jit import compiled
+from simulator.model.compiled.calendar import at, condition, now_is, random_time, trip
+from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
     DEADLINE_DROP,
     FREE_REQUESTS,
@@ -51,7 +51,6 @@ from simulator.model.compiled.memory import (
     WORKERS,
     WORKERS_MAX,
 )
-from simulator.model.laws import drawn, ticks
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, FROM, SLOW
 from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (
@@ -78,7 +77,7 @@ N_COUNTERS = len(COUNTERS)
 OF_KIND = tuple(int(level) for level in PRIORITY)
 
 
-@compiled
+@inlined
 def new_request(m: Any, kind: int, entity: int, attempt: int, item: int, deadline: int, node: int, client: int) -> int:
     """A request's number; `client`: 1 for a diner's device, 0 for an internal exchange."""
     if m[REQUESTS_FREE] == 0:
@@ -92,7 +91,7 @@ def new_request(m: Any, kind: int, entity: int, attempt: int, item: int, deadlin
     return int(number)
 
 
-@compiled
+@inlined
 def drop_request(m: Any, number: int) -> None:
     """A request's number is free again."""
     if m[STATUS] == 0:
@@ -140,35 +139,6 @@ def oldest_waited(m: Any, node: int) -> int:
         if first >= 0:
             oldest = min(oldest, m[m[REQUESTS] + first * REQUEST_SIZE + R_ARRIVED])
     return int(m[NOW] - oldest)
-
-
-@compiled
-def arrive(m: Any, f: Any, number: int) -> None:
-    """A request arrives at its node."""
-    r = m[REQUESTS] + number * REQUEST_SIZE
-    node = m[r + R_NODE]
-    if condition(m, node) == DOWN:
-        cut_off(m, f, number)
-        return
-    n, counters = m[NODES_AT] + node * NODE_SIZE, m[SERVERS] + node * N_COUNTERS
-    m[counters + ARRIVED] += 1
-    m[r + R_ARRIVED] = m[NOW]
-    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or oldest_waited(m, node) > m[WAITING_MAX]):
-        m[counters + REFUSED] += 1
-        answer(m, f, number, TOLD_BUSY, 0)
-        return
-    level = OF_KIND[m[r + R_KIND]] if m[PRIORITY_ON] != 0 else 0
-    queue = m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE
-    last = m[queue + Q_LAST]
-    m[r + R_NEXT], m[r + R_BEFORE] = -1, last
-    if last >= 0:
-        m[m[REQUESTS] + last * REQUEST_SIZE + R_NEXT] = number
-    else:
-        m[queue + Q_FIRST] = number
-    m[queue + Q_LAST] = number
-    m[n + N_WAITING] += 1
-    m[counters + WAITING_MOST] = max(m[counters + WAITING_MOST], m[n + N_WAITING])
-    start(m, f, node)
 
 
 @compiled
@@ -220,10 +190,46 @@ def start(m: Any, f: Any, node: int) -> None:
         purpose = purposes.SERVICE
         if kind > LOOK:
             purpose = purposes.SERVICE_DOWNLINK if kind == DOWNLINK else purposes.SERVICE_INGEST
-        u = draw(m, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
-        time = ticks(drawn(m[n + N_SHAPE], f[SERVICE + node * KINDS + kind], f[SERVICE_VARIATION + node], u))
+        mean, variation = f[SERVICE + node * KINDS + kind], f[SERVICE_VARIATION + node]
+        time = random_time(m, m[n + N_SHAPE], mean, variation, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000
         at(m, m[NOW] + m[r + R_TIME], E_WORKED, node, worker << COOK_BITS | m[n + N_LIFE], 0)
+
+
+@compiled
+def arrive(m: Any, f: Any, number: int) -> None:
+    """A request arrives at its node."""
+    r = m[REQUESTS] + number * REQUEST_SIZE
+    node = m[r + R_NODE]
+    if condition(m, node) == DOWN:
+        cut_off(m, f, number)
+        return
+    n, counters = m[NODES_AT] + node * NODE_SIZE, m[SERVERS] + node * N_COUNTERS
+    m[counters + ARRIVED] += 1
+    m[r + R_ARRIVED] = m[NOW]
+    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or oldest_waited(m, node) > m[WAITING_MAX]):
+        m[counters + REFUSED] += 1
+        answer(m, f, number, TOLD_BUSY, 0)
+        return
+    level = OF_KIND[m[r + R_KIND]] if m[PRIORITY_ON] != 0 else 0
+    queue = m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE
+    last = m[queue + Q_LAST]
+    m[r + R_NEXT], m[r + R_BEFORE] = -1, last
+    if last >= 0:
+        m[m[REQUESTS] + last * REQUEST_SIZE + R_NEXT] = number
+    else:
+        m[queue + Q_FIRST] = number
+    m[queue + Q_LAST] = number
+    m[n + N_WAITING] += 1
+    m[counters + WAITING_MOST] = max(m[counters + WAITING_MOST], m[n + N_WAITING])
+    start(m, f, node)
+
+
+@compiled
+def _lose(m: Any, f: Any, counters: int, number: int) -> None:
+    m[counters + DROPPED] += 1
+    m[counters + STAYED] += m[NOW] - m[m[REQUESTS] + number * REQUEST_SIZE + R_ARRIVED]
+    cut_off(m, f, number)
 
 
 @compiled
@@ -247,13 +253,6 @@ def kill(m: Any, f: Any, node: int) -> None:
             number = following
     m[n + N_WAITING], m[n + N_FREE], m[n + N_HELD] = 0, workers, 0
     m[n + N_LIFE] = (m[n + N_LIFE] + 1) & LIFE_MASK
-
-
-@compiled
-def _lose(m: Any, f: Any, counters: int, number: int) -> None:
-    m[counters + DROPPED] += 1
-    m[counters + STAYED] += m[NOW] - m[m[REQUESTS] + number * REQUEST_SIZE + R_ARRIVED]
-    cut_off(m, f, number)
 
 
 @compiled

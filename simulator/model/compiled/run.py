@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy.typing as npt
 from simulator.model.compiled import memory
 from simulator.model.compiled.calendar import at, next_event
 from simulator.model.compiled.devices import diner_arrives, leave, renege, request_arrives
-from simulator.model.compiled.jit import compiled
+from simulator.model.compiled.jit import compiled, entry
 from simulator.model.compiled.kitchen import cooked, show_ticket
 from simulator.model.compiled.log import flushed, matched, shipped
 from simulator.model.compiled.memory import (
-    DINERS, EVENTS, HASH, HEAP_SIZE, NOW, SEGMENT_AT, SEGMENTS_COUNT, STATUS, TIMETABLE, Room, lay_out, rows_of, servers_of,
+    DINERS, EVENTS, HASH, HEAP_SIZE, LOAD, NOW, SEGMENT_AT, SEGMENTS_COUNT, STATUS, TIMETABLE, Room, lay_out, rows_of, servers_of,
     trace_of,
 )  # fmt: skip
 from simulator.model.compiled.requests import VALUE_SHIFT
@@ -27,6 +28,7 @@ from simulator.model.timetable import AT, COLUMNS
 from simulator.model.vocabulary import ARGUMENT_BITS, ARGUMENT_MAX, CLASS_SHIFT, ENTITY_BITS, HASH_SEED, Code, Event
 
 ROOM_MAX = 1 << 28
+_INTEGERS, _FLOATS = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_double)
 CODE_MASK = (1 << VALUE_SHIFT) - 1
 ENTITY_MASK = (1 << ENTITY_BITS) - 1
 TROUBLE = int(Code.TROUBLE)
@@ -43,7 +45,7 @@ def run_compiled(plan: Plan, timetable: npt.NDArray[np.int64], key: Key, *, trac
     while True:
         m, f = lay_out(plan, timetable, key, room)
         m[HASH] = np.uint64(HASH_SEED).astype(np.int64)
-        _run(m, f)
+        _RUN(m.ctypes.data_as(_INTEGERS), f.ctypes.data_as(_FLOATS))
         if m[STATUS] == memory.FINE:
             break
         room = _larger(room, int(m[STATUS]))
@@ -60,17 +62,6 @@ def _larger(room: Room, status: int) -> Room:
     if max(grown.heap, grown.requests, grown.trace) > ROOM_MAX:
         raise MemoryError(f"the run needs more than {ROOM_MAX} events or requests at once")
     return grown
-
-
-@compiled
-def _run(m: Any, f: Any) -> None:
-    for number in range(1, m[SEGMENTS_COUNT]):
-        at(m, m[m[SEGMENT_AT] + number], SEGMENT, number, 0, 0)
-    if m[DINERS] > 0:
-        at(m, m[m[TIMETABLE] + AT], ARRIVAL, 0, 0, 0)
-    while m[HEAP_SIZE] > 0 and m[STATUS] == 0:
-        key, load = next_event(m)
-        _act(m, f, key >> CLASS_SHIFT, (key >> ARGUMENT_BITS) & ENTITY_MASK, key & ARGUMENT_MAX, load)
 
 
 @compiled
@@ -115,3 +106,17 @@ def _act(m: Any, f: Any, event: int, entity: int, argument: int, load: int) -> N
         renege(m, entity)
     elif event == SEGMENT:
         change(m, f, entity)
+
+
+@compiled
+def _run(m: Any, f: Any) -> None:
+    for number in range(1, m[SEGMENTS_COUNT]):
+        at(m, m[m[SEGMENT_AT] + number], SEGMENT, number, 0, 0)
+    if m[DINERS] > 0:
+        at(m, m[m[TIMETABLE] + AT], ARRIVAL, 0, 0, 0)
+    while m[HEAP_SIZE] > 0 and m[STATUS] == 0:
+        key = next_event(m)
+        _act(m, f, key >> CLASS_SHIFT, (key >> ARGUMENT_BITS) & ENTITY_MASK, key & ARGUMENT_MAX, m[LOAD])
+
+
+_RUN = entry(_run)
