@@ -23,7 +23,7 @@ RETRANSMISSIONS_MAX = 6
 @leaf
 def ticks(value: float) -> int:
     """The nearest whole tick, halves upward."""
-    return int(math.floor(value + 0.5))
+    return int(math.floor(value + 0.5))  # noqa: RUF046 -- compiled code rounds to a float
 
 
 @leaf
@@ -112,7 +112,7 @@ def geometric(u: float, mean: float, largest: int) -> int:
     """A whole number from 1 to `largest`, geometric with this mean before the cut."""
     if mean <= 1.0:
         return 1
-    return min(largest, 1 + int(math.floor(math.log1p(-u) / math.log1p(-1.0 / mean))))
+    return min(largest, 1 + int(math.floor(math.log1p(-u) / math.log1p(-1.0 / mean))))  # noqa: RUF046
 
 
 @leaf
@@ -123,7 +123,7 @@ def transfer(latency: int, jitter: int, byte_ns: int, size: int, loss: float, u_
         time = 0
     time += (size * byte_ns) // 1000
     if loss > 0.0:
-        lost = min(RETRANSMISSIONS_MAX, int(math.floor(math.log(u_loss) / math.log(loss))))
+        lost = min(RETRANSMISSIONS_MAX, int(math.floor(math.log(u_loss) / math.log(loss))))  # noqa: RUF046
         time += RETRANSMISSION_US * ((1 << lost) - 1)
     return time
 

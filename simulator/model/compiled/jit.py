@@ -1,7 +1,7 @@
 """How the twin is compiled: each function once, by itself, and kept on the disk.
 
-Numba links a function's callees into it and optimizes all of them again, level by level, which takes minutes for an engine of this
-size. So a function that is `compiled` is an object of its own that others call by its symbol; only small ones are `inlined`.
+Numba links a function's callees into it and optimizes all of them again, level by level, which takes minutes for an engine of
+this size. So a function that is `compiled` is an object of its own that others call by its symbol; only small ones are `inlined`.
 Compiled code is kept in a folder that is named by the model's sources, because numba itself looks at one file at a time.
 """
 
@@ -26,7 +26,7 @@ _TYPES = {"int": types.int64, "bool": types.int64, "float": types.float64, "None
 
 
 def compiled(function: _Function) -> _Function:
-    """An engine's function, by itself. The signature follows the annotations; `m` and `f` are the memory, a bool is an integer."""
+    """An engine's function, by itself. Its signature follows the annotations: `m` and `f` are the memory, a bool is an integer."""
     notes = dict(function.__annotations__)
     returns = _TYPES[notes.pop("return")]
     signature = returns(*(_MEMORY[name] if name in _MEMORY else _TYPES[kind] for name, kind in notes.items()))

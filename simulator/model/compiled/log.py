@@ -9,6 +9,7 @@ from simulator.model.compiled.calendar import at, condition, delivery, next_up, 
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import send_ticket
 from simulator.model.compiled.memory import (
+    AT_CLOUD,
     BATCH_BEGIN,
     BATCH_END,
     BATCHES,
@@ -76,6 +77,7 @@ from simulator.model.records import COMMITTED_0, FIELDS, PAID
 from simulator.model.vocabulary import (
     ANSWER_BYTES,
     ARGUMENT_MAX,
+    ASKED_AGAIN_US,
     EDGE_A,
     ENTRY_BYTES,
     NO_PRIMARY,
@@ -91,7 +93,7 @@ IDLE, UNDER_WAY, CLOSED, DECLINED = range(4)
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 R1, R2, OK = int(Level.R1), int(Level.R2), int(Code.OK)
 E_FLUSHED, E_SHIPPED, E_MATCHED = int(Event.FLUSHED), int(Event.SHIPPED), int(Event.MATCHED)
-E_UP, E_GATEWAY = int(Event.UP), int(Event.GATEWAY)
+E_UP, E_DOWN, E_GATEWAY = int(Event.UP), int(Event.DOWN), int(Event.GATEWAY)
 N_FIELDS = len(FIELDS)
 
 
@@ -138,6 +140,8 @@ def _cut_back(m: Any, keep: int) -> None:
         item = m[m[LOG] + seq]
         m[m[ITEMS_STATE] + item * ITEM_SIZE + I_STATE] = ABSENT
         _forget_waiters(m, item)
+        if item < 2 * m[DINERS] and m[m[AT_CLOUD] + item] != 0:
+            at(m, m[NOW] + ASKED_AGAIN_US, E_DOWN, item, 0, 0)
     m[LOG_LAST] = min(m[LOG_LAST], keep)
 
 

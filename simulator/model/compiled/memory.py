@@ -1,7 +1,7 @@
 """The memory of the compiled engine: one array of whole numbers and one of floats.
 
-Compiled functions take the two arrays and nothing else, which keeps calls and compilation cheap. `m` begins with named cells (the
-clock, counters, the plan's numbers); behind them lie tables of records, each at the place that a cell names. A record is addressed
+Compiled functions take the two arrays and nothing else, which keeps calls and compilation cheap. `m` begins with named cells
+(the clock, counters, the plan's numbers); behind them lie tables of records, each at the place that a cell names. A record is addressed
 by its first place: `lane = m[LANES] + number * LANE_SIZE`, then `m[lane + PHASE]`.
 """
 
@@ -22,7 +22,13 @@ from simulator.model.records import LEVEL as ROW_LEVEL
 from simulator.model.records import OUTCOME as ROW_OUTCOME
 from simulator.model.records import WHICH as ROW_WHICH
 from simulator.model.timetable import (
-    AT, COLUMNS, DOOR, FIRST_EDGE, TAPS, TENDER, TWO_DOORS,
+    AT,
+    COLUMNS,
+    DOOR,
+    FIRST_EDGE,
+    TAPS,
+    TENDER,
+    TWO_DOORS,
 )  # fmt: skip
 from simulator.model.vocabulary import CLOUD, LEVELS, NODES
 

@@ -15,7 +15,20 @@ from simulator.model.compiled.jit import compiled, entry
 from simulator.model.compiled.kitchen import cooked, show_ticket
 from simulator.model.compiled.log import flushed, matched, shipped
 from simulator.model.compiled.memory import (
-    DINERS, EVENTS, HASH, HEAP_SIZE, LOAD, NOW, SEGMENT_AT, SEGMENTS_COUNT, STATUS, TIMETABLE, Room, lay_out, rows_of, servers_of,
+    DINERS,
+    EVENTS,
+    HASH,
+    HEAP_SIZE,
+    LOAD,
+    NOW,
+    SEGMENT_AT,
+    SEGMENTS_COUNT,
+    STATUS,
+    TIMETABLE,
+    Room,
+    lay_out,
+    rows_of,
+    servers_of,
     trace_of,
 )  # fmt: skip
 from simulator.model.compiled.requests import VALUE_SHIFT

@@ -64,7 +64,17 @@ from simulator.model.compiled.memory import (
     UPLINK_BUSY,
     WORKERS_MAX,
 )
-from simulator.model.compiled.requests import answer, arrive, ask_again, cut_off, drop_request, finish, kill, new_request, start
+from simulator.model.compiled.requests import (
+    answer,
+    arrive,
+    ask_again,
+    cut_off,
+    drop_request,
+    finish,
+    kill,
+    new_request,
+    start,
+)
 from simulator.model.plan import (
     CARD,
     CASH,

@@ -5,16 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model.compiled.devices import (
-    IDLE, PAUSING, PAY_WAITING, POLLING, RETAPPING, THINKING, begin_ask, go_to, leave, meal_may_be_there, sleep_until,
-    told, try_again,
+    IDLE,
+    PAUSING,
+    PAY_WAITING,
+    POLLING,
+    RETAPPING,
+    THINKING,
+    begin_ask,
+    go_to,
+    leave,
+    meal_may_be_there,
+    sleep_until,
+    told,
+    try_again,
 )  # fmt: skip
 from simulator.model.compiled.jit import compiled
 from simulator.model.compiled.log import DECLINED
 from simulator.model.compiled.log import IDLE as UNPAID
 from simulator.model.compiled.memory import (
-    ATTEMPT_TIMEOUT, DINERS, L_ACTIVE, L_CODE, L_DEADLINE, L_DOOR, L_KIND, L_PHASE, L_POLLS, L_VALUE, L_WAKES, L_WHICH,
-    LANE_SIZE, LANES, NOW, P_ASKING, P_DECIDED, P_MEANT, P_PAY_DEADLINE, P_WHICH, PAY_PATIENCE, PEOPLE, PERSON_SIZE, POLLS_MAX,
-    RETAP, ROWS, TIMETABLE,
+    ATTEMPT_TIMEOUT,
+    DINERS,
+    L_ACTIVE,
+    L_CODE,
+    L_DEADLINE,
+    L_DOOR,
+    L_KIND,
+    L_PHASE,
+    L_POLLS,
+    L_VALUE,
+    L_WAKES,
+    L_WHICH,
+    LANE_SIZE,
+    LANES,
+    NOW,
+    P_ASKING,
+    P_DECIDED,
+    P_MEANT,
+    P_PAY_DEADLINE,
+    P_WHICH,
+    PAY_PATIENCE,
+    PEOPLE,
+    PERSON_SIZE,
+    POLLS_MAX,
+    RETAP,
+    ROWS,
+    TIMETABLE,
 )  # fmt: skip
 from simulator.model.laws import NEVER
 from simulator.model.records import FIELDS, LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
@@ -92,7 +127,10 @@ def _look_at_check(m: Any, f: Any, number: int) -> bool:
     """Look at the check; True if patience has ended."""
     diner = number >> 1
     deadline = m[m[PEOPLE] + diner * PERSON_SIZE + P_PAY_DEADLINE]
-    return not begin_ask(m, f, number, LOOK, 2 * m[DINERS] + diner, deadline, -1)
+    if m[NOW] >= deadline:
+        return True
+    begin_ask(m, f, number, LOOK, 2 * m[DINERS] + diner, deadline, -1)
+    return False
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The visits: what a person and the person's devices do, each as a SimPy process (as in `loadtests.journey` and `loadtests.client`)."""
+"""The visits: what a person and the person's devices do, each a SimPy process (as `loadtests.journey` and `loadtests.client`)."""
 
 from __future__ import annotations
 

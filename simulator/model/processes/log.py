@@ -1,6 +1,7 @@
 """The store's log: group commit on the primary's disk, log shipping to the standby, and what a change of roles does to both.
 
-The commit rule is the protocol's (P4): with two members an entry is committed when both have flushed it, else when the primary has.
+The commit rule is the protocol's (P4): with two members an entry is committed when both have flushed it, else when the
+primary has.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ABSENT, PENDING, COMMITTED = range(3)
 
 class Log:
     """`committed` is called with each entry that is committed, its level, and the requests that wait for it; `cut_off` with each
-    request that waits at a primary that dies."""
+    request that waits at a primary that dies; `lost` with each entry that a change of roles threw away."""
 
     def __init__(
         self,
@@ -37,8 +38,9 @@ class Log:
         items: int,
         committed: Callable[[int, int, list[Request]], None],
         cut_off: Callable[[Request], None],
+        lost: Callable[[int], None],
     ) -> None:
-        self._course, self._committed, self._cut_off = course, committed, cut_off
+        self._course, self._committed, self._cut_off, self._lost = course, committed, cut_off, lost
         self.state = [ABSENT] * items
         self._waiters: dict[int, list[Request]] = {}
         self._log = [-1]
@@ -119,6 +121,7 @@ class Log:
         for item in self._log[keep + 1 :]:
             self.state[item] = ABSENT
             self._waiters.pop(item, None)
+            self._lost(item)
         del self._log[keep + 1 :]
 
     def _flush(self, device: int) -> None:

@@ -54,7 +54,7 @@ class Store:
     def __init__(self, course: Course, tables: Tables) -> None:
         self._course, self._diners = course, len(course.diners)
         self.servers = [Server(course, node, self._worked, self._cut_off) for node in range(NODES)]
-        self.log = Log(course, 3 * self._diners, self._committed, self._cut_off)
+        self.log = Log(course, 3 * self._diners, self._committed, self._cut_off, self._lost)
         self.kitchen = Kitchen(course, tables.meal_is_ready)
         self.payment = [IDLE] * self._diners
         self._tenders = [diner[TENDER] for diner in course.diners]
@@ -225,6 +225,12 @@ class Store:
             self._ask_again(request)
         else:
             self.servers[request.node].answer(request, Code.TROUBLE)
+
+    def _lost(self, item: int) -> None:
+        """An entry is gone; the downlink brings an order of the cloud again, for its cursor moves at a commit only."""
+        if item < 2 * self._diners and self._at_cloud[item]:
+            course = self._course
+            course.at(course.now + ASKED_AGAIN_US, Event.DOWN, item, 0, lambda: self._down(item, 0))
 
     def _ask_again(self, request: Request) -> None:
         course, about, number = self._course, request.entity, request.attempt + 1
