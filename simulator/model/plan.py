@@ -12,7 +12,7 @@ from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, U
 from simulator.model.settings import Disk, ModelSettings, Server, Shape
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
-from simulator.scenario_faults import HttpErrors, LinkDown, LinkWeak
+from simulator.scenario_faults import HttpErrors, LinkDown, LinkFault, LinkWeak
 from simulator.scenario_model import Scenario, Store
 
 Integers = npt.NDArray[np.int64]
@@ -202,14 +202,14 @@ def _links(scenario: Scenario, store: Store) -> dict[str, Any]:
     """Each link's state from change to change; rows are filled up with NEVER."""
     rows: list[list[tuple[int, list[int], float, float, int]]] = []
     for name in LINKS:
-        faults = [fault for fault in faults_of(scenario, store) if getattr(fault, "link", None) == name]
+        faults = [each for each in faults_of(scenario, store) if isinstance(each, LinkFault) and each.link == name]
         spans = [(*link_span(fault, scenario.duration_s), fault) for fault in faults]
         states = []
         for at in sorted({0, *(begin for begin, _, _ in spans), *(end for _, end, _ in spans)}):
             active = [fault for begin, end, fault in spans if begin <= at < end]
             profile = LinkProfile("none", 0, 0, 0, None, None, "")
             if name in scenario.links:
-                profile = scenario.link_profile(scenario.links[name])  # type: ignore[index]
+                profile = scenario.link_profile(scenario.links[name])
             cut, error, orders_only = [0, 0], 0.0, 0
             for fault in active:
                 if isinstance(fault, LinkWeak):
@@ -230,16 +230,16 @@ def _links(scenario: Scenario, store: Store) -> dict[str, Any]:
             states.append((at, columns, profile.loss_percent / 100, error, orders_only))
         rows.append(states)
     width = max(len(row) for row in rows)
-    at = np.full((len(LINKS), width), NEVER, dtype=np.int64)
+    begins = np.full((len(LINKS), width), NEVER, dtype=np.int64)
     link = np.zeros((len(LINKS), width, LINK_COLUMNS), dtype=np.int64)
     loss, error_share = np.zeros((len(LINKS), width)), np.zeros((len(LINKS), width))
     only = np.zeros((len(LINKS), width), dtype=np.int64)
     for number, row in enumerate(rows):
-        for place, (begin, columns, lost, failing, orders_only) in enumerate(row):
-            at[number, place], link[number, place] = begin, columns
-            loss[number, place], error_share[number, place], only[number, place] = lost, failing, orders_only
+        for place, (begin, figures, lost, failing, orders) in enumerate(row):
+            begins[number, place], link[number, place] = begin, figures
+            loss[number, place], error_share[number, place], only[number, place] = lost, failing, orders
     return {
-        "link_at": at, "link": link, "link_loss": loss, "link_error": error_share, "link_error_orders_only": only
+        "link_at": begins, "link": link, "link_loss": loss, "link_error": error_share, "link_error_orders_only": only
     }  # fmt: skip
 
 

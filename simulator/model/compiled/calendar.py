@@ -107,7 +107,7 @@ def next_event(m: Any) -> int:
 @inlined
 def draw(m: Any, purpose: int, entity: int, index: int) -> float:
     """A uniform number."""
-    return uniform((m[KEY_LOW], m[KEY_HIGH]), purpose, entity, index)
+    return uniform((m[KEY_LOW], m[KEY_HIGH]), purpose, entity, index)  # type: ignore[arg-type]
 
 
 @inlined
@@ -188,7 +188,7 @@ def fails_on_its_way(m: Any, f: Any, link: int, is_order: bool, purpose: int, en
     share = f[LINK_LOSS + N_LINKS * m[LINK_WIDTH] + place]
     if share <= 0.0 or (m[m[LINK_ONLY] + place] != 0 and not is_order):
         return False
-    return draw(m, purpose, entity, index) < share
+    return bool(draw(m, purpose, entity, index) < share)
 
 
 @compiled
