@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Picture
 
 from simulator.model.figures import Evening
 from simulator.model.records import ABSENT
-from simulator.scenario_faults import fault_end_s, fault_label
+from simulator.scenario_faults import fault_end_s
 
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8641b", "#2f7d4f", "#8a8f98"
 
@@ -45,7 +45,9 @@ def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
     rates.step(edges[:-1], np.histogram(told[yes] / 1e6, edges)[0] / width, where="post", color=BLUE, label="told yes")
     rates.set_ylabel("orders a second")
     rates.legend(frameon=False, loc="upper right", ncols=2)
-    answers.scatter(meant[yes] / 1e6, np.maximum(1, (told - meant)[yes] / 1e3), s=4, color=BLUE, linewidths=0, alpha=0.6)
+    answers.scatter(
+        meant[yes] / 1e6, np.maximum(1, (told - meant)[yes] / 1e3), s=4, color=BLUE, linewidths=0, alpha=0.6
+    )
     answers.set_yscale("log")
     answers.set_ylabel("ms from meant to yes")
     steps = np.concatenate([told[yes & (served != ABSENT)], served[yes & (served != ABSENT)]]) / 1e6
@@ -57,9 +59,15 @@ def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
     for axis in (rates, answers, waiting):
         axis.set_xlim(0, end_s)
         for fault in scenario.faults:
-            axis.axvspan(fault.at_s, max(fault_end_s(fault, scenario.duration_s), fault.at_s + 0.1), color=ORANGE, alpha=0.12, lw=0)
-    names = [fault_label(fault) for fault in scenario.faults]
-    rates.set_title(f"{scenario.title or scenario.name}: one replication" + (f" ({len(names)} faults shaded)" if names else ""), fontsize=10)
+            axis.axvspan(
+                fault.at_s,
+                max(fault_end_s(fault, scenario.duration_s), fault.at_s + 0.1),
+                color=ORANGE,
+                alpha=0.12,
+                lw=0,
+            )
+    shaded = f", {len(scenario.faults)} faults shaded" if scenario.faults else ""
+    rates.set_title(f"{scenario.name}: one replication{shaded}", fontsize=10)
     return save(made, path)
 
 

@@ -1,8 +1,8 @@
 """Queueing theory in closed form, as far as the model is held against it. Rates are per unit of time, whatever that is.
 
 `arrival` is λ, `service` μ of one server, `servers` c; offered load a = λ/μ. Sources: Erlang 1917; Kleinrock, "Queueing
-Systems" 1 (1975); Garnett, Mandelbaum, Reiman 2002 for abandonment; Cobham 1954 for priorities; Eick, Massey, Whitt 1993 for M_t/G/∞;
-Reiser, Lavenberg 1980 for mean value analysis.
+Systems" 1 (1975); Garnett, Mandelbaum, Reiman 2002 for abandonment; Cobham 1954 for priorities; Eick, Massey, Whitt 1993 for
+M_t/G/∞; Reiser, Lavenberg 1980 for mean value analysis.
 """
 
 from __future__ import annotations

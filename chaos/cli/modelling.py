@@ -18,7 +18,11 @@ from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_s
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options of every command that runs the model."""
     parser.add_argument(
-        "scenario", metavar="SCENARIO", nargs="?", default=DEFAULT_SCENARIO, help=f"a shipped scenario's name or a file (default: {DEFAULT_SCENARIO})"
+        "scenario",
+        metavar="SCENARIO",
+        nargs="?",
+        default=DEFAULT_SCENARIO,
+        help=f"a shipped scenario's name or a file (default: {DEFAULT_SCENARIO})",
     )
     parser.add_argument(
         "--engine",

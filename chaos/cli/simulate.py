@@ -43,7 +43,10 @@ def add_parser(commands: Any) -> None:
     )
     add_model_options(parser)
     parser.add_argument(
-        "--replications", metavar="N|auto", default="auto", help="how often; auto (default): until the figures are known to 5 %%"
+        "--replications",
+        metavar="N|auto",
+        default="auto",
+        help="how often; auto (default): until the figures are known to 5 %%",
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the picture of the first replication there")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
@@ -70,14 +73,18 @@ def tell(found: Forecast, console: Console, drawn: list[str]) -> None:
     """The figures as a table."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("figure", "mean", "95 % interval", "unit", "what it is"):
-        table.add_column(column, justify="right" if column in ("mean", "95 % interval") else "left", no_wrap=column != "what it is")
+        table.add_column(
+            column, justify="right" if column in ("mean", "95 % interval") else "left", no_wrap=column != "what it is"
+        )
     for figure in FIGURES:
         cell = found.interval(figure.name)
         if cell is not None:
             table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), figure.says)
     console.print(table)
     times = "1 replication" if found.replications == 1 else f"{found.replications} replications"
-    console.print(Text(f"{times}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"), soft_wrap=True)
+    console.print(
+        Text(f"{times}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"), soft_wrap=True
+    )
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)
     for path in drawn:

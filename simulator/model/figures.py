@@ -40,7 +40,7 @@ class Evening:
     @property
     def ordering(self) -> npt.NDArray[np.bool_]:
         """Who came as far as ordering."""
-        return self.column("meant") != ABSENT
+        return np.asarray(self.column("meant") != ABSENT)
 
 
 @dataclass(frozen=True, slots=True)

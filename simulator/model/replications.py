@@ -1,7 +1,7 @@
 """Repeats an evening under other draws until its figures are known well enough, and says how well that is.
 
-A peak is a terminating simulation: no warm-up is cut off, each replication starts empty. A percentile is taken of each replication,
-then an interval over them (95 %, Student's t).
+A peak is a terminating simulation: no warm-up is cut off, each replication starts empty. A percentile is taken of each
+replication, then an interval over them (95 %, Student's t).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from scipy import stats
 
 from simulator.model.conditions import not_modelled
-from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.draws import make_key
+from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.figures import FIGURES, Evening, figures_of
 from simulator.model.plan import make_plan
 from simulator.model.timetable import draw_timetable, make_recipe
@@ -49,7 +49,7 @@ class Interval:
         return None if self.half_width is None else self.mean + self.half_width
 
     def is_narrow(self, precision: float) -> bool:
-        """Whether the true value is within this part of the mean: t·s/√n ≤ γ/(1+γ)·|mean|."""
+        """Whether the true value is within this part of the mean: t·s/√n ≤ p/(1+p)·|mean|."""
         return self.half_width is not None and self.half_width <= precision / (1 + precision) * abs(self.mean)
 
 
@@ -125,7 +125,9 @@ def evenings(scenario: Scenario, engine: EngineName = DEFAULT_ENGINE, first: int
     number = first
     while True:
         keys = {name: make_key(scenario.seed, name, number) for name in plans}
-        yield Evening(scenario, [run(plan, draw_timetable(recipe, keys[name]), keys[name]) for name, plan in plans.items()])
+        yield Evening(
+            scenario, [run(plan, draw_timetable(recipe, keys[name]), keys[name]) for name, plan in plans.items()]
+        )
         number += 1
 
 

@@ -17,7 +17,7 @@ from simulator.arrivals import ARRIVALS_MAX, Points
 from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, QUANTITY_MEAN, THINK_DEVIATION, Diner
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
-from simulator.model.laws import drawn, geometric, ticks
+from simulator.model.laws import NEVER, drawn, geometric, ticks
 from simulator.model.leaf import HAS_NUMBA, leaf
 from simulator.model.plan import SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
@@ -58,6 +58,7 @@ class Recipe(NamedTuple):
     switch_share: float
     retap_share: float
     tenders: npt.NDArray[np.float64]
+    orders: int
     seats: int
     balk_share: float
     seat_patience: float
@@ -101,9 +102,10 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         switch_share=said.impatience.switch_share,
         retap_share=said.impatience.retap_share,
         tenders=_cumulated(_tenders(scenario)),
+        orders=int(said.visit == "order"),
         seats=int(said.seating is not None),
         balk_share=seating.balk_share,
-        seat_patience=seating.patience_s * scale,
+        seat_patience=0.0 if seating.patience_s is None else seating.patience_s * scale,
         seat_patience_shape=SHAPES[seating.patience_shape],
         dining=seating.dining_s * scale,
         dining_shape=SHAPES[seating.dining_shape],
@@ -183,16 +185,24 @@ def _place(cumulated: Any, u: float) -> int:
 @leaf
 def _people(recipe: Any, key: Any, number: int, row: Any) -> None:
     """Everything about one diner but the arrival."""
-    row[DOOR] = 1 if uniform(key, purposes.DOOR, number, 0) < recipe.cloud_share else 0
-    row[THINK] = ticks(
-        min(
-            4.0 * recipe.think,
-            drawn(recipe.think_shape, recipe.think, THINK_DEVIATION, uniform(key, purposes.THINK, number, 0)),
-        )
-    )
-    patience = drawn(
-        recipe.patience_shape, recipe.patience, PATIENCE_DEVIATION, uniform(key, purposes.PATIENCE, number, 0)
-    )
+    row[DOOR] = 0
+    if recipe.cloud_share > 0.0 and uniform(key, purposes.DOOR, number, 0) < recipe.cloud_share:
+        row[DOOR] = 1
+    row[TENDER], row[SEAT_PATIENCE], row[DINING] = NO_TENDER, NEVER, 1
+    row[SEAT] = 1 if recipe.seats == 1 and row[DOOR] == 0 else 0
+    if recipe.orders == 1:
+        _wishes(recipe, key, number, row)
+    if recipe.seats == 1:
+        _party(recipe, key, number, row)
+
+
+@leaf
+def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
+    """What a diner orders, and how."""
+    u = uniform(key, purposes.THINK, number, 0)
+    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, THINK_DEVIATION, u)))
+    u = uniform(key, purposes.PATIENCE, number, 0)
+    patience = drawn(recipe.patience_shape, recipe.patience, PATIENCE_DEVIATION, u)
     row[PATIENCE] = max(1, ticks(min(4.0 * recipe.patience, patience)))
     spread = 1.0 - POLL_SPREAD + 2.0 * POLL_SPREAD * uniform(key, purposes.POLL, number, 0)
     row[POLL] = max(1, ticks(recipe.poll * spread))
@@ -206,35 +216,33 @@ def _people(recipe: Any, key: Any, number: int, row: Any) -> None:
         row[REORDERS] = 1
     row[SWITCHES] = 1 if uniform(key, purposes.SWITCH, number, 0) < recipe.switch_share else 0
     row[RETAPS] = 1 if uniform(key, purposes.RETAP, number, 0) < recipe.retap_share else 0
-    row[TENDER] = NO_TENDER
     if recipe.tenders.shape[0] > 0 and row[DOOR] == 0:
         row[TENDER] = _place(recipe.tenders, uniform(key, purposes.TENDER, number, 0))
     row[FIRST_EDGE] = 1 if uniform(key, purposes.FIRST_EDGE, number, 0) < 0.5 else 0
-    row[SEAT] = 1 if recipe.seats == 1 and row[DOOR] == 0 else 0
-    row[BALKS] = 1 if uniform(key, purposes.BALK, number, 0) < recipe.balk_share else 0
-    party = _place(recipe.parties, uniform(key, purposes.PARTY, number, 0))
-    row[PARTY] = party + 1
-    row[SEAT_PATIENCE] = max(
-        1,
-        ticks(
-            drawn(
-                recipe.seat_patience_shape, recipe.seat_patience, 1.0, uniform(key, purposes.SEAT_PATIENCE, number, 0)
-            )
-        ),
-    )
-    mean = recipe.dining * recipe.party_dining[party]
-    row[DINING] = max(
-        1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_variation, uniform(key, purposes.DINING, number, 0)))
-    )
     lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_mean, recipe.lines_max)
     row[ITEMS:] = 0
     for line in range(lines):
         station = 0
         if recipe.stations.shape[0] > 1:
             station = _place(recipe.stations, uniform(key, purposes.STATION, number, line))
-        row[ITEMS + station] += geometric(
-            uniform(key, purposes.QUANTITY, number, line), QUANTITY_MEAN, recipe.quantity_max
-        )
+        u = uniform(key, purposes.QUANTITY, number, line)
+        row[ITEMS + station] += geometric(u, QUANTITY_MEAN, recipe.quantity_max)
+
+
+@leaf
+def _party(recipe: Any, key: Any, number: int, row: Any) -> None:
+    """How many sit down together, how long they wait for a table, and how long they stay."""
+    if recipe.balk_share > 0.0 and uniform(key, purposes.BALK, number, 0) < recipe.balk_share:
+        row[BALKS] = 1
+    party = 0
+    if recipe.parties.shape[0] > 1:
+        party = _place(recipe.parties, uniform(key, purposes.PARTY, number, 0))
+    row[PARTY] = party + 1
+    if recipe.seat_patience > 0.0:
+        u = uniform(key, purposes.SEAT_PATIENCE, number, 0)
+        row[SEAT_PATIENCE] = max(1, ticks(drawn(recipe.seat_patience_shape, recipe.seat_patience, 1.0, u)))
+    u, mean = uniform(key, purposes.DINING, number, 0), recipe.dining * recipe.party_dining[party]
+    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_variation, u)))
 
 
 def _curve(points: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -1,8 +1,8 @@
 """The memory of the compiled engine: one array of whole numbers and one of floats.
 
 Compiled functions take the two arrays and nothing else, which keeps calls and compilation cheap. `m` begins with named cells
-(the clock, counters, the plan's numbers); behind them lie tables of records, each at the place that a cell names. A record is addressed
-by its first place: `lane = m[LANES] + number * LANE_SIZE`, then `m[lane + PHASE]`.
+(the clock, counters, the plan's numbers); behind them lie tables of records, each at the place that a cell names. A record is
+addressed by its first place: `lane = m[LANES] + number * LANE_SIZE`, then `m[lane + PHASE]`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,8 @@ import numpy.typing as npt
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
 from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
-from simulator.model.records import ABSENT, COUNTERS, FIELDS
-from simulator.model.records import AT as ROW_AT
-from simulator.model.records import ATTEMPTS as ROW_ATTEMPTS
-from simulator.model.records import LEVEL as ROW_LEVEL
-from simulator.model.records import OUTCOME as ROW_OUTCOME
-from simulator.model.records import WHICH as ROW_WHICH
+from simulator.model.records import COUNTERS, FIELDS
 from simulator.model.timetable import (
-    AT,
     COLUMNS,
     DOOR,
     FIRST_EDGE,
@@ -105,15 +99,16 @@ class Room:
 def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Integers, Floats]:
     """Both arrays, ready for the first event."""
     diners, width = len(timetable), plan.link_at.shape[1]
+    orders = diners if plan.orders else 0  # who orders nothing needs no devices, entries and tickets
     workers, cooks = int(plan.workers.max()), max(1, int(plan.cooks.max()))
     sizes = {
         HEAP_TICK: room.heap, HEAP_KEY: room.heap, HEAP_LOAD: room.heap, TIMETABLE: diners * COLUMNS,
-        ROWS: diners * len(FIELDS), SERVERS: NODES * len(COUNTERS), LANES: 2 * diners * LANE_SIZE, PEOPLE: diners * PERSON_SIZE,
-        ITEMS_STATE: 3 * diners * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE, FREE_REQUESTS: room.requests,
+        ROWS: diners * len(FIELDS), SERVERS: NODES * len(COUNTERS), LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE,
+        ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE, FREE_REQUESTS: room.requests,
         NODES_AT: NODES * NODE_SIZE, WORKERS: NODES * workers, FREE_WORKERS: NODES * workers, HELD: NODES * workers,
-        QUEUES: NODES * LEVELS * QUEUE_SIZE, DEVICES: 2 * DEVICE_SIZE, LOG: 6 * diners + 8, AT_CLOUD: 2 * diners,
-        TICKETS_LEFT: 2 * diners, UPLINK: 2 * diners + 1, TABLE_QUEUE: diners + 1, CONNECTION: plan.connections,
-        FREE_CONNECTIONS: plan.connections, STATION: plan.stations * STATION_SIZE, STATION_NEXT: plan.stations * 2 * diners,
+        QUEUES: NODES * LEVELS * QUEUE_SIZE, DEVICES: 2 * DEVICE_SIZE, LOG: 6 * orders + 8, AT_CLOUD: 2 * orders,
+        TICKETS_LEFT: 2 * orders, UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, CONNECTION: plan.connections,
+        FREE_CONNECTIONS: plan.connections, STATION: plan.stations * STATION_SIZE, STATION_NEXT: plan.stations * 2 * orders,
         FREE_COOKS: plan.stations * cooks, LINK_AT: plan.link_at.size, LINK: plan.link.size, LINK_ONLY: plan.link_at.size,
         SEGMENT_AT: len(plan.segment_at), SEGMENT_TABLE: plan.segment.size, TRACE: 2 * room.trace,
     }  # fmt: skip
@@ -134,20 +129,17 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Inte
     m[BUDGET_LEFT], m[FREE_TABLES], m[DB_HEAD], m[DB_TAIL] = plan.retry_burst, plan.tables, -1, -1
     m[LINK_WIDTH], m[SEGMENTS_COUNT], m[WORKERS_MAX], m[COOKS_MAX] = width, len(plan.segment_at), workers, cooks
     fill(TIMETABLE, timetable)
-    rows = np.full((diners, len(FIELDS)), ABSENT, dtype=np.int64)
-    rows[:, [ROW_OUTCOME, ROW_LEVEL, ROW_WHICH, ROW_ATTEMPTS]] = 0
-    lanes = np.zeros((diners, 2, LANE_SIZE), dtype=np.int64)
+    lanes = np.zeros((orders, 2, LANE_SIZE), dtype=np.int64)
     people = np.zeros((diners, PERSON_SIZE), dtype=np.int64)
     if diners:
-        rows[:, ROW_AT] = timetable[:, AT]
+        people[:, P_TENDER] = timetable[:, TENDER]
+    if orders:
         doors = np.stack([timetable[:, DOOR], timetable[:, DOOR] ^ (timetable[:, TAPS] == TWO_DOORS)], axis=1)
         lanes[:, :, L_DOOR] = doors
         lanes[:, :, L_NODE] = np.where(doors == 1, CLOUD, timetable[:, [FIRST_EDGE, FIRST_EDGE]])
-        people[:, P_TENDER] = timetable[:, TENDER]
-    fill(ROWS, rows)
     fill(LANES, lanes)
     fill(PEOPLE, people)
-    items = np.full((3 * diners, ITEM_SIZE), -1, dtype=np.int64)
+    items = np.full((3 * orders, ITEM_SIZE), -1, dtype=np.int64)
     items[:, I_STATE] = 0
     fill(ITEMS_STATE, items)
     fill(FREE_REQUESTS, list(range(room.requests - 1, -1, -1)))

@@ -21,6 +21,7 @@ from simulator.model.compiled.memory import (
     HEAP_SIZE,
     LOAD,
     NOW,
+    ROWS,
     SEGMENT_AT,
     SEGMENTS_COUNT,
     STATUS,
@@ -36,7 +37,8 @@ from simulator.model.compiled.store import change, down, gateway_answers, transa
 from simulator.model.compiled.visits import answered, wake
 from simulator.model.draws import Key
 from simulator.model.plan import Plan
-from simulator.model.records import Run
+from simulator.model.records import ABSENT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WHICH, Run
+from simulator.model.records import AT as ROW_AT
 from simulator.model.timetable import AT, COLUMNS
 from simulator.model.vocabulary import ARGUMENT_BITS, ARGUMENT_MAX, CLASS_SHIFT, ENTITY_BITS, HASH_SEED, Code, Event
 
@@ -45,6 +47,7 @@ _INTEGERS, _FLOATS = ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_dou
 CODE_MASK = (1 << VALUE_SHIFT) - 1
 ENTITY_MASK = (1 << ENTITY_BITS) - 1
 TROUBLE = int(Code.TROUBLE)
+N_FIELDS = len(FIELDS)
 (
     SEGMENT, FLUSHED, SHIPPED, MATCHED, WORKED, STORED, UPLINKED, COOKED, TICKET, DOWN, UP, GATEWAY, REQUEST, ANSWER, TIMEOUT,
     WAKE, DEPART, RENEGE, ARRIVAL,
@@ -54,7 +57,7 @@ TROUBLE = int(Code.TROUBLE)
 def run_compiled(plan: Plan, timetable: npt.NDArray[np.int64], key: Key, *, traced: bool = False) -> Run:
     """One replication of one store, until nothing happens any more."""
     assert (np.diff(timetable[:, AT]) >= 0).all(), "diners come in the order of their arrival"
-    room = Room(heap=256 + 8 * len(timetable), requests=256 + 4 * len(timetable), trace=(1 << 16) * traced)
+    room = Room(heap=1024 + len(timetable), requests=1024 + len(timetable) // 2, trace=(1 << 16) * traced)
     while True:
         m, f = lay_out(plan, timetable, key, room)
         m[HASH] = np.uint64(HASH_SEED).astype(np.int64)
@@ -123,6 +126,12 @@ def _act(m: Any, f: Any, event: int, entity: int, argument: int, load: int) -> N
 
 @compiled
 def _run(m: Any, f: Any) -> None:
+    for diner in range(m[DINERS]):
+        row = m[ROWS] + diner * N_FIELDS
+        for column in range(N_FIELDS):
+            m[row + column] = ABSENT
+        m[row + OUTCOME] = m[row + LEVEL] = m[row + WHICH] = m[row + ATTEMPTS] = 0
+        m[row + ROW_AT] = m[m[TIMETABLE] + diner * COLUMNS + AT]
     for number in range(1, m[SEGMENTS_COUNT]):
         at(m, m[m[SEGMENT_AT] + number], SEGMENT, number, 0, 0)
     if m[DINERS] > 0:

@@ -1,4 +1,4 @@
-"""The dining room: who needs a table waits for one, or goes away, at once or when patience ends; a table is kept until the end."""
+"""The dining room: who needs a table waits for one, or goes away; a table is kept until the meal is eaten."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _tables(service_s: float, **seating: Any) -> dict[str, Any]:
     return {
         "visit": "table_only",
         "seating": {
-            "dining_s": service_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_s": 1e9, **seating
+            "dining_s": service_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_s": None, **seating
         },
     }  # fmt: skip
 
@@ -178,7 +178,7 @@ def erlang_a(bench: Bench) -> Iterator[Claim]:
 
 
 def mg1(bench: Bench) -> Iterator[Claim]:
-    """The kitchen with one cook and lognormal times; the wait is what is left of the time at the station without its own cooking."""
+    """The kitchen with one cook, lognormal times; the wait is the time at the station less the own cooking."""
     cook = {"name": "wok", "cooks": 1, "setup_s": 0.5, "shape": "lognormal", "variation": 0.8}
     first, second = queueing.mg1_wait(1.4, queueing.lognormal_moments(0.5, 0.8))
     means, squares = [], []
@@ -311,7 +311,7 @@ def closed(bench: Bench) -> Iterator[Claim]:
     found = []
     for _, run in bench.runs(
         40.0, tables=guests, diners=IN_STORE, kitchen=kitchen,
-        seating={"dining_s": eat_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_s": 1e9},
+        seating={"dining_s": eat_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_s": None},
     ):  # fmt: skip
         left = np.sort(run.column("left")) / US
         begin, end = left[-1] * 0.1, left[-1] * 0.9

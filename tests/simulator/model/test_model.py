@@ -81,7 +81,7 @@ name: tables
 duration_s: 60
 stores: [{name: s1, tables: %d}]
 diners: {arrivals: {rate_per_s: 5, profile: lunch}, channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}}
-model: {visit: table_only, seating: {dining_s: 4, dining_shape: lognormal, patience_s: 1000000000}}
+model: {visit: table_only, seating: {dining_s: 4, dining_shape: lognormal, patience_s: null}}
 """
 
 

@@ -14,9 +14,10 @@ def _check(bench: Bench) -> None:
     print(f"seed {SEED}, {len(claims)} claims, {bench}")  # noqa: T201
     for claim in claims:
         mean = sum(claim.found) / len(claim.found)
-        print(
+        said = (
             f"{claim.name}: theory {claim.expected:.6g}, found {mean:.6g} in {len(claim.found)} (p {claim.p_value:.3g})"
         )
+        print(said)  # noqa: T201
     assert not holm(claims, LEVEL)
     assert kiefer_wolfowitz_differs(bench, 1) == 0
     assert kiefer_wolfowitz_differs(bench, 3) == 0
