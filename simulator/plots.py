@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
@@ -22,7 +20,8 @@ BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8641b", "#2f7d4f", "#8a8f98"
 
 def picture(rows: int = 1, columns: int = 1, height: float = 3.0, width: float = 9.0) -> tuple[Picture, list[Axes]]:
     """A picture with axes one below the other, in this project's look."""
-    made, axes = pyplot.subplots(rows, columns, figsize=(width, height * rows), squeeze=False, layout="constrained")
+    made = Picture(figsize=(width, height * rows), layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False)
     flat = [axis for row in axes for axis in row]
     for axis in flat:
         axis.spines[["top", "right"]].set_visible(False)
@@ -97,3 +96,23 @@ def save(made: Picture, path: Path | None) -> Picture:
     if path is not None:
         made.savefig(path, dpi=140)
     return made
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """A picture as a notebook shows it."""
+
+    png: bytes
+
+    def __repr__(self) -> str:
+        return "<picture>"
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+def show(made: Picture) -> Shown:
+    """The picture for a notebook."""
+    out = BytesIO()
+    made.savefig(out, format="png", dpi=100)
+    return Shown(out.getvalue())

@@ -195,4 +195,3 @@ def rows(points: Sequence[Point], figures: Sequence[str]) -> Iterator[dict[str, 
             row[f"{name}_low"] = None if found is None else found.low
             row[f"{name}_high"] = None if found is None else found.high
         yield row
-

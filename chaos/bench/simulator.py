@@ -54,7 +54,7 @@ stores: [{name: s1, tables: %d}]
 diners: {arrivals: {rate_per_s: %s}, channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}}
 model:
   visit: table_only
-  seating: {dining_s: %s, dining_shape: exponential, party_dining: [1.0], party_shares: [1.0], patience_s: null}
+  seating: {dining_s: %s, dining_shape: exponential, party_dining: [1.0], party_shares: [1.0], patience_shape: endless}
 """
 DINNER = """\
 name: dinner

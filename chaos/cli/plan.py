@@ -44,7 +44,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--from", required=True, type=float, dest="low", metavar="A", help="the smallest value")
     parser.add_argument("--to", required=True, type=float, dest="high", metavar="B", help="the largest value")
     parser.add_argument("--step", type=float, default=1.0, metavar="S", help="from one value to the next (default: 1)")
-    parser.add_argument("--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated")
+    parser.add_argument(
+        "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
+    )
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
@@ -114,7 +116,9 @@ def _tell(options: argparse.Namespace, budgets: list[Budget], answer: Answer, co
     console.print(table)
     wanted = " and ".join(str(budget) for budget in budgets)
     if answer.value is None:
-        console.print(Text(f"no {options.find} from {options.low:g} to {options.high:g} keeps {wanted}"), soft_wrap=True)
+        console.print(
+            Text(f"no {options.find} from {options.low:g} to {options.high:g} keeps {wanted}"), soft_wrap=True
+        )
     else:
         which = "most" if options.most else "least"
         console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)

@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--replications must be from 1 to {AT_MOST}, not {options.replications}")
     scenario, engine = read_scenario(options), engine_name(options)
     try:
-        with progress(f"rushproof: sweep {scenario.name}", math.prod(len(values) for values in over.values())) as on_point:
+        with progress(
+            f"rushproof: sweep {scenario.name}", math.prod(len(values) for values in over.values())
+        ) as on_point:
             points = sweep(scenario, over, engine, options.replications, on_point)
     except SweepError as error:
         raise CommandError(str(error)) from error
@@ -64,7 +66,13 @@ def run(options: argparse.Namespace) -> int:
     if options.csv is not None:
         _write(options.csv, found)
     if options.json:
-        content = {"kind": "sweep", "scenario": scenario.name, "engine": engine, "replications": options.replications, "designs": found}
+        content = {
+            "kind": "sweep",
+            "scenario": scenario.name,
+            "engine": engine,
+            "replications": options.replications,
+            "designs": found,
+        }
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     _tell(points, names, Console(stderr=options.json, highlight=False))
     return 0
@@ -116,4 +124,6 @@ def _write(path: Path, found: list[dict[str, Any]]) -> None:
             writer.writeheader()
             writer.writerows(found)
     except OSError as error:
-        raise CommandError(f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists") from error
+        raise CommandError(
+            f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists"
+        ) from error

@@ -69,13 +69,12 @@ class Seating(Strict):
 
     queue_max: int = Field(1_000_000, ge=0, description="Parties that wait; one more goes away at once (balks).")
     balk_share: Share = Field(0.0, description="Share of parties that go away when they would have to wait.")
-    patience_s: float | None = Field(
-        1_800.0,
-        gt=0,
-        le=1e9,
-        description="Mean time a party waits, in seconds, scaled; null: for ever. 72 % accept up to 30 min.",
+    patience_s: float = Field(
+        1_800.0, gt=0, le=1e9, description="Mean time a party waits, in seconds, scaled. 72 % accept up to 30 min."
     )
-    patience_shape: Shape = Field("exponential", description="Its distribution.")
+    patience_shape: Shape | Literal["endless"] = Field(
+        "exponential", description="Its distribution; `endless`: nobody goes away."
+    )
     dining_s: float = Field(
         2_970.0,
         ge=0,

@@ -26,7 +26,7 @@ _TYPES = {"int": types.int64, "bool": types.int64, "float": types.float64, "None
 
 
 def compiled(function: _Function) -> _Function:
-    """An engine's function, by itself. Its signature is that of the annotations: `m` and `f` are the memory, a bool an integer."""
+    """An engine's function, by itself. Its signature is that of the annotations; `m` and `f` are the memory."""
     notes = dict(function.__annotations__)
     returns = _TYPES[notes.pop("return")]
     signature = returns(*(_MEMORY[name] if name in _MEMORY else _TYPES[kind] for name, kind in notes.items()))

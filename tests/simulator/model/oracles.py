@@ -117,7 +117,7 @@ def _tables(service_s: float, **seating: Any) -> dict[str, Any]:
     return {
         "visit": "table_only",
         "seating": {
-            "dining_s": service_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_s": None, **seating
+            "dining_s": service_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_shape": "endless", **seating
         },
     }  # fmt: skip
 
@@ -162,7 +162,12 @@ def mmck(bench: Bench) -> Iterator[Claim]:
 
 def erlang_a(bench: Bench) -> Iterator[Claim]:
     theory = queueing.MMcM(6.0, 1.0, 5, 0.5)
-    runs = [run for _, run in bench.runs(6.0, tables=5, diners=IN_STORE, **_tables(1.0, patience_s=2.0))]
+    runs = [
+        run
+        for _, run in bench.runs(
+            6.0, tables=5, diners=IN_STORE, **_tables(1.0, patience_s=2.0, patience_shape="exponential")
+        )
+    ]
     left, waited, mean = [], [], []
     for run in runs:
         after = run.column("at") >= 0.2 * run.column("at").max()
@@ -262,7 +267,12 @@ def peak(bench: Bench) -> Iterator[Claim]:
     moments = (15.0, 22.0, 33.0, 45.0, 59.0)
     counts = []
     for _, run in bench.runs(
-        rate, evening, points=SWING, tables=servers, diners=IN_STORE, **_tables(1 / service, patience_s=1 / leaving)
+        rate,
+        evening,
+        points=SWING,
+        tables=servers,
+        diners=IN_STORE,
+        **_tables(1 / service, patience_s=1 / leaving, patience_shape="exponential"),
     ):
         at, left = run.column("at") / US, run.column("left") / US
         counts.append([int(((at <= moment) & (left > moment)).sum()) for moment in moments])
@@ -311,7 +321,7 @@ def closed(bench: Bench) -> Iterator[Claim]:
     found = []
     for _, run in bench.runs(
         40.0, tables=guests, diners=IN_STORE, kitchen=kitchen,
-        seating={"dining_s": eat_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_s": None},
+        seating={"dining_s": eat_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_shape": "endless"},
     ):  # fmt: skip
         left = np.sort(run.column("left")) / US
         begin, end = left[-1] * 0.1, left[-1] * 0.9

