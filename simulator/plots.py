@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -72,7 +72,7 @@ def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
 
 def draw_lines(
     places: Sequence[float],
-    lines: dict[str, Sequence[tuple[float, float | None]]],
+    lines: Mapping[str, Sequence[tuple[float, float | None]]],
     x_label: str,
     y_label: str,
     title: str,

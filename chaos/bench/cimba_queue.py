@@ -42,4 +42,5 @@ def make_experiment(duration: float, arrival: float, service: float) -> Callable
     model.interarrival = inputs.dist.exponential(mean=1 / arrival)
     model.service_time = inputs.dist.exponential(mean=1 / service)
     experiment = cb.Experiment(model, replications=1, window=cb.Window(warmup=0, duration=duration), seed=1)
-    return experiment.run
+    run: Callable[[], object] = experiment.run
+    return run

@@ -101,7 +101,8 @@ def count_steps(options: argparse.Namespace) -> int:
     if not HAS_NUMBA:
         raise BenchError("the compiled engine needs numba; install the extra: pip install 'rushproof[compiled]'")
     compiling = 0 if options.no_compilation else 1
-    return options.rounds * len(_cases(options.customers)) + compiling + (1 if options.stores else 0)
+    cases: int = options.rounds * len(_cases(options.customers))
+    return cases + compiling + (1 if options.stores else 0)
 
 
 def measure(options: argparse.Namespace, on_step: Callable[[str], None]) -> BenchResult:

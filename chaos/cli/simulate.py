@@ -15,7 +15,9 @@ from rich.text import Text
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.model.figures import FIGURES, Figure
-from simulator.model.replications import AT_MOST, Forecast, Interval, forecast
+from simulator.model.replications import AT_MOST, Come, Forecast, Interval, forecast, replayed
+from simulator.scenario import Scenario
+from simulator.trace_table import TraceError, read_trace
 
 DESCRIPTION = """\
 Predict what a scenario's evening does to diners, devices, cloud and kitchen: the same scenario files as the drill, in virtual
@@ -25,6 +27,7 @@ time. Each replication draws other diners and other delays; the figures are mean
   rushproof simulate mine.yaml --replications 50
   rushproof simulate calm --engine simpy         the reference engine on SimPy; the compiled twin gives the same to the last bit
   rushproof simulate lunch_rush --out pictures   also draws the first replication
+  rushproof simulate calm --trace orders.csv.gz  real orders in place of drawn ones (columns as for a drill)
 
 What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
 `rushproof scenarios schema` describes it. Times of people and kitchens are scaled by `time_scale`, as in a drill.
@@ -48,6 +51,15 @@ def add_parser(commands: Any) -> None:
         default="auto",
         help="how often; auto (default): until the figures are known to 5 %%",
     )
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="a table of real orders (CSV, .gz too) in place of drawn diners"
+    )
+    parser.add_argument(
+        "--rate-factor", type=float, metavar="F", help="how many times faster than real the table is replayed"
+    )
+    parser.add_argument(
+        "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the picture of the first replication there")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -55,10 +67,14 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the replications and tell the figures."""
-    scenario, engine = read_scenario(options), engine_name(options)
-    wanted = _replications(options.replications)
-    with progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication:
-        found = forecast(scenario, engine, wanted, on_replication=on_replication)
+    wanted, scenario = _replications(options.replications), read_scenario(options)
+    try:
+        come = _come(options, scenario)
+        engine = engine_name(options)
+        with progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication:
+            found = forecast(scenario, engine, wanted, come=come, on_replication=on_replication)
+    except (TraceError, ValueError) as error:
+        raise CommandError(str(error)) from error
     drawn: list[str] = []
     if options.out is not None:
         drawn.append(_draw(found, options.out))
@@ -67,6 +83,14 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     tell(found, Console(stderr=options.json, highlight=False), drawn)
     return 0
+
+
+def _come(options: argparse.Namespace, scenario: Scenario) -> Come | None:
+    if options.trace is None:
+        if options.rate_factor is not None or options.copies != 1:
+            raise CommandError("--rate-factor and --copies go with --trace, which names a table of orders")
+        return None
+    return replayed(scenario, read_trace(options.trace), options.rate_factor, options.copies)
 
 
 def tell(found: Forecast, console: Console, drawn: list[str]) -> None:

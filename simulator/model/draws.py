@@ -8,12 +8,10 @@ bits. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from simulator.model.leaf import HAS_NUMBA
 
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 WEYL_0, WEYL_1 = 0x9E3779B9, 0xBB67AE85
@@ -79,27 +77,3 @@ class Draws:
             column = uniform_column(self.key, purpose, first, 1 << COLUMN_BITS, index).tolist()
             self._columns[place] = column
         return column[entity & ((1 << COLUMN_BITS) - 1)]
-
-
-if HAS_NUMBA:
-    from numba import njit, uint64
-    from numba.extending import overload
-
-    @njit(cache=True, inline="never")  # type: ignore[untyped-decorator, unused-ignore]
-    def _compiled_uniform(low: Any, high: Any, purpose: Any, entity: Any, index: Any) -> Any:  # pragma: no cover
-        mask, shift = uint64(MASK), uint64(32)
-        k0, k1 = uint64(low), uint64(high)
-        c0, c1, c2, c3 = uint64(entity), uint64(index), uint64(purpose), uint64(0)
-        for _ in range(ROUNDS):
-            p0, p1 = uint64(MULTIPLIER_0) * c0, uint64(MULTIPLIER_1) * c2
-            c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
-            k0, k1 = (k0 + uint64(WEYL_0)) & mask, (k1 + uint64(WEYL_1)) & mask
-        bits = ((c0 << shift) | c1) >> uint64(11)
-        return (float(bits) + 0.5) * SCALE
-
-    @overload(uniform)  # type: ignore[untyped-decorator, unused-ignore]
-    def _uniform_overload(key: Any, purpose: Any, entity: Any, index: Any) -> Any:  # pragma: no cover
-        def compiled(key: Any, purpose: Any, entity: Any, index: Any) -> Any:
-            return _compiled_uniform(key[0], key[1], purpose, entity, index)
-
-        return compiled

@@ -6,21 +6,25 @@ replication, then an interval over them (95 %, Student's t).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
+from simulator.diners import Diner
 from simulator.model.conditions import not_modelled
-from simulator.model.draws import make_key
+from simulator.model.draws import Key, make_key
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.figures import FIGURES, Evening, figures_of
 from simulator.model.plan import make_plan
-from simulator.model.timetable import draw_timetable, make_recipe
-from simulator.scenario_model import Scenario
+from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
+from simulator.scenario_model import Scenario, Store
+from simulator.trace_table import TraceOrder, item_ids
+from simulator.traces import trace_timetable
 
 CONFIDENCE = 0.95
 AT_LEAST = 10
@@ -60,7 +64,7 @@ def interval(values: Sequence[float]) -> Interval:
     if count < 2:
         return Interval(mean, None, count)
     spread = float(np.std(np.asarray(values), ddof=1))
-    return Interval(mean, float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * spread / math.sqrt(count), count)
+    return Interval(mean, float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * spread / math.sqrt(count), count)
 
 
 def paired(one: Sequence[float], other: Sequence[float]) -> Interval:
@@ -118,17 +122,40 @@ class Forecast:
         }
 
 
-def evenings(scenario: Scenario, engine: EngineName = DEFAULT_ENGINE, first: int = 0) -> Iterator[Evening]:
-    """Replication after replication, without end; all stores of the scenario in each."""
+Come: TypeAlias = Callable[[int, Store, Key], Integers]
+"""Who comes to a store in a replication with this key, as the columns of `timetable`."""
+
+
+def evenings(scenario: Scenario, engine: EngineName = DEFAULT_ENGINE, come: Come | None = None) -> Iterator[Evening]:
+    """Replication after replication, without end; all stores of the scenario in each. Diners are drawn, or those of `come`."""
     run, recipe = engine_of(engine), make_recipe(scenario)
-    plans = {store.name: make_plan(scenario, store) for store in scenario.stores}
-    number = first
-    while True:
-        keys = {name: make_key(scenario.seed, name, number) for name in plans}
-        yield Evening(
-            scenario, [run(plan, draw_timetable(recipe, keys[name]), keys[name]) for name, plan in plans.items()]
-        )
-        number += 1
+    plans = [(store, make_plan(scenario, store)) for store in scenario.stores]
+    for number in itertools.count():
+        runs = []
+        for store, plan in plans:
+            key = make_key(scenario.seed, store.name, number)
+            timetable = draw_timetable(recipe, key) if come is None else come(number, store, key)
+            runs.append(run(plan, timetable, key))
+        yield Evening(scenario, runs)
+
+
+def replayed(scenario: Scenario, orders: Sequence[TraceOrder], rate_factor: float | None, copies: int) -> Come:
+    """The diners of a replayed table of orders, as a drill replays it; each replication places them within their minutes anew.
+
+    A table does not say where an item is made: items are spread evenly over the stations.
+    """
+    items = {item_id: number for number, item_id in enumerate(sorted(item_ids(orders).values()))}
+    stations = max(1, len(scenario.model.kitchen) if scenario.model else 1)
+    made = {item_id: number % stations for item_id, number in items.items()}
+    latest: list[tuple[int, list[Diner]]] = []
+
+    def come(number: int, store: Store, key: Key) -> Integers:
+        if not latest or latest[0][0] != number:
+            seed = scenario.seed + number
+            latest[:] = [(number, trace_timetable(orders, scenario, seed, rate_factor, copies))]
+        return timetable_of(latest[0][1], scenario, store, made, key)
+
+    return come
 
 
 def forecast(
@@ -138,11 +165,12 @@ def forecast(
     *,
     precision: float = PRECISION,
     at_most: int = AT_MOST,
+    come: Come | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> Forecast:
     """Run `replications` evenings, or (None) at least `AT_LEAST` and as many as the watched figures need."""
     found = Forecast(scenario, engine, {figure.name: [] for figure in FIGURES})
-    for number, evening in enumerate(evenings(scenario, engine), start=1):
+    for number, evening in enumerate(evenings(scenario, engine, come), start=1):
         for name, value in figures_of(evening).items():
             found.values[name].append(value)
         found.events += sum(run.events for run in evening.runs)

@@ -7,6 +7,7 @@ Arrivals are a Poisson process of varying rate, by inversion of the cumulated ra
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, QUANTITY_MEAN, THI
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
 from simulator.model.laws import NEVER, drawn, geometric, ticks
-from simulator.model.leaf import HAS_NUMBA, leaf
+from simulator.model.leaf import leaf
 from simulator.model.plan import SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
 from simulator.scenario_model import Scenario, Store
@@ -33,6 +34,8 @@ COLUMNS = ITEMS + STATIONS_MAX
 NO_TENDER = -1
 PLAIN, DOUBLE_TAP, TWO_DOORS = range(3)
 """Values of TAPS: which second device sends the same key at once."""
+COMPILED = "simulator.model.compiled.drawing"
+"""Where the same is compiled; used when the compiled engine is there anyway."""
 
 
 class Recipe(NamedTuple):
@@ -120,7 +123,9 @@ def draw_timetable(recipe: Recipe, key: Key) -> Integers:
     """The columns of all diners of a replication, by arrival: an array (diners, COLUMNS) of whole numbers, times in ticks."""
     room = int(recipe.expected + 8.0 * math.sqrt(recipe.expected + 1.0) + 50)
     table = np.zeros((room, COLUMNS), dtype=np.int64)
-    count = _fill(recipe, (key.low, key.high), table)
+    twin = sys.modules.get(COMPILED)
+    filled = fill if twin is None else twin.fill
+    count = filled(recipe, (key.low, key.high), table)
     assert count < room, f"{count} arrivals, {recipe.expected:.0f} expected"
     return table[:count].copy()
 
@@ -150,7 +155,7 @@ def timetable_of(
 
 
 @leaf
-def _fill(recipe: Any, key: Any, table: Any) -> int:
+def fill(recipe: Any, key: Any, table: Any) -> int:
     """Arrivals and people; returns how many came."""
     reached, count, segment = 0.0, 0, 0
     while count < table.shape[0]:
@@ -270,13 +275,3 @@ def _tenders(scenario: Scenario) -> list[float]:
 def _cumulated(shares: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     total = math.fsum(shares)
     return np.cumsum(np.array(shares, dtype=np.float64) / total) if len(shares) else np.zeros(0)
-
-
-if HAS_NUMBA:
-    from numba import njit
-
-    _interpreted_fill = _fill
-    _compiled_fill = njit(cache=True)(_fill)
-
-    def _fill(recipe: Any, key: Any, table: Any) -> int:
-        return int(_compiled_fill(recipe, key, table))

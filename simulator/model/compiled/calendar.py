@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import simulator.model.compiled.drawing  # noqa: F401 -- tells numba of the laws and draws
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
     EVENTS,

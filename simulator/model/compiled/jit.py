@@ -30,7 +30,7 @@ def compiled(function: _Function) -> _Function:
     notes = dict(function.__annotations__)
     returns = _TYPES[notes.pop("return")]
     signature = returns(*(_MEMORY[name] if name in _MEMORY else _TYPES[kind] for name, kind in notes.items()))
-    with _cache():
+    with cached():
         made = cfunc(signature, cache=True, error_model="numpy")(function)
     symbol = f"rushproof_{function.__module__.rpartition('.')[2]}_{function.__name__}"
     llvmlite.binding.add_symbol(symbol, made.address)
@@ -52,7 +52,8 @@ _KEPT: list[Any] = []
 
 
 @contextmanager
-def _cache() -> Iterator[None]:
+def cached() -> Iterator[None]:
+    """While this lasts, what is decorated is kept in this version's folder."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_FOLDER)
     try:
