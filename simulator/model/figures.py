@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.model.records import ABSENT, Run
+from simulator.model.records import ABSENT, BUSY, Run
+from simulator.model.settings import ModelSettings
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Level, Outcome
 from simulator.scenario_model import Scenario
 
@@ -84,11 +85,9 @@ def _late(evening: Evening) -> float | None:
 
 
 def _busy(evening: Evening, node: int) -> float | None:
-    workers = evening.scenario.model
-    count = 1 if workers is None and node != CLOUD else 2 if workers is None else (
-        workers.cloud.workers if node == CLOUD else workers.edge.workers
-    )  # fmt: skip
-    return float(np.mean([run.server(node, "busy") / (max(1, run.ended) * count) for run in evening.runs]))
+    said = evening.scenario.model or ModelSettings()
+    workers = said.cloud.workers if node == CLOUD else said.edge.workers
+    return float(np.mean([run.servers[node, BUSY] / (max(1, run.ended) * workers) for run in evening.runs]))
 
 
 def _outcome(*outcomes: Outcome) -> Callable[[Evening], float | None]:

@@ -40,7 +40,6 @@ ABSENT = -1
 COUNTERS = ("arrived", "done", "refused", "dropped", "waited", "stayed", "busy", "waiting_most")
 """Of each server: requests that came; were worked off; were answered 503; were dropped unworked; ticks they waited and stayed
 altogether; ticks its workers were at work; the longest queue."""
-COUNTER = {name: place for place, name in enumerate(COUNTERS)}
 ARRIVED, DONE, REFUSED, DROPPED, WAITED, STAYED, BUSY, WAITING_MOST = range(len(COUNTERS))
 
 
@@ -62,10 +61,6 @@ class Run:
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """One column of the rows."""
         return self.rows[:, PLACE[name]]
-
-    def server(self, node: int, name: str) -> int:
-        """One counter of one server."""
-        return int(self.servers[node, COUNTER[name]])
 
 
 def empty_servers() -> npt.NDArray[np.int64]:
