@@ -15,7 +15,7 @@ from simulator.model.engines import Engine
 from simulator.model.plan import make_plan
 from simulator.model.processes.run import run_on_simpy
 from simulator.model.records import Run, first_difference
-from simulator.model.timetable import draw_timetable, make_recipe, timetable_of
+from simulator.model.timetable import COLUMNS, draw_timetable, fill, make_recipe, timetable_of
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 
 pytestmark = pytest.mark.slow
@@ -40,6 +40,15 @@ def test_all_shipped_scenarios(compiled_engine: Engine) -> None:
 def test_a_hundred_random_scenarios(compiled_engine: Engine) -> None:
     found = [_difference(drawn_scenario(seed), compiled_engine) for seed in range(100)]
     assert [each for each in found if each is not None] == []
+
+
+def test_people_are_drawn_the_same_interpreted_and_compiled(compiled_engine: Engine) -> None:
+    for seed in range(12):
+        recipe, key = make_recipe(drawn_scenario(seed)), make_key(seed, "s1")
+        compiled = draw_timetable(recipe, key)
+        interpreted = np.zeros((len(compiled) + 1, COLUMNS), dtype=np.int64)
+        assert fill(recipe, (key.low, key.high), interpreted) == len(compiled)
+        assert np.array_equal(interpreted[:-1], compiled)
 
 
 def test_a_drill_s_own_timetable(compiled_engine: Engine) -> None:
