@@ -22,15 +22,18 @@ from typing import Any
 
 import psutil
 
+from chaos.delivery import draw_wishes, order_at_platform
 from chaos.embedded_proxy import EmbeddedProxy
 from chaos.faults.networks import Links
 from chaos.faults.toxiproxy import ProxyServer
 from chaos.live import LiveView
 from chaos.loss_watch import LossWatch
 from chaos.observer import Observer, Sample, now_us
+from chaos.overload_plan import client_remedies, delay_text, remedies_off
 from chaos.steady_state.probing import drill_readers
 from chaos.steady_state.readings import probe_client
 from chaos.steady_state.watch import SteadyWatch
+from chaos.stocking import Stocking, receive_stock
 from chaos.timeline import Timeline, cuts_power, troubles_files
 from chaos.variants import Variant
 from loadtests.launch import STARTUP_US, LoadRun
@@ -38,8 +41,11 @@ from loadtests.plan import LoadPlan, Retries, StoreTargets
 from refsystem.cloud.schemas import fresh_schema
 from refsystem.ordering.menu import Menu
 from refsystem.stack import SLOTS, GatewayStackSettings, Stack, StackSettings, StoreSettings
+from refsystem.stack_coupons import CouponStackSettings
+from refsystem.stack_delivery import PROCESS, DeliveryStackSettings
 from simulator.diners import Diner, write_timetable
 from simulator.scenario import Scenario, dump_scenario
+from simulator.scenario_coupons import has_coupons
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +108,10 @@ class Drill:
 
     async def _drive(self, stack: Stack, links: Links, observer: Observer, watch: SteadyWatch) -> None:
         await asyncio.to_thread(self._set_standing_links, links)
+        if self._plan.scenario.stock:
+            self._view.phase("receiving stock")
+            opening = [Stocking(store.name, self._plan.scenario.stock) for store in self._plan.scenario.stores]
+            await asyncio.gather(*(receive_stock(stack, stocking) for stocking in opening))
         start_us = now_us() + STARTUP_US
         self._write_environment(start_us=start_us)
         self._timeline = timeline = Timeline(
@@ -116,10 +126,13 @@ class Drill:
                 ):  # unlike gather, it waits for what is being undone
                     tasks.create_task(timeline.run(start_us))
                     tasks.create_task(self._wait_for_load(load))
+                    tasks.create_task(self._order_at_platform(stack, start_us))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
             if not await observer.heal_gateway():
                 self._view.say("the payment gateway does not answer, and goes on misbehaving")
+            if not await observer.heal_platforms():
+                self._view.say("a platform does not answer, and goes on misbehaving")
             await self._converge_and_read(observer, watch)
 
     async def _wait_for_load(self, load: LoadRun) -> None:
@@ -127,9 +140,9 @@ class Drill:
         patience_us = max((diner.patience_us for diner in self._plan.timetable), default=0)
         polls_us = max((diner.poll_us * diner.polls_max for diner in self._plan.timetable), default=0)
         paying_us = max((2 * diner.pay_patience_us for diner in self._plan.timetable), default=0)
-        limit_s = (
-            self._plan.scenario.duration_s + (STARTUP_US + patience_us + polls_us + paying_us) / 1e6 + LOAD_SLACK_S
-        )
+        stay_us = max((diner.stay_us for diner in self._plan.timetable), default=0)
+        waits_us = STARTUP_US + patience_us + polls_us + paying_us + stay_us
+        limit_s = self._plan.scenario.duration_s + waits_us / 1e6 + LOAD_SLACK_S
         deadline_us = now_us() + round(limit_s * 1e6)
         while load.poll() is None:
             if now_us() > deadline_us:
@@ -175,7 +188,15 @@ class Drill:
     def _stack_settings(self, database_url: str | None) -> StackSettings:
         scenario, variant = self._plan.scenario, self._plan.variant
         stores = tuple(
-            StoreSettings(store.name, store.policy, scenario.scaled_us(store.kitchen_seconds) / 1e6)
+            StoreSettings(
+                store.name,
+                store.policy,
+                scenario.scaled_us(store.kitchen_seconds) / 1e6,
+                format=store.format or "",
+                printer=store.printer,
+                receipts=store.receipts,
+                service_delay=delay_text(store.service_delay),
+            )
             for store in scenario.stores
         )
         return StackSettings(
@@ -188,8 +209,24 @@ class Drill:
             synchronous=variant.synchronous if variant is not None else "FULL",
             broken_variant=variant.name if variant is not None else None,
             gateway=self._gateway_settings(),
+            coupons=CouponStackSettings() if has_coupons(scenario) else None,
+            delivery=self._delivery_settings(),
+            channel_rules=scenario.pauses.to_json() if scenario.pauses is not None else "",
             time_scale=scenario.time_scale,
+            overload_off=remedies_off(scenario),
         )
+
+    async def _order_at_platform(self, stack: Stack, start_us: int) -> None:
+        if stack.has_delivery:
+            wishes = draw_wishes(self._plan.scenario, self._plan.menu, self._plan.seed, self._run_id)
+            await order_at_platform(stack.url(PROCESS), wishes, start_us, self._folder / "metrics" / "delivery.json")
+
+    def _delivery_settings(self) -> DeliveryStackSettings | None:
+        said = self._plan.scenario.delivery
+        if said is None:
+            return None
+        rules = [rule.model_dump(mode="json") for rule in said.misbehaviour]
+        return DeliveryStackSettings(json.dumps({"seed": self._plan.seed, "rules": rules}), said.accepts)
 
     def _gateway_settings(self) -> GatewayStackSettings | None:
         said = self._plan.scenario.payments
@@ -222,7 +259,8 @@ class Drill:
             attempt_timeout_ms=said.attempt_timeout_ms,
             late_after_ms=LATE_AFTER_MS,
             retries=Retries(said.retries.attempts_max, said.retries.backoff_ms, said.retries.backoff_max_ms),
-            access_secret=str(stack.secret("access").resolve()) if stack.has_gateway else None,
+            remedies=client_remedies(self._plan.scenario),
+            access_secret=str(stack.secret("access").resolve()),
         )
         with LoadRun(self._folder, plan) as load:
             self._load = load

@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from chaos.partner_reads import heal_platforms, platform_differences, read_platform
 from refsystem.stack import SLOTS, Stack
+from refsystem.stack_coupons import PROCESS as COUPONS
+from refsystem.stack_printer import printer_name
 
 SAMPLE_TIMEOUT_S = 0.4
 READ_TIMEOUT_S = 10.0
@@ -90,6 +93,12 @@ class Sample:
         found += self._receiver_differences(primary, place)
         if primary["waiting"]:
             found.append(f"{primary['waiting']} requests wait")
+        if primary.get("slips_waiting"):
+            found.append(
+                f"{primary['slips_waiting']} slips are not printed ({primary.get('printer_alarm') or 'no alarm'})"
+            )
+        if primary.get("rights_frozen"):
+            found.append("rights to the stock are not settled after a fork")
         if primary.get("payments_under_way"):
             found.append(f"{primary['payments_under_way']} payments are under way")
         return found
@@ -107,6 +116,8 @@ class Sample:
             yield f"the kitchen display stands at {self.kitchen['cursor']['seq']}, the primary at {place['seq']}"
         elif self.kitchen["waiting"]:
             yield f"{self.kitchen['waiting']} tickets are not bumped"
+        elif self.kitchen.get("held"):
+            yield f"{self.kitchen['held']} orders hold courses back"
 
 
 @dataclass
@@ -132,11 +143,11 @@ class Observer:
         edge_a, edge_b, cloud, kitchen = await asyncio.gather(*(self._try(url, timeout_s) for url in urls))
         return Sample(at_us, store, {"a": edge_a, "b": edge_b}, cloud, kitchen)
 
-    async def wait_converged(self, stores: Iterable[str], timeout_s: float) -> tuple[bool, str]:
+    async def wait_converged(self, stores: Sequence[str], timeout_s: float) -> tuple[bool, str]:
         """Wait until nothing stands in the way of the final reads; says what was awaited last."""
         deadline_s = time.monotonic() + timeout_s
         while True:
-            found: list[str] = []
+            found = await platform_differences(self.stack, self._http, stores)
             for store in stores:
                 sample = await self.sample(store, timeout_s=2.0)
                 found += [f"{store}: {difference}" for difference in sample.differences()]
@@ -159,6 +170,10 @@ class Observer:
             ]
             if self.stack.has_gateway:
                 reads.append(("gateway", self._gateway))
+            if self.stack.has_delivery:
+                reads.append(("delivery_platform", self._delivery_platform))
+            if self.stack.has_printer(store):
+                reads.append(("printer", self._printer))
             for name, read in reads:
                 try:
                     content = await read(store)
@@ -181,7 +196,9 @@ class Observer:
         url = self.stack.url(f"{store}.edge_{slot}")
         entries = await self._entries(f"{url}/v1/audit/entries", {})
         set_aside = await self._get(f"{url}/v1/audit/set-aside")
-        return {"status": await self._get(f"{url}/v1/status"), "entries": entries, "set_aside": set_aside["entries"]}
+        stock = await self._get(f"{url}/v1/audit/stock")
+        status = await self._get(f"{url}/v1/status")
+        return {"status": status, "entries": entries, "set_aside": set_aside["entries"], "stock": stock}
 
     async def _cloud(self, store: str) -> Json:
         url = self.stack.url("cloud")
@@ -196,7 +213,15 @@ class Observer:
                 break
         alarms = await self._get(f"{url}/v1/audit/alarms", {"store": store})
         status = await self._get(f"{url}/v1/stores/{store}/status")
-        return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"]}
+        stock = await self._get(f"{url}/v1/audit/stock", {"store": store})
+        return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"], "stock": stock}
+
+    async def _delivery_platform(self, store: str) -> Json:
+        return await read_platform(self.stack, self._pages, self._http, store)
+
+    async def heal_platforms(self) -> bool:
+        """Let the platforms that there are behave well from now on; False if one cannot be told so."""
+        return await heal_platforms(self.stack, self._http)
 
     async def heal_gateway(self) -> bool:
         """Let the payment gateway, if there is one, behave well from now on; False if it cannot be told so."""
@@ -215,10 +240,20 @@ class Observer:
         payments = await self._pages(f"{url}/v1/audit/payments", "payments")
         told = await self._get(f"{url}/v1/operator/misbehaviour")
         return {
-            "movements": [row for row in ledger if row["merchant"] == store],
+            "movements": [row for row in (*ledger, *await self._coupon_ledger()) if row["merchant"] == store],
             "payments": [row for row in payments if row["merchant"] == store],
             "struck": told["struck"],
         }
+
+    async def _printer(self, store: str) -> Json:
+        """The paper that came out of the store's printer."""
+        return {"slips": await self._pages(f"{self.stack.url(printer_name(store))}/v1/audit/paper", "slips")}
+
+    async def _coupon_ledger(self) -> list[Json]:
+        """What the coupon platform moved, if there is one: it settles payments as the gateway does."""
+        if not self.stack.has_coupons:
+            return []
+        return await self._pages(f"{self.stack.url(COUPONS)}/v1/audit/ledger", "movements")
 
     async def _pages(self, url: str, name: str) -> list[Json]:
         rows: list[Json] = []

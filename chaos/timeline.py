@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cancelling import through_cancelling
-from chaos.faults.base import FaultError, Injected, Lasting, Target, both
+from chaos.faults.base import FaultError, Injected, Lasting, Target, both, with_delay
 from chaos.faults.break_glass import BreakGlass
 from chaos.faults.gray import Failing, HttpErrors
 from chaos.faults.links import LinkCut, LinkWeakened
@@ -24,7 +24,6 @@ from simulator.scenario import (
     Fault,
     GlassBroken,
     LinkFault,
-    LinkName,
     PowerCut,
     ProcessFault,
     Scenario,
@@ -33,12 +32,13 @@ from simulator.scenario import (
     fault_label,
     fault_target,
 )
+from simulator.scenario_reach import links_hit, store_hit
 
 logger = logging.getLogger(__name__)
 
 DEVICES = {"edge_a": "a", "edge_b": "b"}
 STORE_PROCESSES = ("edge_a", "edge_b", "arbiter", "kitchen")
-SHARED = ("cloud", "postgres", "gateway")
+SHARED = ("cloud", "postgres", "gateway", "delivery_platform", "coupon_platform")
 RESOLVE_TIMEOUT_S = 5.0
 RESOLVE_READ_TIMEOUT_S = 1.2
 HELD_TIMEOUT_S = 15.0
@@ -96,6 +96,8 @@ class Timeline:
             self._say(f"fault: {label} ({injected.target.resolved})")
             await through_cancelling(injected.begin())
             effect = await injected.prove()
+            if isinstance(fault, LinkFault):
+                effect = with_delay(effect, (now_us() - end_us) / 1e6)
             row |= {"took_effect": effect.proven, "evidence": effect.evidence}
             await _sleep_until(end_us)
             if effect.proven and isinstance(injected, Lasting):
@@ -140,7 +142,8 @@ class Timeline:
     async def _resolve(self, fault: Fault) -> Injected:
         store = fault.store or self._scenario.stores[0].name
         if isinstance(fault, LinkFault):
-            hit = [link for kind in self._link_kinds(fault.link, store) for link in self._links.matching(kind, store)]
+            kinds = links_hit(fault, store_hit(self._scenario, fault))
+            hit = [link for kind in kinds for link in self._links.matching(kind, store)]
             if not hit:
                 raise FaultError(f"there is no link {fault.link} of store {store}")
             target = Target(fault.link, ", ".join(link.name for link in hit))
@@ -153,12 +156,6 @@ class Timeline:
                 case planned.LinkWeak():
                     return LinkWeakened(self._links, hit, self._scenario.link_profile(fault), target)
         return await self._resolve_process(fault, store)
-
-    def _link_kinds(self, link: LinkName, store: str) -> Sequence[LinkName]:
-        """An arbiter that stands in the cloud is reached over the store's WAN: what hits that, hits the way to it."""
-        if link == "edge_cloud" and self._scenario.store_of(store).arbiter == "in_cloud":
-            return ("edge_cloud", "edge_arbiter")
-        return (link,)
 
     async def _resolve_process(self, fault: ProcessFault, store: str) -> Injected:
         if isinstance(fault, GlassBroken):
@@ -176,7 +173,7 @@ class Timeline:
         if loses_disk(fault):
             target.disk_lost_node_ids += _node_ids(names, sample)
         full_names = [name if name in SHARED else f"{store}.{name}" for name in names]
-        return injected_fault(fault, self._stack, full_names, target)
+        return injected_fault(fault, self._stack, full_names, target, self._scenario.seed)
 
     async def _sample_with_primary(self, store: str, *, needed: bool) -> Sample:
         deadline_s = time.monotonic() + RESOLVE_TIMEOUT_S
@@ -202,7 +199,8 @@ def troubles_files(scenario: Scenario) -> bool:
 def _process_names(process: str, sample: Sample, store: Store) -> Sequence[str]:
     if process == "store":
         in_cloud = ("arbiter",) if store.arbiter == "in_cloud" else ()
-        return [name for name in STORE_PROCESSES if name not in in_cloud]
+        printer = ("printer",) if store.printer else ()
+        return [name for name in (*STORE_PROCESSES, *printer) if name not in in_cloud]
     if process in ("primary", "standby"):
         primary = sample.primary_slot
         assert primary is not None

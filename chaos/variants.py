@@ -38,6 +38,13 @@ VARIANTS: dict[str, Variant] = {
             "gateway_timeouts",
             "mischarged",
         ),
+        Variant(
+            "no-reprint-mark",
+            "P13: a slip that may be on paper is printed again without a mark",
+            "printer_jam",
+            "duplicated",
+        ),
+        Variant("escrow-off", "P18: the store sells the cloud's share, too", "stock_run_out", "oversold"),
         Variant("synchronous-normal", "flush: commits are not synced", "store_power_cut", "lost", synchronous="NORMAL"),
     )
 }

@@ -13,13 +13,14 @@ weakens.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import gevent
 
 from loadtests.contract import Answer, Door, OrderingApi, Reply, Request, answer_to_trouble
 from loadtests.ledger import AttemptRows
 from loadtests.plan import Retries, monotonic_us
+from loadtests.retry_budget import Manners
 from loadtests.wire import Connection
 from simulator.history import Kind
 
@@ -39,6 +40,7 @@ class Device:
         retries: Retries,
         attempt_timeout_ms: int,
         draw: random.Random,
+        remedies: Collection[str] = (),
     ) -> None:
         assert base_urls, f"the {door} door leads nowhere"
         self.api, self.door = api, door
@@ -48,6 +50,7 @@ class Device:
         self._retries = retries
         self._attempt_timeout_us = attempt_timeout_ms * 1000
         self._draw = draw
+        self._manners = Manners(remedies, draw)
 
     def ask(self, kind: Kind, request: Request, rows: AttemptRows, intended_at_us: int, deadline_us: int) -> Answer:
         """Send `request` until the answer is final, the rounds are used up, or `deadline_us` would pass.
@@ -93,7 +96,8 @@ class Device:
         if left_us <= 0:
             return None
         row = rows.invoke(kind, intended_at_us)
-        reply = self._connections[self._at].exchange(request, min(left_us, self._attempt_timeout_us))
+        timeout_us = min(left_us, self._attempt_timeout_us)
+        reply = self._connections[self._at].exchange(self._manners.marked(request, timeout_us), timeout_us)
         told = (
             self.api.answer(kind, row.act_id or row.order_id, reply)
             if isinstance(reply, Reply)
@@ -111,12 +115,15 @@ class Device:
         return self._base_urls.index(hint)
 
     def _pause(self, round_number: int, answer: Answer, deadline_us: int) -> bool:
-        """Wait before the next round; False, at once, if the person's patience would end meanwhile."""
+        """Wait before the next round; False, at once, if the person's patience would end meanwhile, or the budget is used up."""
+        if not self._manners.may_ask_again(answer, monotonic_us()):
+            return False
         retries = self._retries
         ceiling_ms = min(retries.backoff_max_ms, retries.backoff_ms << (round_number - 1))
         pause_ms = self._draw.uniform(0.5, 1.0) * ceiling_ms
         if answer.retry_after_ms is not None and not answer.elsewhere:
             pause_ms = max(pause_ms, min(answer.retry_after_ms, retries.backoff_max_ms))
+        pause_ms = self._manners.pause_ms(pause_ms, answer)
         if monotonic_us() + pause_ms * 1000 >= deadline_us:
             return False
         gevent.sleep(pause_ms / 1000)

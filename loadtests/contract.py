@@ -15,6 +15,7 @@ What counts as which outcome decides what the audit may conclude, so it is stric
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_PRIMARY, PROBLEMS, TYPE_PREFIX
 from refsystem.ordering.order import Order
+from refsystem.ordering.store_acts import StoreAct
 from simulator.history import Kind, Level, Outcome
 
 Door = Literal["edge", "cloud"]
@@ -70,7 +72,7 @@ class Answer:
     """What a client was told.
 
     `problem` is the slug of one of our problems, a foreign problem's type as sent, or the trouble of the transport. `check` is
-    what a look at a check has shown.
+    what a look at a check has shown, `result` what an act has made (of a split: `new_check_ids`).
     """
 
     outcome: Outcome
@@ -85,6 +87,7 @@ class Answer:
     total_minor: int | None = None
     retry_after_ms: int | None = None
     check: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def asks_again(self) -> bool:
@@ -127,8 +130,17 @@ class PayingApi(Protocol):
         """The request that asks how a check stands."""
         ...
 
-    def act(self, act: Act, token: str) -> Request:
+    def act(self, act: Act | StoreAct, token: str) -> Request:
         """The request that submits `act`; sent again, unchanged, for every retry."""
+        ...
+
+
+@runtime_checkable
+class CheckApi(PayingApi, Protocol):
+    """What an ordering system must offer besides if several orders are put on one check, which is split, merged and changed."""
+
+    def order_on(self, store: str, order: Order, token: str) -> Request:
+        """The request that submits `order` at the edge, on the check that it names; sent again, unchanged, for every retry."""
         ...
 
 
@@ -150,8 +162,15 @@ class ReferenceApi:
         }
         if door == "cloud":
             body["store"] = store
+        if order.check_id:
+            body["check_id"] = order.check_id
         headers = {"Content-Type": "application/json", "Idempotency-Key": order.order_id}
         return Request("POST", "/v1/orders", headers, json.dumps(body, ensure_ascii=False).encode())
+
+    def order_on(self, store: str, order: Order, token: str) -> Request:
+        """As `order`, with the token of the table or of a waiter."""
+        request = self.order("edge", store, order)
+        return dataclasses.replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
     def read(self, door: Door, store: str, order_id: str) -> Request:
         """`GET /v1/orders/{order_id}`."""
@@ -161,14 +180,15 @@ class ReferenceApi:
         """`GET /v1/checks/{check_id}`."""
         return Request("GET", f"/v1/checks/{check_id}", {"Authorization": f"Bearer {token}"})
 
-    def act(self, act: Act, token: str) -> Request:
+    def act(self, act: Act | StoreAct, token: str) -> Request:
         """`POST /v1/acts` under the header `Idempotency-Key`."""
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": act.act_id,
             "Authorization": f"Bearer {token}",
         }
-        return Request("POST", "/v1/acts", headers, json.dumps(act.request_body(), ensure_ascii=False).encode())
+        body = act.request_body() if isinstance(act, Act) else act.body
+        return Request("POST", "/v1/acts", headers, json.dumps(body, ensure_ascii=False).encode())
 
     def answer(self, kind: Kind, order_id: str, reply: Reply) -> Answer:
         """As `classify` says."""
@@ -218,7 +238,7 @@ def _told_yes(kind: Kind, identity: str, reply: Reply) -> Answer:
         return Answer("indefinite", reply.status, "reply-about-another-order")
     if kind == "check":
         return Answer("ok", reply.status, check=document)
-    level = document.get("level")
+    level, result = document.get("level"), document.get("result")
     return Answer(
         outcome="ok",
         status=reply.status,
@@ -228,6 +248,7 @@ def _told_yes(kind: Kind, identity: str, reply: Reply) -> Answer:
         seq=_integer(document.get("seq")),
         served=document.get("status") == "served",
         total_minor=_integer(document.get("total_minor")),
+        result=result if isinstance(result, dict) else {},
     )
 
 

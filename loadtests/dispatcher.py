@@ -19,6 +19,7 @@ from simulator.diners import Diner
 from simulator.history import Outcome
 
 TALLY_EVERY_S = 1.0
+STEPS_MAX = 8
 SPARE_US = 10_000_000
 """How much longer than its longest possible journey a run is waited for before it is called stuck."""
 
@@ -82,7 +83,9 @@ class Dispatcher:
     def _longest_us(self, diner: Diner) -> int:
         attempt_us = self._plan.attempt_timeout_ms * 1000
         watching_us = diner.polls_max * max(diner.poll_us, attempt_us) + attempt_us
-        paying_us = 2 * (diner.pay_patience_us + attempt_us)
+        paying_us = 2 * (diner.pay_patience_us + attempt_us) + diner.stay_us
+        if diner.visit is not None:  # what is done with the check besides: each step as long as a person bears it
+            paying_us += STEPS_MAX * (diner.patience_us + attempt_us)
         return diner.at_us + diner.think_us + attempt_us + 2 * diner.patience_us + watching_us + paying_us
 
     @staticmethod

@@ -1,14 +1,16 @@
-"""One diner's visit: look at the menu, choose, order, look now and then how the order stands, and pay.
+"""One diner's visit: look at the menu, choose, order, look now and then how the order stands, and pay; or a party's.
 
 All moments come from the timetable, never from when the last answer happened to arrive: the order is *meant* at the
 start of the visit plus the thinking, and its latency counts from there. A slow menu therefore delays the order
 visibly. A diner whose menu does not load while choosing orders from the copy on the device; so every diner who starts
-also orders.
+also orders. Who comes in a party goes on as `loadtests.party` says.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -17,8 +19,9 @@ import gevent
 from gevent import Greenlet
 
 from loadtests.client import Device
-from loadtests.contract import Answer, Door, OrderingApi
+from loadtests.contract import Answer, Door, OrderingApi, PayingApi
 from loadtests.ledger import Ledger, Rows
+from loadtests.party import PartyVisit
 from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
 from refsystem.ordering.order import Order
@@ -54,12 +57,17 @@ class Observer(Protocol):
         """A step ended."""
         ...
 
+    def skipped(self, step: str) -> None:
+        """A step was left out, because the adapter cannot do it."""
+        ...
+
 
 class Journey:
     """The visit of one diner; `run` may be called once, in a greenlet of its own."""
 
     def __init__(self, diner: Diner, plan: LoadPlan, api: OrderingApi, ledger: Ledger, observer: Observer) -> None:
-        self._diner, self._plan, self._api, self._ledger, self._observer = diner, plan, api, ledger, observer
+        self._diner = dataclasses.replace(diner, table=_pickup_place(plan, diner)) if diner.pickup_us else diner
+        self._plan, self._api, self._ledger, self._observer = plan, api, ledger, observer
         self._intent_id = intent_id(plan.run, diner)
         self._home: Door = "cloud" if diner.channel == "mini_program" else "edge"
         self._devices: list[Device] = []
@@ -78,10 +86,10 @@ class Journey:
         diner = self._diner
         started_at_us = self._plan.start_us + diner.at_us
         self._observer.woke(diner.diner, monotonic_us() - started_at_us)
-        device = self._device(self._home, "first")
+        device = self.device(self._home, "first")
         self._read_menu(device, started_at_us)
         intended_at_us = self._plan.start_us + diner.intended_us
-        self._sleep_until(intended_at_us)
+        self.sleep_until(intended_at_us)
         outcome, answer = self._submit(device, self._order(0), intended_at_us)
         if outcome != "ok" and diner.behaviour == "reorders" and answer.asks_again:
             again, _ = self._submit(device, self._order(1), monotonic_us())
@@ -99,7 +107,8 @@ class Journey:
 
     def _submit(self, device: Device, order: Order, intended_at_us: int) -> tuple[Outcome, Answer]:
         """Submit one order as this diner does, then watch it; returns what it folds to and the best answer."""
-        deadline_us = intended_at_us + self._diner.patience_us
+        diner = self._diner
+        deadline_us = intended_at_us + diner.patience_us
         rows = self._ledger.rows(self._diner, self._intent_id, order)
 
         def submit(tapped: Device) -> tuple[Answer, Device]:
@@ -110,17 +119,21 @@ class Journey:
         completed_at_us = monotonic_us()
         self._observer.told(Told("order", intended_at_us, completed_at_us, answer))
         if answer.outcome == "ok":
-            self._watch(device, rows, order.order_id, completed_at_us)
-            self._pay(device, order)
+            if diner.visit is None:
+                self._watch(device, rows, order.order_id, max(completed_at_us, intended_at_us + diner.pickup_us))
+                self._pay(device, order)
+            else:
+                self._taps.append(gevent.spawn(self._watch, device, rows, order.order_id, completed_at_us))
+                PartyVisit(diner, self._plan, self._api, self._ledger, self, order).run()
         return rows.outcome, answer
 
     def _second_taps(self) -> list[Device]:
         """The devices beside the diner's own that send the same key at the same time."""
         if self._diner.behaviour == "double_tap":
-            return [self._device(self._home, "second")]
+            return [self.device(self._home, "second")]
         if self._diner.behaviour == "two_doors":
             other: Door = "edge" if self._home == "cloud" else "cloud"
-            return [self._device(other, "second")] if self._base_urls(other) else []
+            return [self.device(other, "second")] if self._base_urls(other) else []
         return []
 
     def _first_yes(
@@ -144,7 +157,7 @@ class Journey:
         request = self._api.read(device.door, diner.store, key)
         for number in range(1, diner.polls_max + 1):
             intended_at_us = acknowledged_at_us + number * diner.poll_us
-            self._sleep_until(intended_at_us)
+            self.sleep_until(intended_at_us)
             deadline_us = intended_at_us + max(diner.poll_us, timeout_us)
             answer = device.ask("read", request, rows, intended_at_us, deadline_us)
             self._observer.told(Told("read", intended_at_us, monotonic_us(), answer))
@@ -155,11 +168,14 @@ class Journey:
         """Pay the order's check, at the edge."""
         if self._diner.tender is None:
             return
+        if not isinstance(self._api, PayingApi) or self._plan.access_secret is None:
+            self.skipped("pay")
+            return
         if device.door != "edge":
-            device = self._device("edge", "pay")
+            device = self.device("edge", "pay")
         intended_at_us = monotonic_us()
         answer = Payer(self._diner, self._plan, device, self._ledger, self._intent_id, order.order_id).run()
-        self._observer.told(Told("pay", intended_at_us, monotonic_us(), answer))
+        self.paid(intended_at_us, answer)
 
     def _order(self, which: Literal[0, 1]) -> Order:
         """The diner's order; `which` 1 is the one made after giving up, with a key and a marker of its own."""
@@ -180,21 +196,43 @@ class Journey:
             return targets.edges
         return [targets.cloud] if targets.cloud else []
 
-    def _device(self, door: Door, purpose: str) -> Device:
+    # --- what a party's visit needs ---
+
+    def ordered(self, intended_at_us: int, answer: Answer) -> None:
+        """An order ended."""
+        self._observer.told(Told("order", intended_at_us, monotonic_us(), answer))
+
+    def paid(self, intended_at_us: int, answer: Answer) -> None:
+        """A payment of a check ended."""
+        self._observer.told(Told("pay", intended_at_us, monotonic_us(), answer))
+
+    def skipped(self, step: str) -> None:
+        """A step was left out, because the adapter cannot do it."""
+        self._observer.skipped(step)
+
+    def device(self, door: Door, purpose: str) -> Device:
         """A device at `door`; which edge it tries first is drawn by the diner's number, the same in every run."""
         plan, base_urls = self._plan, self._base_urls(door)
         key = f"{plan.seed}/{self._diner.store}/{self._diner.diner}"
         first = random.Random(f"{key}/edge").randrange(max(1, len(base_urls)))
         draw = random.Random(f"{key}/{door}/{purpose}")
-        device = Device(self._api, door, base_urls, first, plan.retries, plan.attempt_timeout_ms, draw)
+        device = Device(self._api, door, base_urls, first, plan.retries, plan.attempt_timeout_ms, draw, plan.remedies)
         self._devices.append(device)
         return device
 
-    def _sleep_until(self, at_us: int) -> None:
+    def sleep_until(self, at_us: int) -> None:
+        """Wait for a moment of the timetable, and tell how late it came."""
         left_us = at_us - monotonic_us()
         if left_us > 0:
             gevent.sleep(left_us / 1_000_000)
             self._observer.woke(self._diner.diner, monotonic_us() - at_us)
+
+
+def _pickup_place(plan: LoadPlan, diner: Diner) -> str:
+    """Where an order for later is handed out, and when: the kitchen and every slip show it, as they show a table."""
+    assert plan.start_unix_ms is not None, "a plan that was written has it"
+    at_s = (plan.start_unix_ms + (diner.intended_us + diner.pickup_us) // 1000) // 1000
+    return f"{diner.table} {time.strftime('%H:%M:%S', time.localtime(at_s))}"
 
 
 def _fold(outcomes: Sequence[Outcome]) -> Outcome:

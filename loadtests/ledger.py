@@ -16,6 +16,7 @@ from loadtests.contract import Answer
 from loadtests.plan import monotonic_us
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.order import Order
+from refsystem.ordering.store_acts import StoreAct
 from simulator.diners import Diner
 from simulator.history import Attempt, HistoryWriter, Kind, Outcome
 
@@ -144,7 +145,13 @@ class CheckRows:
     """The attempts of one act on a check, or looks at it (`act` None). `order_id` is the order that began the check."""
 
     def __init__(
-        self, ledger: Ledger, diner: Diner, intent_id: str, order_id: str, act: Act | None = None, amount_minor: int = 0
+        self,
+        ledger: Ledger,
+        diner: Diner,
+        intent_id: str,
+        order_id: str,
+        act: Act | StoreAct | None = None,
+        amount_minor: int = 0,
     ) -> None:
         self._ledger, self._diner, self._intent_id, self._order_id = ledger, diner, intent_id, order_id
         self._act, self._amount_minor = act, amount_minor

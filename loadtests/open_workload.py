@@ -88,6 +88,9 @@ class _Observer:
     def woke(self, diner: int, lateness_us: int) -> None:
         self.tally.woke(diner, lateness_us)
 
+    def skipped(self, step: str) -> None:
+        self.tally.skipped[step] += 1
+
     def told(self, told: Told) -> None:
         answer = told.answer
         failure = None if answer.outcome == "ok" else StepFailed(f"{answer.outcome}: {answer.problem}")

@@ -10,29 +10,40 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import gevent
 
+from loadtests.acting import is_refused
 from loadtests.client import NOT_SENT, Device
-from loadtests.contract import ASKED_AGAIN_4XX, Answer, PayingApi
+from loadtests.contract import Answer, PayingApi
 from loadtests.ledger import CheckRows, Ledger
 from loadtests.plan import LoadPlan, monotonic_us
-from refsystem.access import Role, staff_token, table_token
-from refsystem.ordering.check_acts import Act, CancelPayment, Content, Pay
+from loadtests.tokens import Tokens
+from refsystem.ordering.check_acts import Act, CancelPayment, Close, Content, Pay
+from refsystem.ordering.order import Channel
 from refsystem.ordering.payment import Tender
 from simulator.diners import Diner
 
-NEXT_TENDER: dict[Tender, Tender] = {"wallet_code": "card", "card": "cash", "cash": "cash"}
+NEXT_TENDER: dict[Tender, Tender] = {
+    "coupon": "wallet_code",
+    "stored_value": "wallet_code",
+    "wallet_code": "card",
+    "card": "cash",
+    "cash": "cash",
+}
 """What somebody takes out when a payment came to nothing."""
+MEMBER_BALANCE_MINOR = 30_000
+"""What a member has; who owes more pays in another way. [G]"""
 NOTES_MINOR = 1_000
 """Cash is given in notes of ten."""
 LOOKS_UNVERIFIED_MAX = 3
-FOR_EVER_S = 4_000_000_000
 CAME_TO_NOTHING = frozenset({"declined", "reversed"})
+PAID_ALONE: frozenset[Tender] = frozenset({"wallet_code", "card"})
+"""What needs nobody of the staff."""
+PAYS_ALONE: frozenset[Channel] = frozenset({"qr", "kiosk"})
+"""Whose diners pay so."""
 
 
 @dataclass(slots=True)
@@ -45,10 +56,20 @@ class Sending:
 
 
 class Payer:
-    """Somebody who pays one check; `run` may be called once, in a greenlet."""
+    """Somebody who pays one check; `run` may be called once, in a greenlet.
+
+    With a `second_tender` half is paid with the diner's tender first. `diner.table` is where the check stands now.
+    """
 
     def __init__(
-        self, diner: Diner, plan: LoadPlan, device: Device, ledger: Ledger, intent_id: str, check_id: str
+        self,
+        diner: Diner,
+        plan: LoadPlan,
+        device: Device,
+        ledger: Ledger,
+        intent_id: str,
+        check_id: str,
+        second_tender: Tender | None = None,
     ) -> None:
         assert diner.tender is not None, "somebody who pays does so with something"
         if not isinstance(device.api, PayingApi):
@@ -57,6 +78,8 @@ class Payer:
         self._diner, self._plan, self._device, self._ledger = diner, plan, device, ledger
         self._intent_id, self._check_id = intent_id, check_id
         self._tender: Tender = diner.tender
+        self._second_tender = second_tender
+        self._tokens = Tokens(plan, diner.store)
         self._draw = random.Random(f"{plan.seed}/{diner.store}/{diner.diner}/pay/{check_id}")
         self._looks = CheckRows(ledger, diner, intent_id, check_id)
         self._sending: Sending | None = None
@@ -70,7 +93,7 @@ class Payer:
         while monotonic_us() < self._deadline_us:
             answer = self._look()
             if answer.check is not None:
-                if answer.check["status"] == "closed":
+                if answer.check["status"] in ("closed", "merged"):
                     return answer
                 self._go_on(answer.check)
             gevent.sleep(self._diner.poll_us / 1_000_000)
@@ -89,14 +112,27 @@ class Payer:
         if waiting:
             self._wait_for(waiting[-1])
         elif check["due_minor"] > 0:
-            self._pay(check["due_minor"])
+            self._pay(self._next_amount(check))
+        elif check["status"] == "open":  # nothing is owed, and nobody paid: all of it was taken off
+            self._begin(Close(self._check_id), self._tokens.staff("waiter"), 0)
+
+    def _next_amount(self, check: Mapping[str, Any]) -> int:
+        """What is due; at first half of it, if the rest is paid with another tender."""
+        due_minor = int(check["due_minor"])
+        if self._second_tender is None or due_minor < 2:
+            return due_minor
+        if any(payment["state"] not in CAME_TO_NOTHING for payment in check["payments"]):
+            self._tender, self._second_tender = self._second_tender, None
+            return due_minor
+        return due_minor // 2
 
     def _wait_for(self, payment: Mapping[str, Any]) -> None:
         """A payment is under way. One that stays unverified is given up by the cashier."""
         self._looks_unverified += payment["state"] == "unverified"
         if payment["state"] == "unverified" and self._looks_unverified > LOOKS_UNVERIFIED_MAX:
             self._looks_unverified = 0
-            self._begin(CancelPayment(payment["attempt_id"], "the code was not verified"), self._staff("cashier"), 0)
+            content = CancelPayment(payment["attempt_id"], "the code was not verified")
+            self._begin(content, self._tokens.staff("cashier"), 0)
 
     def _pay(self, due_minor: int) -> None:
         given_minor, instrument = 0, ""
@@ -105,11 +141,15 @@ class Payer:
                 given_minor = -(-due_minor // NOTES_MINOR) * NOTES_MINOR
             case "wallet_code":
                 instrument = f"{self._draw.randrange(10**18):018d}"
+            case "coupon":  # the platform of a drill issues what is called so when it first sees it
+                instrument = f"demo-{due_minor}-{self._draw.getrandbits(64):016x}"
+            case "stored_value":
+                instrument = f"demo-{MEMBER_BALANCE_MINOR}-{self._draw.getrandbits(64):016x}"
             case _:
                 instrument = f"card-{self._draw.getrandbits(64):016x}"
-        alone = self._diner.channel == "qr" and self._tender != "cash"
+        alone = self._diner.channel in PAYS_ALONE and self._tender in PAID_ALONE
         content = Pay(self._check_id, self._tender, due_minor, given_minor, instrument)
-        self._begin(content, self._table if alone else self._staff("waiter"), due_minor)
+        self._begin(content, self._own_token if alone else self._tokens.staff("waiter"), due_minor)
 
     def _begin(self, content: Content, token: str, amount_minor: int) -> None:
         act_id = str(UUID(int=self._draw.getrandbits(128), version=4))
@@ -121,25 +161,14 @@ class Payer:
         """Send it, again if it was sent before; it is dropped when it is answered, for good."""
         request = self._api.act(sending.act, sending.token)
         answer = self._device.ask("act", request, sending.rows, monotonic_us(), self._deadline_us)
-        status = answer.status or 0
-        refused = 400 <= status < 500 and status not in ASKED_AGAIN_4XX
-        done = refused or sending.rows.outcome in ("ok", "fail")
+        done = is_refused(answer) or sending.rows.outcome in ("ok", "fail")
         self._sending = None if done else sending
 
     def _look(self) -> Answer:
-        request = self._api.check(
-            self._check_id, self._table if self._diner.channel == "qr" else self._staff("cashier")
-        )
+        alone = self._diner.channel in PAYS_ALONE
+        request = self._api.check(self._check_id, self._own_token if alone else self._tokens.staff("cashier"))
         return self._device.ask("check", request, self._looks, monotonic_us(), self._deadline_us)
 
-    @cached_property
-    def _secret(self) -> bytes:
-        assert self._plan.access_secret is not None, "who lets diners pay names the secret of the tokens"
-        return Path(self._plan.access_secret).read_bytes().strip()
-
-    @cached_property
-    def _table(self) -> str:
-        return table_token(self._secret, self._diner.store, self._diner.table)
-
-    def _staff(self, role: Role) -> str:
-        return staff_token(self._secret, self._diner.store, f"{role} 1", role, FOR_EVER_S)
+    @property
+    def _own_token(self) -> str:
+        return self._tokens.table(self._diner.table)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class LoadPlan:
     on the wall (None: worked out when the plan is written). Paths are taken from the folder of `load.json` unless absolute.
     `in_flight_max` bounds the diners who are under way at once, over all `processes`; a start beyond it is dropped.
     `adapter` names the `OrderingApi` as "module:Class". `access_secret` is the file of the secret that signs the tokens of tables
-    and staff; it is needed where diners pay.
+    and staff; it is needed where diners pay. `remedies` against overload are those of the clients that are in force.
     """
 
     run: str
@@ -57,6 +57,7 @@ class LoadPlan:
     adapter: str = "loadtests.contract:ReferenceApi"
     start_unix_ms: int | None = None
     access_secret: str | None = None
+    remedies: Sequence[str] = ()
 
 
 def write_plan(path: Path, plan: LoadPlan) -> LoadPlan:
@@ -74,6 +75,7 @@ def read_plan(path: Path) -> LoadPlan:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         raw["retries"] = Retries(**raw["retries"])
+        raw["remedies"] = tuple(raw.get("remedies", ()))
         raw["targets"] = {
             store: StoreTargets(tuple(target["edges"]), target.get("cloud")) for store, target in raw["targets"].items()
         }

@@ -7,6 +7,7 @@ process ran out of CPU. The file says "not finished" until the very end, so that
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,8 @@ class Tally:
         self.outcomes: dict[Outcome, int] = {"ok": 0, "fail": 0, "indefinite": 0}
         self.in_flight = 0
         self.finished = False
+        self.skipped: Counter[str] = Counter()
+        """Steps that the adapter of the driven system cannot do, by name."""
         self._late_after_us = plan.late_after_ms * 1000
         self._late_diners: set[int] = set()
         self._lateness_us_max = 0
@@ -59,6 +62,7 @@ class Tally:
             "cpu_percent_max": round(self._cpu_percent_max, 1),
             "finished": self.finished,
             "late_after_ms": self._late_after_us // 1000,
+            **({"skipped": dict(self.skipped)} if self.skipped else {}),
         }
 
     def _for_the_view(self) -> dict[str, object]:

@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 
 from refsystem.ordering.errors import TOKEN_INVALID, OrderRejected
 
-Role = Literal["diner", "waiter", "cashier", "manager"]
-STAFF_ROLES: tuple[Role, ...] = ("waiter", "cashier", "manager")
+Role = Literal["diner", "waiter", "cashier", "manager", "kitchen", "stock"]
+STAFF_ROLES: tuple[Role, ...] = ("waiter", "cashier", "manager", "kitchen", "stock")
 TOKEN_CHARACTERS_MAX = 1_000
 SCHEME = "Bearer "
 

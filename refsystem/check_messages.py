@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -131,8 +132,11 @@ def act_result(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in _ENVELOPE}
 
 
-def act_request() -> dict[str, Any]:
-    """What OpenAPI says of a route that takes acts; the route reads the body itself, for the key comes first."""
+def act_request(besides: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+    """What OpenAPI says of a route that takes acts; the route reads the body itself, for the key comes first.
+
+    `besides` are schemas of bodies that it takes besides those on checks.
+    """
     key = {
         "name": "Idempotency-Key",
         "in": "header",
@@ -140,7 +144,7 @@ def act_request() -> dict[str, Any]:
         "description": "the act's UUID; the same in every repetition",
         "schema": {"type": "string", "format": "uuid"},
     }
-    kinds = [_act_schema(name, kind) for name, kind in STAFF_ACTS.items()]
+    kinds = [*(_act_schema(name, kind) for name, kind in STAFF_ACTS.items()), *besides]
     body = {"required": True, "content": {"application/json": {"schema": {"oneOf": kinds}}}}
     return {"parameters": [key], "requestBody": body}
 

@@ -18,6 +18,11 @@ def monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
+def hour_and_minute() -> str:
+    """The time of day as this process sees it, for paper: `18:05`."""
+    return time.strftime("%H:%M", time.localtime(wall_us() / 1_000_000))
+
+
 def wall_us() -> int:
     """Microseconds since 1970 as this process sees them."""
     right_us = time.time_ns() // 1000

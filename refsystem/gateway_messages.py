@@ -1,6 +1,6 @@
-"""How the cashier's calls (P16) look as HTTP requests to the payment gateway, and what its answers mean. Pure: the driver sends.
+"""How the cashier's calls (P16) look as HTTP requests to whoever settles them, and what the answers mean. Pure: the driver sends.
 
-The gateway settles cards and wallet codes. Members' balances and coupons have parties of their own.
+The gateway settles cards and wallet codes. A coupon platform settles coupons and members' balances, by calls of the same shape.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from refsystem.ordering.errors import TYPE_PREFIX
 from refsystem.protocol.payment_calls import Answer, Call, Op, Result
 
 GATEWAY_TENDERS = frozenset({"card", "wallet_code"})
+COUPON_TENDERS = frozenset({"coupon", "stored_value"})
+INSTRUMENT_FIELDS = {"wallet_code": "payment_code", "coupon": "voucher_code", "stored_value": "member"}
+"""What names the instrument in a sale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class GatewayRequest:
 
 def request_of(call: Call, merchant: str, currency: str = "CNY") -> GatewayRequest:
     """The request that makes `call` for `merchant` (the store)."""
-    assert call.tender in GATEWAY_TENDERS, f"the gateway knows nothing of {call.tender}"
+    assert call.tender in GATEWAY_TENDERS | COUPON_TENDERS, f"nobody settles {call.tender} by a call"
     payment = f"/v1/payments/{call.attempt_id}"
     taken = {"merchant": merchant, "amount_minor": call.amount_minor, "currency": currency}
     match call.op:
@@ -36,7 +39,9 @@ def request_of(call: Call, merchant: str, currency: str = "CNY") -> GatewayReque
         case Op.AUTHORIZE:
             return GatewayRequest("POST", "/v1/authorizations", call.key, taken | {"card_token": call.instrument})
         case Op.SALE:
-            return GatewayRequest("POST", "/v1/sales", call.key, taken | {"payment_code": call.instrument})
+            return GatewayRequest(
+                "POST", "/v1/sales", call.key, taken | {INSTRUMENT_FIELDS[call.tender]: call.instrument}
+            )
         case Op.CAPTURE:
             return GatewayRequest("POST", f"{payment}/captures", call.key, {"amount_minor": call.amount_minor})
         case Op.REVERSE:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from refsystem.ordering.order import LINES_MAX, NOTE_CHARACTERS_MAX, QUANTITY_MAX, TABLE_CHARACTERS_MAX
+from refsystem.ordering.order import LINES_MAX, NOTE_CHARACTERS_MAX, QUANTITY_MAX, TABLE_CHARACTERS_MAX, Channel
 
 
 class LineItem(BaseModel):
@@ -20,7 +20,7 @@ class LineItem(BaseModel):
 class OrderContent(BaseModel):
     """An order as a diner's device sends it. Its `order_id` is the UUID in the header `Idempotency-Key`."""
 
-    channel: Literal["qr", "cashier", "mini_program"]
+    channel: Channel
     table: Annotated[str, Field(max_length=TABLE_CHARACTERS_MAX)] = ""
     items: Annotated[list[LineItem], Field(min_length=1, max_length=LINES_MAX)]
     total_minor: Annotated[int, Field(ge=0, description="what the diner was shown, in minor units of money")]

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from refsystem.ordering.errors import ORDER_INVALID, OrderRejected, Problem
 
@@ -133,10 +134,13 @@ def install_problem_handlers(app: FastAPI, invalid: Problem = ORDER_INVALID) -> 
 async def read_json(request: Request, bytes_max: int = 64 * 1024) -> Any:
     """The JSON in a request's body; raises `OrderRejected` if it is none, `ProblemError` if it is too long."""
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > bytes_max:
-            raise ProblemError(REQUEST_TOO_LARGE, f"the body may have {bytes_max} bytes at most")
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > bytes_max:
+                raise ProblemError(REQUEST_TOO_LARGE, f"the body may have {bytes_max} bytes at most")
+    except ClientDisconnect:  # in an overload they are many; nobody reads the answer
+        raise ProblemError(REQUEST_INVALID, "the client hung up before its body was read") from None
     try:
         value = json.loads(raw)
         # What is no Unicode text (half of a surrogate pair) could be neither hashed nor stored.

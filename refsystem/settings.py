@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
-from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.channel_rules import ChannelRules, read_channel_rules
+from refsystem.ordering.menu import Menu
 from refsystem.ordering.money import BASIS_POINTS
+from refsystem.ordering.order import TABLE_CHARACTERS_MAX
+from refsystem.ordering.store_rules import StoreRules, scaled
+from refsystem.overload.settings import DEFAULT_OVERLOAD, OverloadSettings, read_overload
 from refsystem.protocol.admission import Policy
-from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS
+from refsystem.protocol.broken import PAYMENT_VARIANTS, PROTOCOL_VARIANTS, STOCK_VARIANTS
+from refsystem.protocol.print_queue import PRINT_VARIANTS
 from refsystem.sqlite import Synchronous
+from refsystem.store_settings import find_menu, find_store_rules
 
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
-BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, "synchronous-normal")
+BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, *STOCK_VARIANTS, *PRINT_VARIANTS, "synchronous-normal")
+
+
+Found = TypeVar("Found")
 
 
 class SettingsError(ValueError):
@@ -29,9 +38,10 @@ class SettingsError(ValueError):
 class EdgeSettings:
     """Of an edge device. `peer_port` is where the other device's messages arrive; `*_url` lead through the links.
 
-    Without a `gateway_url` the store takes cash only. The gateway calls back to `callback_url` and signs with `gateway_secret`.
-    `access_secret` signs the tokens of tables and staff; without one the device knows nobody. `parties` get `(name, basis
-    points)` of what is captured.
+    Without a `gateway_url` the store takes no cards and wallet codes, without a `coupon_url` no coupons and no members' balances.
+    The gateway calls back to `callback_url` and signs with `gateway_secret`. `access_secret` signs the tokens of tables and
+    staff; without one the device knows nobody. `parties` get `(name, basis points)` of what is captured. Without `store_rules` a
+    kitchen has one station.
     """
 
     store: str
@@ -51,11 +61,19 @@ class EdgeSettings:
     synchronous: Synchronous
     broken_variant: str | None
     gateway_url: str = ""
+    coupon_url: str = ""
     callback_url: str = ""
     gateway_secret: bytes | None = None
     access_secret: bytes | None = None
     parties: tuple[tuple[str, int], ...] = ()
     time_scale: float = 1.0
+    overload: OverloadSettings = DEFAULT_OVERLOAD
+    printer_address: tuple[str, int] | None = None
+    printer_receipts: bool = False
+    store_rules: StoreRules | None = None
+    tables: tuple[str, ...] = ()
+    delivery: bool = False
+    channel_rules: ChannelRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +112,19 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         synchronous="NORMAL" if synchronous == "NORMAL" else "FULL",
         broken_variant=read.choice("RUSHPROOF_BREAK", BROKEN_VARIANTS, "") or None,
         gateway_url=read.url("RUSHPROOF_GATEWAY_URL", ""),
+        coupon_url=read.url("RUSHPROOF_COUPON_URL", ""),
         callback_url=read.url("RUSHPROOF_CALLBACK_URL", ""),
         gateway_secret=read.secret("RUSHPROOF_GATEWAY_SECRET_FILE"),
         access_secret=read.secret("RUSHPROOF_ACCESS_SECRET_FILE"),
         parties=read.parties("RUSHPROOF_PARTIES"),
         time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
+        overload=read.overload(),
+        printer_address=read.optional_address("RUSHPROOF_PRINTER_ADDRESS"),
+        printer_receipts=read.flag("RUSHPROOF_PRINTER_RECEIPTS"),
+        store_rules=read.store_rules(),
+        tables=read.names("RUSHPROOF_TABLES"),
+        delivery=read.flag("RUSHPROOF_DELIVERY"),
+        channel_rules=read.channel_rules(),
     )
 
 
@@ -149,6 +175,10 @@ class Reader:
             raise SettingsError(f"{name} must be HOST:PORT, not {value!r}")
         return host, int(port)
 
+    def optional_address(self, name: str) -> tuple[str, int] | None:
+        """A host and a port, or None where the variable is not set."""
+        return self.address(name) if self._environment.get(name) else None
+
     def url(self, name: str, default: str | None = None) -> str:
         """An HTTP address without a slash at its end; the empty text if that is the `default` and there is none."""
         if default == "" and not self._environment.get(name):
@@ -192,6 +222,23 @@ class Reader:
             raise SettingsError(f"{name} must name each party once, and {BASIS_POINTS} together at most, not {text!r}")
         return tuple(parties)
 
+    def names(self, name: str) -> tuple[str, ...]:
+        """Names that differ, as `1,2,A3`; none by default."""
+        text = self._environment.get(name, "")
+        names = tuple(filter(None, (part.strip() for part in text.split(","))))
+        if len(set(names)) < len(names) or any(len(each) > TABLE_CHARACTERS_MAX for each in names):
+            raise SettingsError(
+                f"{name} must be different names like 1,2,A3, of {TABLE_CHARACTERS_MAX} characters at most, not {text!r}"
+            )
+        return names
+
+    def channel_rules(self) -> ChannelRules | None:
+        """The rules in `RUSHPROOF_CHANNELS`; without them no channel ever pauses."""
+        try:
+            return read_channel_rules(self._environment.get("RUSHPROOF_CHANNELS", ""))
+        except ValueError as error:
+            raise SettingsError(f"RUSHPROOF_CHANNELS: {error}") from error
+
     def flag(self, name: str) -> bool:
         """0 (the default) or 1."""
         return self.choice(name, ("0", "1"), "0") == "1"
@@ -203,13 +250,28 @@ class Reader:
             raise SettingsError(f"{name} must be one of {', '.join(filter(None, choices))}, not {value!r}")
         return value
 
-    def menu(self) -> Menu:
-        """The menu in the file that `RUSHPROOF_MENU` names; without one the demo menu."""
-        path = self._environment.get("RUSHPROOF_MENU")
-        if not path:
-            return DEMO_MENU
+    def overload(self) -> OverloadSettings:
+        """Which remedies against overload are off, and the declared delay."""
         try:
-            return read_menu(Path(path))
+            return read_overload(self._environment)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+    def menu(self) -> Menu:
+        """The menu that `RUSHPROOF_MENU` names, a format or a file; without one the demo menu."""
+        return self._named("RUSHPROOF_MENU", find_menu)
+
+    def store_rules(self) -> StoreRules | None:
+        """The rules that `RUSHPROOF_STORE_RULES` names, a format or a file, with times divided by the time scale."""
+        rules = self._named("RUSHPROOF_STORE_RULES", find_store_rules)
+        if rules is None:
+            return None
+        time_scale = self.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000)
+        return replace(rules, kitchen=scaled(rules.kitchen, time_scale))
+
+    def _named(self, name: str, find: Callable[[str], Found]) -> Found:
+        try:
+            return find(self._environment.get(name, ""))
         except ValueError as error:
             raise SettingsError(str(error)) from error
 

@@ -1,5 +1,5 @@
-"""The whole stack: PostgreSQL, the cloud, for each store two edge devices, an arbiter and a kitchen display, and a payment
-gateway if payments are asked for.
+"""The whole stack: PostgreSQL, the cloud, for each store two edge devices, an arbiter and a kitchen display; and, if asked for,
+a payment gateway, a coupon platform, a delivery platform, and printers in the stores.
 
 `links` tells every TCP link between them; a launcher that wants to disturb a link puts a proxy before it and says so with
 `route`, before `start`.
@@ -31,6 +31,18 @@ from refsystem.processes import (
     reserve_port,
 )
 from refsystem.settings import HOST
+from refsystem.stack_coupons import COUPON_MODULE, LINK_KIND, CouponStackSettings, coupon_environment, coupon_link
+from refsystem.stack_coupons import PROCESS as COUPONS
+from refsystem.stack_delivery import (
+    BACK,
+    LINK,
+    PLATFORM_MODULE,
+    PROCESS,
+    DeliveryStackSettings,
+    cloud_environment,
+    platform_environment,
+)
+from refsystem.stack_printer import PAPER_PORT, PRINTER_MODULE, printer_environment, printer_link, printer_name
 
 SLOTS = ("a", "b")
 MEMBERS_TIMEOUT_S = 20.0
@@ -40,11 +52,21 @@ DATABASE_CONNECTIONS_PORT = 5432
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump."""
+    """One store of the stack. `kitchen_seconds` is real time from a ticket to its bump, `tables` what its pages offer.
+
+    `format` gives it the menu and the rules of a format (`menu_formats`); without one it has the stack's menu and no rules.
+    With `printer` there is one, and every order's slip is printed; with `receipts`, one for every check that closes, too.
+    `service_delay` is a declared delay of its devices, as `refsystem.overload.settings` reads it.
+    """
 
     name: str
     policy: str = "available"
     kitchen_seconds: float = 3.0
+    tables: tuple[str, ...] = ()
+    format: str = ""
+    printer: bool = False
+    receipts: bool = False
+    service_delay: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +96,8 @@ class StackSettings:
     """`volatile` puts the devices' and the arbiter's files where a kill loses what a power cut would lose.
 
     `controlled` lets disks and wall clocks of the processes be troubled while they run (see `drill_control`). `gateway` None:
-    the stores take cash only. `time_scale` divides business times of devices and gateway.
+    the stores take cash only. `time_scale` divides business times of devices and gateway. `overload_off` names remedies against
+    overload that are off.
     """
 
     folder: Path
@@ -86,7 +109,11 @@ class StackSettings:
     synchronous: str = "FULL"
     broken_variant: str | None = None
     gateway: GatewayStackSettings | None = None
+    coupons: CouponStackSettings | None = None
+    delivery: DeliveryStackSettings | None = None
+    channel_rules: str = ""
     time_scale: float = 1.0
+    overload_off: str = ""
 
 
 class DatabaseProcess:
@@ -185,6 +212,20 @@ class Stack:
         """Whether there is a payment gateway."""
         return self.settings.gateway is not None
 
+    @property
+    def has_coupons(self) -> bool:
+        """Whether there is a coupon platform."""
+        return self.settings.coupons is not None
+
+    @property
+    def has_delivery(self) -> bool:
+        """Whether there is a delivery platform."""
+        return self.settings.delivery is not None
+
+    def has_printer(self, store: str) -> bool:
+        """Whether the store has a printer."""
+        return any(each.printer for each in self.settings.stores if each.name == store)
+
     def secret(self, name: str) -> Path:
         """The file of a secret of this stack: "access" signs tokens of tables and staff, "gateway" the gateway's callbacks."""
         path = self.settings.folder / "secrets" / name
@@ -201,9 +242,13 @@ class Stack:
             Link("diner_cloud", "diner_cloud", None, "diner", "cloud", self.port("cloud")),
             Link("cloud_database", "cloud_database", None, "cloud", "postgres", database_port, database_host),
         ]
+        if self.has_delivery:
+            links.append(Link(LINK, "partner_cloud", None, PROCESS, "cloud", self.port("cloud")))
+            links.append(Link(BACK, "partner_cloud", None, "cloud", PROCESS, self.port(PROCESS)))
         for store in self.settings.stores:
             for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
                 links += self._device_links(store.name, slot, other)
+                links += self._printer_links(store, slot)
         return links
 
     def route(self, link_name: str, host: str, port: int) -> None:
@@ -227,7 +272,7 @@ class Stack:
     # --- processes ---
 
     def process(self, name: str) -> Managed:
-        """A process by its name: `postgres`, `cloud`, `gateway`, or `<store>.edge_a|edge_b|arbiter|kitchen`."""
+        """A process by its name: `postgres`, `cloud`, `gateway`, `delivery_platform`, `<store>.edge_a`, `.arbiter`, …"""
         if name == "postgres":
             if self._postgres is None:
                 raise StackError("PostgreSQL is not this stack's own; faults cannot be put on it")
@@ -291,9 +336,15 @@ class Stack:
         yield "cloud"
         if self.has_gateway:
             yield "gateway"
+        if self.has_coupons:
+            yield COUPONS
+        if self.has_delivery:
+            yield PROCESS
         for store in self.settings.stores:
             for role in ("edge_a", "edge_a.peer", "edge_b", "edge_b.peer", "arbiter", "kitchen"):
                 yield f"{store.name}.{role}"
+            if store.printer:
+                yield from (printer_name(store.name), f"{printer_name(store.name)}.{PAPER_PORT}")
 
     def _gateway_links(self, store: str, slot: str) -> list[Link]:
         """The way to the gateway, and its way back with callbacks."""
@@ -305,10 +356,23 @@ class Stack:
             Link(f"{name}.back", "partner_gateway", store, "gateway", device, self.port(device)),
         ]
 
+    def _coupon_links(self, store: str, slot: str) -> list[Link]:
+        if not self.has_coupons:
+            return []
+        return [Link(coupon_link(store, slot), LINK_KIND, store, f"{store}.edge_{slot}", COUPONS, self.port(COUPONS))]
+
+    def _printer_links(self, store: StoreSettings, slot: str) -> list[Link]:
+        if not store.printer:
+            return []
+        printer, port = printer_name(store.name), self.port(f"{printer_name(store.name)}.{PAPER_PORT}")
+        name, device = printer_link(store.name, slot), f"{store.name}.edge_{slot}"
+        return [Link(name, "edge_printer", store.name, device, printer, port)]
+
     def _device_links(self, store: str, slot: str, other: str) -> list[Link]:
         device, peer = f"{store}.edge_{slot}", f"{store}.edge_{other}"
         return [
             *self._gateway_links(store, slot),
+            *self._coupon_links(store, slot),
             Link(f"diner_edge.{store}.{slot}", "diner_edge", store, "diner", device, self.port(device)),
             Link(f"edge_edge.{store}.{slot}", "edge_edge", store, device, peer, self.port(f"{peer}.peer")),
             Link(
@@ -357,11 +421,25 @@ class Stack:
             "RUSHPROOF_DATABASE_URL": self._routed_database_url(),
             "RUSHPROOF_CLOUD_HOST": HOST,
             "RUSHPROOF_CLOUD_PORT": str(self.port("cloud")),
+            "RUSHPROOF_OVERLOAD_OFF": self.settings.overload_off,
             "RUSHPROOF_MENU": str(self.settings.menu_path),
+            "RUSHPROOF_STORE_MENUS": ",".join(
+                f"{store.name}={store.format}" for store in self.settings.stores if store.format
+            ),
         }
+        if self.settings.channel_rules:
+            cloud["RUSHPROOF_CHANNELS"] = self.settings.channel_rules
+        if self.settings.delivery is not None:
+            secret = str(self.secret("platform"))
+            cloud |= cloud_environment(self.settings.delivery, self.link_url(BACK), secret)
+            yield self._delivery_platform(self.settings.delivery, secret)
         yield self._process("cloud", "refsystem.cloud", cloud)
         if self.settings.gateway is not None:
             yield self._gateway(self.settings.gateway)
+        if self.settings.coupons is not None:
+            data, port = str(self.data_folder(COUPONS)), self.port(COUPONS)
+            told = coupon_environment(data, port, self.settings.time_scale, self.settings.coupons.misbehaviour)
+            yield self._process(COUPONS, COUPON_MODULE, told)
         for store in self.settings.stores:
             yield self._process(
                 f"{store.name}.arbiter",
@@ -384,10 +462,20 @@ class Stack:
                     "RUSHPROOF_KITCHEN_PORT": str(self.port(kitchen)),
                     "RUSHPROOF_KITCHEN_DATA": str(self.data_folder(kitchen)),
                     "RUSHPROOF_KITCHEN_SECONDS": str(store.kitchen_seconds),
+                    "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
+                    **self._menu_and_rules(store),
                 },
             )
+            if store.printer:
+                yield self._printer(printer_name(store.name))
             for slot, other in zip(SLOTS, reversed(SLOTS), strict=True):
                 yield self._device(store, slot, other)
+
+    def _menu_and_rules(self, store: StoreSettings) -> dict[str, str]:
+        """What a store's devices and its display go by: a format's menu and rules, or the stack's menu and none."""
+        if store.format:
+            return {"RUSHPROOF_MENU": store.format, "RUSHPROOF_STORE_RULES": store.format}
+        return {"RUSHPROOF_MENU": str(self.settings.menu_path)}
 
     def _gateway(self, settings: GatewayStackSettings) -> PythonProcess:
         environment = {
@@ -401,6 +489,17 @@ class Stack:
         if settings.misbehaviour:
             environment["RUSHPROOF_GATEWAY_MISBEHAVIOUR"] = settings.misbehaviour
         return self._process("gateway", "refsystem.partners.payment_gateway", environment)
+
+    def _delivery_platform(self, settings: DeliveryStackSettings, secret: str) -> PythonProcess:
+        data, port, webhooks = str(self.data_folder(PROCESS)), self.port(PROCESS), self.link_url(LINK)
+        told = platform_environment(settings, data, port, secret, webhooks, self.settings.time_scale)
+        return self._process(PROCESS, PLATFORM_MODULE, told)
+
+    def _printer(self, name: str) -> PythonProcess:
+        data = self.data_folder(name)
+        data.mkdir(parents=True, exist_ok=True)
+        ports = self.port(name), self.port(f"{name}.{PAPER_PORT}")
+        return self._process(name, PRINTER_MODULE, printer_environment(str(data), *ports, self.settings.time_scale))
 
     def _device(self, store: StoreSettings, slot: str, other: str) -> PythonProcess:
         name = f"{store.name}.edge_{slot}"
@@ -416,12 +515,15 @@ class Stack:
             "RUSHPROOF_ARBITER_URL": self.link_url(f"edge_arbiter.{store.name}.{slot}"),
             "RUSHPROOF_CLOUD_URL": self.link_url(f"edge_cloud.{store.name}.{slot}"),
             "RUSHPROOF_KITCHEN_URL": self.link_url(f"edge_kds.{store.name}.{slot}"),
-            "RUSHPROOF_MENU": str(self.settings.menu_path),
+            **self._menu_and_rules(store),
             "RUSHPROOF_POLICY": store.policy,
             "RUSHPROOF_VOLATILE": str(int(self.settings.volatile)),
             "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,
             "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
             "RUSHPROOF_ACCESS_SECRET_FILE": str(self.secret("access")),
+            "RUSHPROOF_OVERLOAD_OFF": self.settings.overload_off,
+            "RUSHPROOF_SERVICE_DELAY": store.service_delay,
+            "RUSHPROOF_TABLES": ",".join(store.tables),
         }
         if self.settings.gateway is not None:
             gateway = f"partner_gateway.{store.name}.{slot}"
@@ -431,6 +533,16 @@ class Stack:
             environment["RUSHPROOF_PARTIES"] = ",".join(
                 f"{name}={points}" for name, points in self.settings.gateway.parties
             )
+        if self.has_coupons:
+            environment["RUSHPROOF_COUPON_URL"] = self.link_url(coupon_link(store.name, slot))
+        if self.settings.channel_rules:
+            environment["RUSHPROOF_CHANNELS"] = self.settings.channel_rules
+        if self.has_delivery:
+            environment["RUSHPROOF_DELIVERY"] = "1"
+        if store.printer:
+            host, port = self._address(printer_link(store.name, slot))
+            environment["RUSHPROOF_PRINTER_ADDRESS"] = f"{host}:{port}"
+            environment["RUSHPROOF_PRINTER_RECEIPTS"] = str(int(store.receipts))
         if self.settings.broken_variant is not None:
             environment["RUSHPROOF_BREAK"] = self.settings.broken_variant
         return self._process(name, "refsystem.edge", environment)

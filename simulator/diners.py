@@ -19,18 +19,24 @@ from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Channel
 from refsystem.ordering.payment import Tender
 from simulator.arrivals import arrival_times_s
-from simulator.distributions import between, choice, distinct, geometric, lognormal, whole_between
+from simulator.baskets import draw_lines, first_basket
+from simulator.distributions import between, choice, geometric, lognormal, whole_between
+from simulator.formats import bases, format_of
+from simulator.parties import Visit, draw_visit, read_visit
 from simulator.scenario_model import Scenario
+from simulator.seating import seated
 from simulator.streams import Streams
 
 Behaviour = Literal["plain", "double_tap", "two_doors", "reorders"]
 
 KEY_BITS = 74
-# Measured on `takeaway-orders.csv.gz`: 1.24 of an item on each line.
-QUANTITY_MEAN = 1.25
 THINK_DEVIATION = 0.5
 PATIENCE_DEVIATION = 0.2
 POLL_SPREAD = 0.2
+PICKUP_DEVIATION = 0.5
+KIOSKS = 4
+DINES_IN: frozenset[Channel] = frozenset({"qr", "waiter"})
+"""The channels of those who sit at a table."""
 
 
 class TimetableError(ValueError):
@@ -46,7 +52,8 @@ class Diner:
     writes, nothing by default: what is sent is the `marker` of the run. The key bits are the 74 random bits of the
     UUIDv7 of the first and of the second order. `double_tap` sends the same key twice at once; `two_doors` sends it
     to edge and cloud at once; `reorders` makes a second order under the same intent on giving up. `tender` is what the check
-    is paid with, in `pay_patience_us`; None: it is not paid.
+    is paid with, in `pay_patience_us`; None: it is not paid. `visit` is what a party does with its check beside this first order.
+    Who ordered ahead comes for it `pickup_us` after the order was meant, and looks how it stands from then on.
     """
 
     diner: int
@@ -66,6 +73,13 @@ class Diner:
     behaviour: Behaviour
     tender: Tender | None = None
     pay_patience_us: int = 0
+    visit: Visit | None = None
+    pickup_us: int = 0
+
+    @property
+    def stay_us(self) -> int:
+        """The planned time from the intended order to the bill, or to the pick-up; 0 for who neither dines nor ordered ahead."""
+        return max(self.pickup_us, self.visit.dining_us if self.visit is not None else 0)
 
     @property
     def intended_us(self) -> int:
@@ -84,25 +98,13 @@ def make_timetable(
         scenario.duration_s if duration_s is None else duration_s,
         arrivals.curve,
     )
-    item_ids = [item.item_id for item in menu.items]
-    return [
+    diners = [
         make_diner(
-            scenario, menu, streams, number, round(at_s * 1_000_000), draw_basket(scenario, streams, number, item_ids)
+            scenario, menu, streams, number, round(at_s * 1_000_000), first_basket(scenario, menu, streams, number)
         )
         for number, at_s in enumerate(times_s)
     ]
-
-
-def draw_basket(scenario: Scenario, streams: Streams, number: int, item_ids: list[str]) -> tuple[tuple[str, int], ...]:
-    """What diner `number` orders: different items, as many lines as the basket says and the menu has."""
-    basket = scenario.diners.basket
-    largest = min(basket.lines_max, len(item_ids))
-    lines = geometric(streams.uniform("lines", diner=number), basket.lines_mean, largest)
-    chosen = distinct(lambda place: streams.uniform("item", diner=number, index=place), item_ids, lines)
-    return tuple(
-        (item_id, geometric(streams.uniform("quantity", diner=number, index=place), QUANTITY_MEAN, basket.quantity_max))
-        for place, item_id in enumerate(chosen)
-    )
+    return seated(diners, {store.name: store.tables for store in scenario.stores})
 
 
 def make_diner(
@@ -116,13 +118,14 @@ def make_diner(
 
     store = scenario.stores[whole_between(draw("store"), 0, len(scenario.stores) - 1)]
     channel = choice(draw("channel"), said.channels.shares)
-    tables: dict[Channel, str] = {"qr": f"T{whole_between(draw('table'), 1, store.tables)}", "cashier": "counter"}
+    table = _table(channel, store.tables, draw("table"))
+    visit = _visit(scenario, menu, streams, number, table, store.tables, items) if channel in DINES_IN else None
     return Diner(
         diner=number,
         store=store.name,
         at_us=at_us,
         channel=channel,
-        table=tables.get(channel, "pickup"),
+        table=table,
         items=items,
         total_minor=menu.total_minor(items),
         note="",
@@ -133,8 +136,62 @@ def make_diner(
         poll_us=max(1, scenario.scaled_us(said.poll_s * between(draw("poll"), 1 - POLL_SPREAD, 1 + POLL_SPREAD))),
         polls_max=said.polls_max,
         behaviour=_behaviour(scenario, draw("behaviour")),
+        visit=visit,
+        pickup_us=_pickup_us(scenario, streams, number) if channel == "mini_program" else 0,
         **_payment(scenario, channel, draw("tender")),
     )
+
+
+def _table(channel: Channel, tables: int, uniform: float) -> str:
+    """Where it is eaten or handed out."""
+    match channel:
+        case "qr" | "waiter":
+            return f"T{whole_between(uniform, 1, tables)}"
+        case "kiosk":
+            return f"kiosk {whole_between(uniform, 1, KIOSKS)}"
+        case "cashier":
+            return "counter"
+        case _:
+            return "pickup"
+
+
+def _visit(
+    scenario: Scenario,
+    menu: Menu,
+    streams: Streams,
+    number: int,
+    table: str,
+    tables: int,
+    items: tuple[tuple[str, int], ...],
+) -> Visit | None:
+    """What the party of diner `number` does with its check; None where nobody comes in parties."""
+    if scenario.diners.parties is None:
+        return None
+    first = bases(menu, format_of(scenario))
+    others = [item.item_id for item in menu.items if item.item_id not in first]
+
+    def lines(place: int, mean: float) -> tuple[tuple[str, int], ...]:
+        many = geometric(streams.uniform("add-on lines", diner=number, index=place), mean, len(others))
+        return draw_lines(scenario, streams, number, others, many, f" of add-on {place}")
+
+    return draw_visit(
+        scenario,
+        menu,
+        tables,
+        table,
+        items,
+        lambda purpose, index: streams.uniform(purpose, diner=number, index=index),
+        lambda purpose, index: streams.bits(KEY_BITS, purpose, diner=number, index=index),
+        lines,
+    )
+
+
+def _pickup_us(scenario: Scenario, streams: Streams, number: int) -> int:
+    """When diner `number` comes for what was ordered ahead; 0: at once."""
+    said = scenario.diners.pre_orders
+    if said is None or streams.uniform("pre-order", diner=number) >= said.share:
+        return 0
+    return scenario.scaled_us(_around(streams.uniform("pick-up", diner=number), said.ahead_s, PICKUP_DEVIATION))
 
 
 def _payment(scenario: Scenario, channel: Channel, uniform: float) -> dict[str, Any]:
@@ -151,8 +208,13 @@ def _payment(scenario: Scenario, channel: Channel, uniform: float) -> dict[str, 
 def order_id(diner: Diner, start_unix_ms: int, which: Literal[0, 1] = 0) -> str:
     """The UUIDv7 of a diner's first (0) or second (1) order in a run that started at this time since 1970."""
     key = diner.reorder_key_bits if which else diner.order_key_bits
-    at_ms = (start_unix_ms + diner.intended_us // 1000) & ((1 << 48) - 1)
-    high, low = key >> 62, key & ((1 << 62) - 1)
+    return uuid7(start_unix_ms + diner.intended_us // 1000, key)
+
+
+def uuid7(at_unix_ms: int, key_bits: int) -> str:
+    """The UUIDv7 of this moment with these 74 random bits."""
+    at_ms = at_unix_ms & ((1 << 48) - 1)
+    high, low = key_bits >> 62, key_bits & ((1 << 62) - 1)
     return str(UUID(int=(at_ms << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low))
 
 
@@ -161,8 +223,8 @@ def intent_id(run: str, diner: Diner) -> str:
     return f"{run}-{diner.diner}"
 
 
-def marker(run: str, diner: Diner, which: Literal[0, 1] = 0) -> str:
-    """The note by which the audit finds a diner's first (0) or second (1) order in every place."""
+def marker(run: str, diner: Diner, which: int = 0) -> str:
+    """The note by which the audit finds a diner's first (0), second (1) or further order (from 2 on) in every place."""
     return f"rp-{run}-{diner.diner}-{which}"
 
 
@@ -188,13 +250,21 @@ def read_timetable(path: Path) -> list[Diner]:
 
 def _diner(row: dict[str, Any]) -> Diner:
     items = tuple((str(item_id), int(quantity)) for item_id, quantity in row["items"])
-    return Diner(**{**row, "items": items})
+    visit = read_visit(row["visit"]) if row.get("visit") else None
+    return Diner(**{**row, "items": items, "visit": visit})
 
 
 def _plain(diner: Diner) -> dict[str, Any]:
-    """Its fields; those of a payment only when there is one."""
+    """Its fields; those of a payment, a visit and a pick-up only when there is one."""
     row = {field.name: getattr(diner, field.name) for field in dataclasses.fields(diner)}
-    return {name: value for name, value in row.items() if diner.tender or name not in ("tender", "pay_patience_us")}
+    row["visit"] = dataclasses.asdict(diner.visit) if diner.visit is not None else None
+    needs = {
+        "tender": diner.tender,
+        "pay_patience_us": diner.tender,
+        "visit": diner.visit,
+        "pickup_us": diner.pickup_us,
+    }
+    return {name: value for name, value in row.items() if needs.get(name, True)}
 
 
 def _around(uniform: float, mean: float, relative_deviation: float) -> float:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from simulator.arrivals import ARRIVALS_MAX
 from simulator.network import BUILT_IN_PROFILES
+from simulator.scenario_coupons import coupon_flaws
+from simulator.scenario_delivery import delivery_flaws
 from simulator.scenario_faults import (
     SHARED_LINKS,
     SHARED_PROCESSES,
@@ -25,6 +27,9 @@ from simulator.scenario_faults import (
     fault_label,
     fault_target,
 )
+from simulator.scenario_parties import party_flaws
+from simulator.scenario_reach import links_hit, store_hit
+from simulator.scenario_stock import stock_flaws
 
 if TYPE_CHECKING:
     from simulator.scenario_model import ProfileFigures, Scenario
@@ -34,9 +39,10 @@ Path = tuple[str | int, ...]
 _SAME_DEVICES = frozenset(
     frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
 )
+PRINTER_TARGETS = frozenset({"edge_printer", "printer"})
 GATEWAY_TARGETS = frozenset({"partner_gateway", "gateway"})
 _ROLES = frozenset({"primary", "standby"})
-_IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"})
+_IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen", "printer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,11 @@ def flaws(scenario: Scenario) -> list[Flaw]:
     return [
         *_store_flaws(scenario),
         *_diner_flaws(scenario),
+        *(Flaw(path, message) for path, message in party_flaws(scenario)),
+        *(Flaw(path, message) for path, message in stock_flaws(scenario)),
         *_payment_flaws(scenario),
+        *_printer_flaws(scenario),
+        *(Flaw(path, message) for path, message in (*delivery_flaws(scenario), *coupon_flaws(scenario))),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
         *_overlap_flaws(scenario),
@@ -80,7 +90,7 @@ def _diner_flaws(scenario: Scenario) -> Iterator[Flaw]:
     diners = scenario.diners
     total = math.fsum(diners.channels.shares.values())
     if not math.isclose(total, 1, abs_tol=1e-6):
-        yield Flaw(("diners", "channels"), f"the shares sum to {total:g}; qr, cashier and mini_program must sum to 1")
+        yield Flaw(("diners", "channels"), f"the shares sum to {total:g}; all channels together must sum to 1")
     behaviours = diners.behaviours
     if behaviours.double_tap + behaviours.two_doors > 1 + 1e-9:
         yield Flaw(("diners", "behaviours"), "double_tap and two_doors are more than 1 together; lower one of them")
@@ -102,9 +112,7 @@ def _payment_flaws(scenario: Scenario) -> Iterator[Flaw]:
     if scenario.payments is not None:
         total = math.fsum(scenario.payments.tenders.shares.values())
         if not math.isclose(total, 1, abs_tol=1e-6):
-            yield Flaw(
-                ("payments", "tenders"), f"the shares sum to {total:g}; cash, wallet_code and card must sum to 1"
-            )
+            yield Flaw(("payments", "tenders"), f"the shares sum to {total:g}; all tenders must sum to 1")
         return
     there_is_none = "is there only in a scenario with payments; add `payments: {}`"
     for number, fault in enumerate(scenario.faults):
@@ -113,6 +121,21 @@ def _payment_flaws(scenario: Scenario) -> Iterator[Flaw]:
             yield Flaw(("faults", number, field), f"{fault_target(fault)} {there_is_none}")
     for link in scenario.links:
         if link in GATEWAY_TARGETS:
+            yield Flaw(("links", link), there_is_none)
+
+
+def _printer_flaws(scenario: Scenario) -> Iterator[Flaw]:
+    printing = {store.name for store in scenario.stores if store.printer}
+    for number, store in enumerate(scenario.stores):
+        if store.receipts and not store.printer:
+            yield Flaw(("stores", number, "receipts"), "needs a printer; add `printer: true` to the store")
+    there_is_none = "is there only in a store with a printer; add `printer: true` to the store"
+    for number, fault in enumerate(scenario.faults):
+        if fault_target(fault) in PRINTER_TARGETS and (fault.store or scenario.stores[0].name) not in printing:
+            field = "link" if isinstance(fault, LinkFault) else "process"
+            yield Flaw(("faults", number, field), f"{fault_target(fault)} {there_is_none}")
+    for link in scenario.links:
+        if link in PRINTER_TARGETS and not printing:
             yield Flaw(("links", link), there_is_none)
 
 
@@ -241,7 +264,11 @@ def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator
 def _overlap_flaws(scenario: Scenario) -> Iterator[Flaw]:
     for later, fault in enumerate(scenario.faults):
         for other in scenario.faults[:later]:
-            if same_time(scenario, fault, other) and _same_store(scenario, fault, other) and _same_target(fault, other):
+            if (
+                same_time(scenario, fault, other)
+                and _same_store(scenario, fault, other)
+                and _same_target(scenario, fault, other)
+            ):
                 hit = f"hits {fault_target(fault)} while {fault_label(other)!r} still lasts"
                 yield Flaw(("faults", later), f"{hit}; let one end before the other begins")
                 break
@@ -261,10 +288,11 @@ def _same_store(scenario: Scenario, one: Fault, other: Fault) -> bool:
     return (one.store or only) == (other.store or only)
 
 
-def _same_target(one: Fault, other: Fault) -> bool:
+def _same_target(scenario: Scenario, one: Fault, other: Fault) -> bool:
     targets = frozenset({fault_target(one), fault_target(other)})
     if isinstance(one, LinkFault) or isinstance(other, LinkFault):
-        return len(targets) == 1 and one.fault == other.fault
+        hit, also_hit = (set(links_hit(fault, store_hit(scenario, fault))) for fault in (one, other))
+        return not hit.isdisjoint(also_hit) and one.fault == other.fault
     if "store" in targets:
         return targets == {"store"} or not targets.isdisjoint(_IN_STORE)
     if targets == _ROLES:  # at one moment they are two devices; afterwards the standby may be the former primary

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from simulator.network import LinkProfile, symmetric
+from simulator.scenario_partners import PartnerRules
 
 LinkName = Literal[
     "diner_edge",
@@ -17,6 +18,9 @@ LinkName = Literal[
     "edge_kds",
     "cloud_database",
     "partner_gateway",
+    "edge_printer",
+    "partner_cloud",
+    "partner_coupon",
 ]
 LINKS: tuple[LinkName, ...] = (
     "diner_edge",
@@ -27,16 +31,45 @@ LINKS: tuple[LinkName, ...] = (
     "edge_kds",
     "cloud_database",
     "partner_gateway",
+    "edge_printer",
+    "partner_cloud",
+    "partner_coupon",
 )
 DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
 PoweredName = Literal["primary", "standby", "edge_a", "edge_b", "store"]
-ProcessName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway"]
-ProgramName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "gateway"]
+ProcessName = Literal[
+    "primary",
+    "standby",
+    "edge_a",
+    "edge_b",
+    "arbiter",
+    "cloud",
+    "kitchen",
+    "postgres",
+    "gateway",
+    "printer",
+    "delivery_platform",
+    "coupon_platform",
+]
+ProgramName = Literal[
+    "primary",
+    "standby",
+    "edge_a",
+    "edge_b",
+    "arbiter",
+    "cloud",
+    "kitchen",
+    "gateway",
+    "delivery_platform",
+    "coupon_platform",
+]
 DiskName = Literal["primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen"]
-HttpLinkName = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway"]
+HttpLinkName = Literal[
+    "diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway", "partner_cloud"
+]
 
-SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database"})
-SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres", "gateway"})
+SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database", "partner_cloud"})
+SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres", "gateway", "delivery_platform", "coupon_platform"})
 
 LatencyMs = Annotated[
     float, Field(ge=0, le=60_000, description="One-way latency added in each direction, in milliseconds.")
@@ -320,6 +353,24 @@ class GlassBroken(_Planned):
     for_s: float = Field(10.0, gt=0, description="How long it may take, in real seconds.")
 
 
+class PrinterTrouble(_Planned):
+    """A store's printer stops printing, until somebody puts it right."""
+
+    fault: Literal["printer_trouble"] = Field(description="The printer stops: paper, jam, cover, hang or no power.")
+    process: Literal["printer"] = Field("printer", description="The store's printer; there is no other choice.")
+    trouble: Literal["paper_out", "jam", "cover_open", "hang", "off"] = Field(
+        description="What is wrong; `off`: its plug is pulled, and what it had not printed is lost."
+    )
+    for_s: float = Field(gt=0, description="How long until somebody puts it right, in real seconds.")
+
+
+class PartnerMisbehaves(_Planned, PartnerRules):
+    """A partner of the chain does things wrong for a while: answers late or not at all, sends twice, signs wrongly."""
+
+    fault: Literal["partner_misbehaves"] = Field(description="A partner does things wrong, by rules of its own.")
+    for_s: float = Field(gt=0, description="How long this lasts, in real seconds.")
+
+
 LinkFault = LinkWeak | LinkDown | HttpErrors
 DiskTrouble = DiskFull | DiskSlow | DiskErring | DiskDead
 ClockFault = ClockOffset | ClockDrift
@@ -336,6 +387,8 @@ ProcessFault = (
     | ConnectionsExhausted
     | DiskLost
     | PowerCut
+    | PrinterTrouble
+    | PartnerMisbehaves
     | GlassBroken
 )
 Fault = LinkFault | ProcessFault

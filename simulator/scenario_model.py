@@ -13,11 +13,14 @@ from pydantic_core import PydanticCustomError
 
 from refsystem.ordering.order import LINES_MAX, QUANTITY_MAX, Channel
 from refsystem.ordering.payment import Tender
+from refsystem.ordering.store_rules import Format
 from refsystem.partners.payment_gateway.misbehaviour import Rule
 from simulator.arrivals import PROFILE_POINTS, Points
 from simulator.model.settings import ModelSettings
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
+from simulator.scenario_channels import ChannelPauses
 from simulator.scenario_checks import flaws
+from simulator.scenario_delivery import Delivery
 from simulator.scenario_faults import (
     BurstPackets,
     JitterMs,
@@ -29,7 +32,10 @@ from simulator.scenario_faults import (
     RateKbitS,
     Strict,
 )
+from simulator.scenario_overload import DeclaredDelay, Overload
+from simulator.scenario_parties import Parties, PreOrders
 from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
+from simulator.scenario_stock import StockLevels
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
@@ -56,11 +62,20 @@ class Store(Strict):
         "available", description="With one device only: go on at R1 (`available`) or refuse (`require_r2`)."
     )
     arbiter: Literal["in_store", "in_cloud"] = Field("in_store", description="Where the arbiter runs.")
+    format: Format | None = Field(
+        None,
+        description="Menu and rules of a usual format, the same for all stores; null: the demo menu, one slip an order.",
+    )
     kitchen_seconds: float = Field(
         240.0,
         gt=0,
         le=86_400,
         description="From the ticket to its bump, in seconds, scaled. [G] fast food: 3 to 6 minutes.",
+    )
+    printer: bool = Field(False, description="Whether the slip of every order is printed, too.")
+    receipts: bool = Field(False, description="With a printer: whether a receipt is printed when a check closes.")
+    service_delay: DeclaredDelay | None = Field(
+        None, description="A declared capacity of the store's devices; null: as fast as they are."
     )
 
 
@@ -90,11 +105,15 @@ class Channels(Strict):
     qr: Share = Field(0.6, description="Share of diners who order at the table by QR code (at the edge).")
     cashier: Share = Field(0.2, description="Share of orders that a cashier enters (at the edge).")
     mini_program: Share = Field(0.2, description="Share of diners who order by mini-program (at the cloud).")
+    kiosk: Share = Field(0.0, description="Share of diners who order and pay at a kiosk (at the edge).")
+    waiter: Share = Field(0.0, description="Share of diners whose order a waiter enters at their table (at the edge).")
 
     @property
     def shares(self) -> dict[Channel, float]:
-        """The shares by channel."""
-        return {"qr": self.qr, "cashier": self.cashier, "mini_program": self.mini_program}
+        """The shares by channel, of the channels that a store may lack only when there are any."""
+        more: dict[Channel, float] = {"kiosk": self.kiosk, "waiter": self.waiter}
+        always: dict[Channel, float] = {"qr": self.qr, "cashier": self.cashier, "mini_program": self.mini_program}
+        return always | {channel: share for channel, share in more.items() if share}
 
 
 class Basket(Strict):
@@ -105,6 +124,10 @@ class Basket(Strict):
         ge=1,
         le=LINES_MAX,
         description="Mean number of lines of an order (geometric, before the cut). [G] fast food 3, casual 6.",
+    )
+    by_format: bool = Field(
+        False,
+        description="As many lines as the store's format orders, instead of lines_mean. [G] hotpot 14 items, tea 1.6.",
     )
     lines_max: int = Field(20, ge=1, le=LINES_MAX, description="Most lines of an order.")
     quantity_max: int = Field(3, ge=1, le=QUANTITY_MAX, description="Largest quantity of a line.")
@@ -138,6 +161,8 @@ class Diners(Strict):
     arrivals: Arrivals = Field(description="The open arrival process.")
     channels: Channels = Field(default_factory=Channels, description="Share of each channel.")
     basket: Basket = Field(default_factory=Basket, description="How much one order holds.")
+    parties: Parties | None = Field(None, description="Who dines in comes in parties with one open check; null: alone.")
+    pre_orders: PreOrders | None = Field(None, description="Orders by mini-program for a later pick-up; null: none.")
     think_s: float = Field(
         60.0, ge=0, le=86_400, description="Mean time from the menu to the order, in seconds, scaled."
     )
@@ -164,11 +189,15 @@ class TenderShares(Strict):
     cash: Share = Field(0.1, description="Share of checks paid in cash, to a waiter.")
     wallet_code: Share = Field(0.6, description="Share of checks paid with a wallet's payment code.")
     card: Share = Field(0.3, description="Share of checks paid by card.")
+    coupon: Share = Field(0.0, description="Share of checks paid by a voucher; with any there is a coupon platform.")
+    stored_value: Share = Field(0.0, description="Share of checks paid from a member's balance at the coupon platform.")
 
     @property
     def shares(self) -> dict[Tender, float]:
-        """The shares by tender."""
-        return {"cash": self.cash, "wallet_code": self.wallet_code, "card": self.card}
+        """The shares by tender; coupons and balances only if anybody has them."""
+        shares: dict[Tender, float] = {"cash": self.cash, "wallet_code": self.wallet_code, "card": self.card}
+        more: dict[Tender, float] = {"coupon": self.coupon, "stored_value": self.stored_value}
+        return shares | {tender: share for tender, share in more.items() if share > 0}
 
 
 class Payments(Strict):
@@ -206,12 +235,24 @@ class Budgets(Strict):
     late_after_s: float = Field(
         1_800.0, gt=0, description="Too late: this long after the acknowledgement, in seconds, scaled."
     )
+    late_budget_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Too late: this long after the acknowledgement, in real milliseconds; null: late_after_s.",
+    )
+    late_allowed: Share = Field(0.0, description="Share of acknowledged orders that may be late, beside `late`.")
     refused_after_rc: int = Field(0, ge=0, description="Most orders taken by the cloud and then refused by the store.")
     late_start_share: Share = Field(
         0.02, description="Largest share of diners that the load generator may start late or drop."
     )
     failover_ms_p50: float | None = Field(
         None, gt=0, description="Largest median time to fail over, in milliseconds; null: not asked."
+    )
+    least_goodput_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="In every 5 s, orders told yes of those offered (at most the best 5 s) are at least this; null: not asked.",
     )
 
 
@@ -235,6 +276,15 @@ class Scenario(Strict):
         default_factory=dict, description="Link profiles beside the built-in ones."
     )
     payments: Payments | None = Field(None, description="How checks are paid; left out: nobody pays.")
+    pauses: ChannelPauses | None = Field(None, description="When channels pause; left out: none ever does.")
+    stock: StockLevels = Field(
+        default_factory=dict,
+        description="What every store receives before diners come, by ingredient; what is not named is not kept in stock.",
+    )
+    delivery: Delivery | None = Field(None, description="Orders from a delivery platform; left out: there is none.")
+    overload: Overload | None = Field(
+        None, description="How clients and store bear an overload; left out: clients ask again as `retries` says."
+    )
     faults: tuple[PlannedFault, ...] = Field((), max_length=1_000, description="What goes wrong, and when.")
     blast_radius: BlastRadius | None = Field(
         None, description="What the faults may touch; left out: what they name. A fault outside is refused."

@@ -14,15 +14,29 @@ from pydantic import Field
 
 from simulator.scenario_checks import Flaw, one_of
 from simulator.scenario_faults import LinkName, Strict, fault_label, fault_target
+from simulator.scenario_reach import links_hit, store_hit
 
 if TYPE_CHECKING:
     from simulator.scenario_faults import Fault
-    from simulator.scenario_model import Scenario
+    from simulator.scenario_model import Scenario, Store
 
 ProbedLink = Literal["diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds"]
 FigureName = Literal["cloud_behind", "kitchen_behind", "standby_behind", "requests_waiting", "tickets_waiting"]
 TouchedProcess = Literal[
-    "primary", "standby", "edge_a", "edge_b", "arbiter", "cloud", "kitchen", "postgres", "gateway", "store", "survivor"
+    "primary",
+    "standby",
+    "edge_a",
+    "edge_b",
+    "arbiter",
+    "cloud",
+    "kitchen",
+    "postgres",
+    "gateway",
+    "printer",
+    "delivery_platform",
+    "coupon_platform",
+    "store",
+    "survivor",
 ]
 EITHER_DEVICE = frozenset({"primary", "standby", "survivor"})
 BOTH_DEVICES = frozenset({"edge_a", "edge_b"})
@@ -87,13 +101,13 @@ class BlastRadius(Strict):
         (), description="The processes that may be hit; `primary` or `standby` may be either device."
     )
 
-    def holds(self, fault: Fault, store: str) -> bool:
-        """Whether a fault on this store stays inside."""
+    def holds(self, fault: Fault, store: Store) -> bool:
+        """Whether a fault on this store stays inside, with every link that it hits there."""
         target = fault_target(fault)
-        if self.stores is not None and store not in self.stores:
+        if self.stores is not None and store.name not in self.stores:
             return False
         if hasattr(fault, "link"):
-            return target in self.links
+            return set(links_hit(fault, store)).issubset(self.links)
         return target in self.processes or (target in EITHER_DEVICE and BOTH_DEVICES.issubset(self.processes))
 
 
@@ -101,7 +115,7 @@ def radius_of(scenario: Scenario) -> BlastRadius:
     """The blast radius that the scenario declares or, if it declares none, what its faults name."""
     if scenario.blast_radius is not None:
         return scenario.blast_radius
-    links = sorted({fault.link for fault in scenario.faults if hasattr(fault, "link")})
+    links = sorted({link for fault in scenario.faults for link in links_hit(fault, store_hit(scenario, fault))})
     processes = sorted({fault.process for fault in scenario.faults if not hasattr(fault, "link")})
     stores = sorted({fault.store or scenario.stores[0].name for fault in scenario.faults})
     return BlastRadius(stores=tuple(stores), links=tuple(links), processes=tuple(processes))
@@ -139,11 +153,13 @@ def _radius_flaws(scenario: Scenario) -> Iterator[Flaw]:
         if store not in names:
             yield Flaw(("blast_radius", "stores", number), one_of(store, names))
     for number, fault in enumerate(scenario.faults):
-        if not radius.holds(fault, fault.store or names[0]):
+        struck = store_hit(scenario, fault)
+        if not radius.holds(fault, struck):
             kind = "links" if hasattr(fault, "link") else "processes"
+            hit = " and ".join(links_hit(fault, struck)) or fault_target(fault)
             yield Flaw(
                 ("faults", number),
-                f"{fault_label(fault)!r} hits {fault_target(fault)} of {fault.store or names[0]}, which is outside of the "
+                f"{fault_label(fault)!r} hits {hit} of {fault.store or names[0]}, which is outside of the "
                 f"blast radius; add it to blast_radius.{kind} or take the fault out",
             )
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TRACKED_DATA = ("*.sql", "*.html", "*.yaml", "*.json", "py.typed", "*.j2", "*.css", "*.js")
 
-pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.drill, pytest.mark.unhurried, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from chaos.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 DESCRIPTION = """\
 Load a restaurant's ordering system, break it, audit every order, judge.
 
+  rushproof serve                 a whole store with its pages, for a person to try
   rushproof drill                 the lunch rush on the reference stack, about two minutes
   rushproof drill calm            another shipped scenario, or a YAML file of your own
   rushproof soak --for 2h         random faults on the real stack, seed after seed
@@ -34,6 +35,7 @@ Load a restaurant's ordering system, break it, audit every order, judge.
 """
 
 COMMANDS = (
+    "serve",
     "drill",
     "soak",
     "inject",

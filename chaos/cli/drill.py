@@ -30,9 +30,9 @@ from chaos.random_faults.timeline import DEFAULT_BASE, random_scenario
 from chaos.run_folder import RunFolderError, new_run_folder
 from chaos.variants import VARIANTS, Variant, VariantError, find_variant
 from refsystem.cloud.postgres import PostgresError
-from refsystem.ordering.menu import DEMO_MENU
 from refsystem.processes import StackError
 from simulator.diners import make_timetable
+from simulator.formats import menu_of
 from simulator.scenario import (
     DEFAULT_SCENARIO,
     Scenario,
@@ -209,8 +209,9 @@ def _plan(options: argparse.Namespace) -> DrillPlan:
             return _trace_plan(options, scenario, seed, command, variant, database_url)
         if options.rate_factor is not None or options.copies != 1:
             raise CommandError("--rate-factor and --copies go with --trace")
-        timetable = make_timetable(scenario, DEMO_MENU, seed)
-        return DrillPlan(scenario, seed, DEMO_MENU, timetable, command, variant, options.toxiproxy, database_url)
+        menu = menu_of(scenario)
+        timetable = make_timetable(scenario, menu, seed)
+        return DrillPlan(scenario, seed, menu, timetable, command, variant, options.toxiproxy, database_url)
     except (ScenarioError, VariantError, TraceError, LinkCheckError, ToxiproxyError) as error:
         raise CommandError(str(error)) from error
 

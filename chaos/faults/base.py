@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+LATE_PROOF_S = 0.5
+
 
 class FaultError(RuntimeError):
     """The fault could not be injected."""
@@ -59,3 +61,10 @@ class Lasting(Injected, Protocol):
 def both(beginning: Effect, end: Effect) -> Effect:
     """The proof of the beginning and that of the end as one."""
     return Effect(beginning.proven and end.proven, f"{beginning.evidence}; {end.evidence}")
+
+
+def with_delay(effect: Effect, late_s: float) -> Effect:
+    """The effect; with the time by which its proof went on beyond the end of the fault, which is held until it is done."""
+    if late_s < LATE_PROOF_S:
+        return effect
+    return Effect(effect.proven, f"{effect.evidence}; it lasted {late_s:.1f} s longer than planned, for this proof")

@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 
 from chaos.faults.base import Effect, Target
+from chaos.faults.held_proxy import Share, undisturbed
 from chaos.faults.networks import Links
+from chaos.faults.toxics import Toxic
 from refsystem.stack import Link, Stack
 
 INJECTED_TYPE = "urn:rushproof:problem:injected"
@@ -71,7 +73,8 @@ class HttpErrors:
 
     async def begin(self) -> None:
         """Put the toxic on the links."""
-        await asyncio.to_thread(self._links.answer, self._hit, self._failing.attributes)
+        toxic = Toxic("http_status", "downstream", self._failing.attributes)
+        await asyncio.to_thread(self._links.begin, self, self._hit, lambda link: Share((toxic,)))
 
     async def prove(self) -> Effect:
         """Real requests over every link get the error, by its status and the words of ours in it; `GET /health` does not.
@@ -87,10 +90,17 @@ class HttpErrors:
 
     async def undo(self) -> str:
         """Every request passes again, as far as the link lets it."""
-        await asyncio.to_thread(self._links.answer, self._hit, None)
+        await asyncio.to_thread(self._links.end, self)
         return "requests pass again"
 
     async def _prove_one(self, link: Link) -> Effect:
+        seen = await undisturbed(self._links.proxy(link), self, lambda: self._look(link))
+        if seen is None:
+            return Effect(False, f"other faults came, went or cut {link.name} while it was probed")
+        missing = await asyncio.to_thread(self._links.missing, self, [link])
+        return seen[0] if missing is None else Effect(False, f"{seen[0].evidence}; {missing}")
+
+    async def _look(self, link: Link) -> Effect:
         url, failing = self._stack.link_url(link.name), self._failing
         async with httpx.AsyncClient(trust_env=False, timeout=PROBE_TIMEOUT_S) as http:
             sent = [

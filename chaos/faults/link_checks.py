@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.faults.networks import toxics_of
+from chaos.faults.toxics import toxics_of
 from chaos.faults.toxiproxy import ProxyServer
 from chaos.proxy.toxics.capacity import read_recording
 from simulator.network import LinkProfile

@@ -8,6 +8,8 @@ from chaos.faults.base import Injected, Target
 from chaos.faults.clocks import ClockWrong
 from chaos.faults.database import ConnectionsExhausted
 from chaos.faults.disks import DiskDied, DiskTroubled
+from chaos.faults.partners import PartnerMisbehaving
+from chaos.faults.printers import PrinterTroubled
 from chaos.faults.processes import DiskLost, Killed, Paused, Restarted
 from chaos.faults.resources import DescriptorsExhausted, MemoryExhausted
 from chaos.faults.restarts import RestartLoop
@@ -31,6 +33,8 @@ StackFault = (
     | planned.ConnectionsExhausted
     | planned.DiskLost
     | planned.PowerCut
+    | planned.PrinterTrouble
+    | planned.PartnerMisbehaves
 )
 
 
@@ -49,11 +53,12 @@ def calls_for_failover(fault: planned.Fault) -> bool:
     if isinstance(fault, planned.DiskErring):
         return fault.operation != "read"
     stays = planned.ProcessSlow | planned.DiskSlow | planned.ClockFault
-    return not isinstance(fault, stays | planned.DescriptorsExhausted | planned.MemoryExhausted)
+    others = planned.DescriptorsExhausted | planned.MemoryExhausted | planned.PartnerMisbehaves
+    return not isinstance(fault, stays | others)
 
 
-def injected_fault(fault: StackFault, stack: Stack, names: Sequence[str], target: Target) -> Injected:
-    """The fault on the processes of the stack with these names, of which all faults but a loss of power hit one."""
+def injected_fault(fault: StackFault, stack: Stack, names: Sequence[str], target: Target, seed: int = 0) -> Injected:
+    """The fault on the stack's processes with these names, of which all but a loss of power hit one; `seed` is the run's."""
     name = names[0]
     match fault:
         case planned.ProcessKilled():
@@ -71,6 +76,10 @@ def injected_fault(fault: StackFault, stack: Stack, names: Sequence[str], target
             return DiskLost(stack, [stack.process(name)], target)
         case planned.PowerCut():
             return Killed(stack, [stack.process(each) for each in names], target, power=True)
+        case planned.PartnerMisbehaves():
+            return PartnerMisbehaving(stack, name, fault.rules, seed, target)
+        case planned.PrinterTrouble():
+            return PrinterTroubled(stack, name, fault.trouble, target)
         case planned.ConnectionsExhausted():
             return ConnectionsExhausted(stack, stack.process(name), target)
         case planned.DescriptorsExhausted():

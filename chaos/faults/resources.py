@@ -26,6 +26,8 @@ TRIES_SPARE = 40
 """How many connections are tried beyond those that may still be opened: the process may close some of its own meanwhile."""
 UNANSWERED_MAX = 3
 """So many connections without an answer are waited for while descriptors are free: it may have closed some meanwhile."""
+SETTLE_LOOKS = 50
+SETTLE_LOOK_S = 0.01
 BALLAST_BYTES = 7 * 1024 * 1024
 BALLAST_SPARE = 2
 """How many requests beyond those for which the whole limit has room are tried."""
@@ -128,7 +130,7 @@ class DescriptorsExhausted(_Limited):
             answer = await self._ask()
             if not answer.startswith(b"HTTP/1.1 200"):
                 unanswered += 1
-                free = self._free_below_limit()
+                free = await self._free_when_settled()
                 told = self._told(f"connection {tried} of ours got no answer")
                 if not free:
                     return Effect(self._is_lowered(), told)
@@ -139,6 +141,17 @@ class DescriptorsExhausted(_Limited):
     async def held(self) -> Effect:
         """It can take none at the end either."""
         return await self.prove()
+
+    async def _free_when_settled(self) -> int:
+        """How many descriptors it could still open, as soon as that is none, or after a moment.
+
+        libuv gives up a descriptor that it keeps in reserve to hang up on a connection, and takes it again just afterwards.
+        """
+        for _ in range(SETTLE_LOOKS):
+            if not self._free_below_limit():
+                return 0
+            await asyncio.sleep(SETTLE_LOOK_S)
+        return self._free_below_limit()
 
     def _free_below_limit(self) -> int:
         """How many descriptors the process could still open."""

@@ -131,6 +131,11 @@ class ProxyServer:
         with self._errors():
             self._proxies[proxy].destroy_toxic(name)
 
+    def is_open(self, proxy: str) -> bool:
+        """Whether a proxy is open, as the server says."""
+        with self._errors():
+            return bool(self._client.proxies()[proxy].enabled)
+
     def set_enabled(self, proxy: str, enabled: bool) -> None:
         """Open or close a proxy; closing it ends its connections."""
         with self._errors():

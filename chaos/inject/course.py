@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 
 from chaos.cancelling import through_cancelling
-from chaos.faults.base import FaultError, Injected, Lasting, both
+from chaos.faults.base import FaultError, Injected, Lasting, both, with_delay
 from chaos.inject.journal import Journal
 from chaos.inject.preparation import Preparation, Prepared
 from chaos.judge.gate import Outcome
 from chaos.steady_state.readings import Reading, probe_client, read_http
 from chaos.steady_state.watch import Reader, SteadyWatch
-from simulator.scenario import Scenario, fault_end_s, fault_label, fault_target
+from simulator.scenario import LinkFault, Scenario, fault_end_s, fault_label, fault_target
 from simulator.scenario_steady_state import HttpProbe
 
 logger = logging.getLogger(__name__)
@@ -194,6 +194,8 @@ class Course:
             self._say(f"fault: {row.name} ({row.resolved})")
             await through_cancelling(injected.begin())
             effect = await injected.prove()
+            if isinstance(fault, LinkFault):
+                effect = with_delay(effect, self._now_s() - end_s)
             row.took_effect, row.evidence = effect.proven, effect.evidence
             await self._sleep_until(end_s)
             if effect.proven and isinstance(injected, Lasting):

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from chaos.faults.toxiproxy import ProxyServer, ToxiproxyError
-from chaos.inject.links import OwnLinks
+from chaos.inject.links import restore
 from chaos.inject.processes import Origin, OwnProcess
 from chaos.inject.targets import InjectError, ProcessTarget
 from refsystem.processes import StackError, process_state
@@ -136,7 +136,7 @@ async def undo_journal(path: Path) -> list[dict[str, Any]]:
 async def _restore_link(url: str, rollback: LinkRollback) -> str:
     server = ProxyServer(url)
     await asyncio.to_thread(server.attach, rollback.proxy)
-    await OwnLinks(server).restore(rollback.proxy, rollback.toxics, enabled=True if rollback.reopen else None)
+    await asyncio.to_thread(restore, server, rollback.proxy, rollback.toxics, reopen=rollback.reopen)
     return f"proxy {rollback.proxy} is as it was"
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from chaos.faults.base import FaultError, Injected, Target
+from chaos.faults.held_proxy import HeldProxy
 from chaos.faults.processes import Paused
 from chaos.faults.restarts import RestartLoop
 from chaos.faults.slowness import Slowed
 from chaos.faults.toxiproxy import ProxyServer
 from chaos.inject.journal import LinkRollback, ProcessRollback, Rollback
-from chaos.inject.links import OwnLink, OwnLinkCut, OwnLinks, OwnLinkWeakened
+from chaos.inject.links import OwnLink, OwnLinkCut, OwnLinkWeakened
 from chaos.inject.processes import OwnKilled, OwnProcess
 from chaos.inject.targets import InjectError, InjectMap, check_loopback
 from simulator import scenario as planned
@@ -67,14 +68,8 @@ def prepare(
         else _on_process(fault, processes[fault_target(fault)])
         for number, fault in enumerate(chosen)
     )
-    probes, unasked = _probes(scenario, given, links.found, allow_remote=allow_remote)
-    return Preparation(faults, skipped | unasked, probes, tuple(links.found.values()))
-
-
-@dataclass(frozen=True)
-class _Links:
-    links: OwnLinks
-    found: Mapping[str, OwnLink]
+    probes, unasked = _probes(scenario, given, links, allow_remote=allow_remote)
+    return Preparation(faults, skipped | unasked, probes, tuple(links.values()))
 
 
 def _choose(scenario: Scenario, given: InjectMap, *, only_mapped: bool) -> tuple[list[Fault], dict[str, str]]:
@@ -139,7 +134,7 @@ def _check_apart(chosen: Sequence[Fault], scenario: Scenario, given: InjectMap) 
                 )
 
 
-def _links(chosen: Sequence[Fault], scenario: Scenario, given: InjectMap, *, allow_remote: bool) -> _Links:
+def _links(chosen: Sequence[Fault], scenario: Scenario, given: InjectMap, *, allow_remote: bool) -> dict[str, OwnLink]:
     asked = [probe.link for probe in (*given.probes, *scenario.steady_state) if isinstance(probe, HttpProbe)]
     hit = [fault_target(fault) for fault in chosen if isinstance(fault, LINK_FAULTS)]
     names = [
@@ -157,8 +152,8 @@ def _links(chosen: Sequence[Fault], scenario: Scenario, given: InjectMap, *, all
         if not allow_remote:
             check_loopback(_host_of(attached.host, attached.port), f"the proxy {target.proxy}")
             check_loopback(attached.upstream, f"the upstream of the proxy {target.proxy}")
-        found[name] = OwnLink(name, target, attached)
-    return _Links(OwnLinks(server), found)
+        found[name] = OwnLink(name, target, attached, HeldProxy(server, target.proxy))
+    return found
 
 
 def _processes(chosen: Sequence[Fault], given: InjectMap) -> dict[str, OwnProcess]:
@@ -176,15 +171,15 @@ def _processes(chosen: Sequence[Fault], given: InjectMap) -> dict[str, OwnProces
     return processes
 
 
-def _on_link(fault: Fault, scenario: Scenario, links: _Links, prefix: str) -> Prepared:
-    link = links.found[fault_target(fault)]
+def _on_link(fault: Fault, scenario: Scenario, links: Mapping[str, OwnLink], prefix: str) -> Prepared:
+    link = links[fault_target(fault)]
     target = Target(fault_target(fault), f"proxy {link.target.proxy}")
     if isinstance(fault, planned.LinkDown):
-        cut = OwnLinkCut(links.links, link, fault.direction, prefix, target)
+        cut = OwnLinkCut(link, fault.direction, prefix, target)
         rollback = LinkRollback(link.target.proxy, tuple(cut.names), reopen=fault.direction == "both")
         return Prepared(fault, lambda: cut, lambda: rollback)
     assert isinstance(fault, planned.LinkWeak)
-    weak = OwnLinkWeakened(links.links, link, scenario.link_profile(fault), prefix, target)
+    weak = OwnLinkWeakened(link, scenario.link_profile(fault), prefix, target)
     toxics = LinkRollback(link.target.proxy, tuple(weak.names), reopen=False)
     return Prepared(fault, lambda: weak, lambda: toxics)
 

@@ -14,18 +14,24 @@ from chaos.judge import contents, replies
 from chaos.judge.acts import audit_acts, fold_acts
 from chaos.judge.charges import Sums, mischarged, sums
 from chaos.judge.findings import CLASSES, Finding
+from chaos.judge.kitchen_times import ChannelTimes, kitchen_times
 from chaos.judge.ledger import StoreLedger, unsettled_reason
 from chaos.judge.losses import Undecided, audit_losses, fell_with_its_device, unacknowledged_gaps
 from chaos.judge.orders import LEVELS, OrderStory, fold, reordered
+from chaos.judge.paper import audit_paper
+from chaos.judge.platforms import at_platform
 from chaos.judge.reads import ROUNDS
+from chaos.judge.receipt_paper import audit_receipts
 from chaos.judge.runfolder import Plan, RunFiles
+from chaos.judge.stock_sums import StockSums, oversold, stock_sums
 
 
 @dataclass(frozen=True)
 class Audit:
     """What the audit found. `undecided`: places that cannot yet say whether they hold an acknowledged order or act.
 
-    `acts` are the stories of acts by their keys; `payments` the money of each store, in a run in which checks are paid.
+    `acts` are the stories of acts by their keys; `kitchen` how soon tickets were shown, by channel; `payments` the money
+    of each store, in a run in which checks are paid.
     """
 
     stories: Mapping[str, OrderStory]
@@ -33,7 +39,9 @@ class Audit:
     findings: tuple[Finding, ...]
     undecided: tuple[Undecided, ...] = field(default=())
     acts: Mapping[str, OrderStory] = field(default_factory=dict)
+    kitchen: tuple[ChannelTimes, ...] = ()
     payments: Mapping[str, Sums] = field(default_factory=dict)
+    stocks: Mapping[str, StockSums] = field(default_factory=dict)
 
     @cached_property
     def by_class(self) -> Mapping[str, tuple[Finding, ...]]:
@@ -74,7 +82,7 @@ def audit(files: RunFiles) -> Audit:
     struck = [fault for fault in files.faults if fault.took_effect]
     gone = frozenset(node for fault in struck for node in (*fault.disk_lost_node_ids, *fault.off_node_ids))
     ledgers = {
-        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone, files.menu)
+        store: StoreLedger(store, reads, unsettled_reason(reads, files.convergence), gone, files.menu, files.rules)
         for store, reads in files.rounds[ROUNDS[-1]].items()
     }
     if not stories:
@@ -91,31 +99,44 @@ def audit(files: RunFiles) -> Audit:
     fallen = frozenset(
         story.order_id for story in stories.values() if story.oks and fell_with_its_device(story, ledgers[story.store])
     )
+    stocks = {store: stock_sums(ledger) for store, ledger in ledgers.items()}
     for ledger in ledgers.values():
         found += unacknowledged_gaps(ledger, acknowledged)
         found += contents.unbacked(ledger, stories)
         found += contents.unexpected(ledger, stories, history_whole=files.history_whole)
         found += contents.altered(ledger, stories)
+        found += at_platform(ledger)
         found += contents.late(ledger, stories, _late_after_us(files))
         found += replies.split(ledger, (*stories.values(), *acts.values()), fallen)
-        for item in audit_acts(ledger, acts):
+        for item in (*audit_acts(ledger, acts), *audit_paper(ledger, stories), *_receipts(files, ledger)):
             if isinstance(item, Finding):
                 found.append(item)
             else:
                 undecided.append(item)
+        if stocks[ledger.store].on_hand:
+            found += oversold(ledger, stocks[ledger.store])
         if files.has_payments:
             found += mischarged(ledger, files.rounds[ROUNDS[0]][ledger.store].gateway)
     found += contents.duplicated(ledgers, stories)
     found += _from_replies(stories.values(), ledgers)
     found += _reordered(stories, ledgers)
     payments = {store: sums(ledger) for store, ledger in ledgers.items()} if files.has_payments else {}
-    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, payments)
+    shown = kitchen_times(stories, ledgers, _late_after_us(files))
+    return Audit(stories, ledgers, tuple(found), tuple(undecided), acts, shown, payments, stocks)
 
 
 def _late_after_us(files: RunFiles) -> float:
     if not isinstance(files.plan, Plan):
         return float("inf")
-    return files.plan.budgets.late_after_s * 1e6 / files.plan.time_scale
+    budgets = files.plan.budgets
+    if budgets.late_budget_ms is not None:
+        return budgets.late_budget_ms * 1e3
+    return budgets.late_after_s * 1e6 / files.plan.time_scale
+
+
+def _receipts(files: RunFiles, ledger: StoreLedger) -> Iterator[Finding | Undecided]:
+    if isinstance(files.plan, Plan) and ledger.store in files.plan.receipts:
+        yield from audit_receipts(ledger)
 
 
 def _from_replies(stories: Iterable[OrderStory], ledgers: Mapping[str, StoreLedger]) -> Iterator[Finding]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import statistics as numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos.judge.audit import Audit
-from chaos.judge.findings import CLASSES, OF_PAYMENTS, AuditClass
+from chaos.judge.findings import CLASSES, OF_PAYMENTS, OF_STOCK, AuditClass
 from chaos.judge.gate import Budgets
+from chaos.judge.goodput_checks import goodput_checks
+from chaos.judge.platforms import accepted_count, never_struck
 from chaos.judge.reads import ROUNDS, Convergence, GatewayRead, Unreadable, disagreement
 from chaos.judge.runfolder import Environment, Plan, RunFiles
 from chaos.judge.statistics import orders_enough
@@ -48,6 +51,7 @@ def all_checks(evidence: Evidence) -> tuple[Check, ...]:
         _sample(evidence),
         _loss_rate(evidence),
         _failover(evidence),
+        *goodput_checks(evidence.audit.stories.values(), evidence.files.start_us, evidence.budgets, reason),
         *steady_checks(evidence.steady, struck=bool(evidence.files.faults)),
     )
 
@@ -85,6 +89,19 @@ def _payment_data(evidence: Evidence) -> Iterator[str]:
             yield f"the payment gateway was to misbehave ({kind}) and never did"
 
 
+def _stock_data(evidence: Evidence, planned: Mapping[str, int]) -> Iterator[str]:
+    """Whether every store received what the scenario says, and had it read."""
+    for store, sums in evidence.audit.stocks.items():
+        ledger = evidence.audit.ledgers[store]
+        for name, quantity in planned.items():
+            if ledger.primary is not None and sums.received.get(name, 0) < quantity:
+                yield f"{store}: {quantity} of {name} were to be in stock, and {sums.received.get(name, 0)} were received"
+        if (ledger.primary is not None and ledger.primary.stock is None) or (
+            ledger.cloud and ledger.cloud.stock is None
+        ):
+            yield f"{store}: what the store or the cloud says of its stock was not read"
+
+
 def _data(evidence: Evidence) -> Iterator[str]:
     files, acknowledged = evidence.files, evidence.acknowledged
     if isinstance(files.plan, Unreadable):
@@ -95,6 +112,13 @@ def _data(evidence: Evidence) -> Iterator[str]:
         yield "there is no data: no order was acknowledged"
     if isinstance(files.plan, Plan) and files.plan.payments:
         yield from _payment_data(evidence)
+    if isinstance(files.plan, Plan) and files.plan.stock:
+        yield from _stock_data(evidence, files.plan.stock)
+    if isinstance(files.plan, Plan) and files.plan.delivery:
+        last = tuple(files.rounds[ROUNDS[-1]].values())
+        if not accepted_count(last):
+            yield "orders were to be placed at the delivery platform, and none was accepted"
+        yield from never_struck(files.plan.delivery_misbehaviour, last)
     if isinstance(files.environment, Unreadable):
         yield f"the environment of the run is not known: {files.environment.reason}"
     for item in files.broken:
@@ -111,6 +135,11 @@ def _places(files: RunFiles) -> Iterator[str]:
                 yield f"a place could not be read: {place.place} in read {number} ({place.reason})"
             if store.gateway is None and isinstance(files.plan, Plan) and files.plan.payments:
                 yield f"a place could not be read: {store.store}/gateway in read {number} (gateway.json is missing)"
+            if store.delivery_platform is None and isinstance(files.plan, Plan) and files.plan.delivery:
+                missing = f"{store.store}/delivery_platform in read {number} (delivery_platform.json is missing)"
+                yield f"a place could not be read: {missing}"
+            if store.printer is None and isinstance(files.plan, Plan) and store.store in files.plan.printers:
+                yield f"a place could not be read: {store.store}/printer in read {number} (printer.json is missing)"
 
 
 def _convergence(evidence: Evidence) -> Iterator[str]:
@@ -172,10 +201,12 @@ def _faults(files: RunFiles) -> Iterator[str]:
 
 def _class_check(audit_class: AuditClass, evidence: Evidence, ungrounded: str | None) -> Check:
     name = audit_class.name
-    if audit_class.rule == "not_exercised" or (name in OF_PAYMENTS and not evidence.files.has_payments):
+    has_stock = any(sums.on_hand for sums in evidence.audit.stocks.values())
+    unpaid, unstocked = name in OF_PAYMENTS and not evidence.files.has_payments, name in OF_STOCK and not has_stock
+    if audit_class.rule == "not_exercised" or unpaid or unstocked:
         return Check(name, "not_exercised", "not exercised: no payments/stock in this stack")
     count = evidence.audit.count(name)
-    limit = {"always": 0, "budget": _limit(evidence.budgets, name)}.get(audit_class.rule)
+    limit = {"always": 0, "budget": _limit(evidence, name)}.get(audit_class.rule)
     if limit is not None and count > limit:
         return Check(name, "fail", _case(name, count, limit, evidence.audit))
     if ungrounded is not None:
@@ -185,10 +216,10 @@ def _class_check(audit_class: AuditClass, evidence: Evidence, ungrounded: str | 
     return Check(name, "pass", f"{count} found" + (f", {limit} allowed" if limit else ""))
 
 
-def _limit(budgets: Budgets, name: str) -> int:
-    return {"given_up": budgets.given_up, "late": budgets.late, "refused_after_rc": budgets.refused_after_rc}.get(
-        name, 0
-    )
+def _limit(evidence: Evidence, name: str) -> int:
+    budgets = evidence.budgets
+    late = budgets.late + math.floor(budgets.late_allowed * evidence.acknowledged)
+    return {"given_up": budgets.given_up, "late": late, "refused_after_rc": budgets.refused_after_rc}.get(name, 0)
 
 
 def _case(name: str, count: int, limit: int, audit: Audit) -> str:

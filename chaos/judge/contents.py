@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos.judge.findings import Finding
+from chaos.judge.kitchen_times import waited_us
 from chaos.judge.ledger import StoreLedger
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import Lines, LogEntry, Ticket
@@ -93,6 +94,22 @@ def unbacked(ledger: StoreLedger, stories: Mapping[str, OrderStory]) -> Iterator
             if not _is_committed(ledger, ticket.seq, ticket.hash) and not _ticket_left_behind(ledger, ticket):
                 text = f"its ticket was made from entry {ticket.seq}; {_stands_at(ledger, ticket.seq)}"
                 yield _finding("unbacked", ledger, order_id, stories, "kitchen", text)
+        yield from _not_fired(ledger, order_id, tickets, stories)
+
+
+def _not_fired(
+    ledger: StoreLedger, order_id: str, tickets: list[Ticket], stories: Mapping[str, OrderStory]
+) -> Iterator[Finding]:
+    """Tickets that the store's rules had not made of the order by the entry at which the display stood."""
+    owed = ledger.owed(order_id)
+    if ledger.rules is None or owed is None or ledger.kitchen is None:
+        return
+    if ledger.kitchen.status.cursor.seq > ledger.committed_seq:
+        return
+    for ticket in tickets:
+        if (ticket.version, ticket.station) not in owed.made and not _ticket_left_behind(ledger, ticket):
+            text = f"its ticket of version {ticket.version} for {ticket.station} was shown, and nothing has fired it"
+            yield _finding("unbacked", ledger, order_id, stories, "kitchen", text)
 
 
 def _is_committed(ledger: StoreLedger, seq: int, entry_hash: str) -> bool:
@@ -186,13 +203,12 @@ def _entry_content(entry: LogEntry) -> Content:
 
 def late(ledger: StoreLedger, stories: Mapping[str, OrderStory], late_after_us: float) -> Iterator[Finding]:
     """Orders whose first ticket was shown more than `late_after_us` after their first yes."""
-    for order_id, tickets in ledger.tickets.items():
+    for order_id in ledger.tickets:
         story = stories.get(order_id)
-        if story is None or story.first_ok_us is None:
-            continue
-        waited_us = min(ticket.shown_at_us for ticket in tickets) - story.first_ok_us
-        if waited_us > late_after_us:
-            text = f"shown {waited_us / 1e6:.1f} s after its first yes; the budget allows {late_after_us / 1e6:.1f} s"
+        took_us = None if story is None else waited_us(story, ledger)
+        if story is not None and took_us is not None and took_us > late_after_us:
+            channel = story.attempts[0].channel
+            text = f"{channel}: shown {took_us / 1e6:.1f} s after its first yes; the budget allows {late_after_us / 1e6:.1f} s"
             yield _finding("late", ledger, order_id, stories, "kitchen", text)
 
 

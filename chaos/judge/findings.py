@@ -32,7 +32,7 @@ CLASSES: tuple[AuditClass, ...] = (
     AuditClass(
         "mischarged", "always", "what was taken differs from what was owed, or the gateway's books from the store's log"
     ),
-    AuditClass("oversold", "not_exercised", "more sold than stocked"),
+    AuditClass("oversold", "always", "more sold than stocked, of what may never be; or rights to more than there is"),
     AuditClass("late", "budget", "shown in the kitchen later after the first yes than the budget allows"),
     AuditClass("refused_after_rc", "budget", "acknowledged by the cloud, then refused by the store"),
     AuditClass("surfaced", "counted", "nobody could tell its fate, and it was found"),
@@ -44,6 +44,8 @@ CLASSES: tuple[AuditClass, ...] = (
 
 OF_PAYMENTS = frozenset({"mischarged", "voided", "comped"})
 """The classes that need checks which are paid; a run without them does not exercise them."""
+OF_STOCK = frozenset({"oversold"})
+"""The classes that need a store that keeps something in stock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Finding:
     """One case of one class. `subject` is what is counted: the id of an order, an act or a check, or "entry 12", an intent.
 
     `level` is the highest level that the order's clients were told ("none" if nobody was told yes); `place` is where the
-    case shows ("edge", "cloud", "kitchen", "gateway", "reply").
+    case shows ("edge", "cloud", "kitchen", "printer", "gateway", "platform", "reply").
     """
 
     name: str

@@ -13,9 +13,9 @@ Outcome = Literal["pass", "fail", "unknown"]
 EXIT_CODES: dict[Outcome, int] = {"pass": 0, "fail": 1, "unknown": 3}
 """Exit code of a judging command by verdict; 2 is usage or environment, 130 interrupted."""
 
-_SHARES = ("loss_rate", "late_start_share")
+_SHARES = ("loss_rate", "late_start_share", "least_goodput_ratio", "late_allowed")
 _COUNTS = ("given_up", "late", "refused_after_rc", "least_exposed", "least_acknowledged")
-_MAY_BE_NONE = ("loss_rate", "failover_ms_p50")
+_MAY_BE_NONE = ("loss_rate", "failover_ms_p50", "least_goodput_ratio", "late_budget_ms")
 
 
 class BudgetError(ValueError):
@@ -26,17 +26,21 @@ class BudgetError(ValueError):
 class Budgets:
     """What a run may cost before its gate closes. `None` means that nothing is promised.
 
-    `late_after_s` is in the restaurant's seconds, before the time scale is applied; `loss_rate` and `late_start_share` are
-    shares of 1; the two `least_*` are how many orders must have been at risk, and acknowledged, for the run to say anything.
+    `late_after_s` is in the restaurant's seconds, before the time scale is applied, `late_budget_ms`, if given, in real
+    milliseconds instead; `loss_rate`, `late_allowed` (of acknowledged orders, beside `late`) and `late_start_share` are shares
+    of 1; the two `least_*` are how many orders must have been at risk, and acknowledged, for the run to say anything.
     """
 
     loss_rate: float | None = None
     given_up: int = 0
     late: int = 0
     late_after_s: float = 1800.0
+    late_budget_ms: float | None = None
+    late_allowed: float = 0.0
     refused_after_rc: int = 0
     late_start_share: float = 0.02
     failover_ms_p50: float | None = None
+    least_goodput_ratio: float | None = None
     least_exposed: int = 0
     least_acknowledged: int = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from chaos.judge.charges import Sums
 from chaos.judge.checks import Evidence, all_checks
 from chaos.judge.gate import Budgets, Outcome
 from chaos.judge.junit import junit_xml
+from chaos.judge.paper import paper_summary
 from chaos.judge.plan import read_plan
 from chaos.judge.reads import CloudRead, Convergence
 from chaos.judge.runfolder import Environment, Plan, RunFiles, load_run_files
 from chaos.judge.statistics import latency, orders_enough, percentiles, rate_upper_bound
 from chaos.judge.steady import SteadyAccount, steady_accounts
+from chaos.judge.stock_sums import optimistic_shorts
 from chaos.judge.summary import summary_markdown
 from chaos.judge.timing import FaultEffect, effects, offline_us
 from chaos.judge.verdict import Check, Statistics, Verdict, worst
@@ -142,6 +145,14 @@ def _cause(outcome: Outcome, decisive: tuple[Check, ...], found: Audit) -> str:
 
 def _notes(files: RunFiles, environment: Environment | None, found: Audit) -> list[str]:
     notes = [f"{store}: {_money(sums)}" for store, sums in found.payments.items()]
+    skipped = sum((Counter(load.skipped) for load in files.loads), Counter[str]())
+    if skipped:
+        said = ", ".join(f"{step} ({count} times)" for step, count in sorted(skipped.items()))
+        notes.append(f"the adapter of the driven system cannot do all that people do; left out: {said}")
+    notes += [f"{store}: {paper}" for store, ledger in found.ledgers.items() if (paper := paper_summary(ledger))]
+    for store, stock in found.stocks.items():
+        for name, quantity in optimistic_shorts(found.ledgers[store], stock).items():
+            notes.append(f"{store}: {quantity} of {name} were promised beyond what was there, which its policy allows")
     if environment is not None and environment.broken_variant:
         notes.append(f"the stack ran as the broken variant {environment.broken_variant}")
     for store, reads in files.rounds[max(files.rounds)].items():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeVar
 
+from chaos.judge.kitchen_view import ONE_TICKET, Owed, tickets_owed
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import (
     CloudOrder,
@@ -21,16 +22,17 @@ from chaos.judge.reads import (
     GatewayRead,
     KitchenRead,
     LogEntry,
+    PlatformRead,
+    PrinterRead,
     StoreReads,
     Ticket,
     Unreadable,
 )
 from refsystem.ordering.book import Book
 from refsystem.ordering.menu import DEMO_MENU, Menu
+from refsystem.ordering.store_rules import KitchenRules
 
 Presence = Literal["there", "missing", "undecided"]
-TICKET_VERSION = 1
-TICKET_STATION = "kitchen"
 
 Row = TypeVar("Row")
 
@@ -39,7 +41,8 @@ Row = TypeVar("Row")
 class StoreLedger:
     """The places of one store, and why the store is not settled (None: every place stands where the primary stands).
 
-    `gone` are the devices whose disk was destroyed or that a person confirmed to be off, by `faults.jsonl`.
+    `gone` are the devices whose disk was destroyed or that a person confirmed to be off, by `faults.jsonl`. `rules` None: each
+    order is one ticket.
     """
 
     store: str
@@ -47,6 +50,7 @@ class StoreLedger:
     unsettled: str | None
     gone: frozenset[str] = frozenset()
     menu: Menu = DEMO_MENU
+    rules: KitchenRules | None = None
 
     @cached_property
     def forks(self) -> tuple[tuple[int, int], ...]:
@@ -101,6 +105,17 @@ class StoreLedger:
     def gateway(self) -> GatewayRead | None:
         """The payment gateway's books of this store, if there are any and they could be read."""
         return self.reads.gateway if isinstance(self.reads.gateway, GatewayRead) else None
+
+    @property
+    def delivery_platform(self) -> PlatformRead | None:
+        """The delivery platform's list of this store's orders, if there is one and it could be read."""
+        read = self.reads.delivery_platform
+        return read if isinstance(read, PlatformRead) else None
+
+    @property
+    def printer(self) -> PrinterRead | None:
+        """The paper of the store's printer, if it has one that could be read."""
+        return self.reads.printer if isinstance(self.reads.printer, PrinterRead) else None
 
     @cached_property
     def acts(self) -> Mapping[str, list[LogEntry]]:
@@ -172,8 +187,20 @@ class StoreLedger:
         if self.kitchen is None:
             return "undecided"
         keys = {(ticket.version, ticket.station) for ticket in self.tickets.get(order_id, ())}
-        shown = (TICKET_VERSION, TICKET_STATION) in keys
+        owed = self.owed(order_id)
+        shown = owed.tickets <= keys if owed is not None else bool(keys)
         return _presence(shown, self.unsettled is None, seq, self.kitchen.status.cursor.seq)
+
+    def owed(self, order_id: str) -> Owed | None:
+        """What the kitchen must have shown of an order; None if it was not told of it."""
+        return ONE_TICKET if self.rules is None else self._owed.get(order_id)
+
+    @cached_property
+    def _owed(self) -> Mapping[str, Owed]:
+        if self.rules is None or self.kitchen is None:
+            return {}
+        entries = [self.committed[seq] for seq in sorted(self.committed)]
+        return tickets_owed(entries, self.menu, self.rules, self.kitchen.status.cursor.seq)
 
 
 def _presence(held: bool, settled: bool, seq: int | None, cursor_seq: int) -> Presence:
@@ -219,6 +246,8 @@ def _membership(reads: StoreReads, primary: EdgeRead) -> str | None:
         return f"{reads.store}: convergence was not reached, {', '.join(members) or 'no device'} is the only member"
     if primary.status.waiting:
         return f"{reads.store}: {primary.status.waiting} orders still wait at the primary"
+    if primary.status.slips_waiting:
+        return f"{reads.store}: {primary.status.slips_waiting} slips are not printed yet"
     if primary.status.payments_under_way:
         return f"{reads.store}: {primary.status.payments_under_way} payments are still under way"
     if max((entry.seq for entry in primary.entries), default=0) < primary.status.commit_seq:

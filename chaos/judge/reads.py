@@ -92,6 +92,25 @@ class EdgeStatus(Record):
     downlink_cursor: int = 0
     waiting: int = 0
     payments_under_way: int = 0
+    slips_waiting: int = 0
+
+
+class StockRow(Record):
+    """What a place says of one ingredient."""
+
+    ingredient_id: str
+    kept: bool
+    on_hand: int
+    store_rights: int
+
+
+class StockRead(Record):
+    """The stock as a place says it; `cloud_rights` and what orders have `reserved` of them are the cloud's alone."""
+
+    ingredients: tuple[StockRow, ...]
+    known_seq: int
+    cloud_rights: Mapping[str, int] = {}
+    reserved: Mapping[str, Mapping[str, int]] = {}
 
 
 class EdgeRead(Record):
@@ -100,6 +119,7 @@ class EdgeRead(Record):
     status: EdgeStatus
     entries: tuple[LogEntry, ...]
     set_aside: tuple[LogEntry, ...] = ()
+    stock: StockRead | None = None
 
 
 class CloudStatus(Record):
@@ -132,6 +152,7 @@ class CloudRead(Record):
     orders: tuple[CloudOrder, ...]
     entries: tuple[LogEntry, ...]
     alarms: tuple[dict[str, Any], ...] = ()
+    stock: StockRead | None = None
 
 
 class KitchenStatus(Record):
@@ -189,9 +210,68 @@ class GatewayRead(Record):
     struck: Mapping[str, int] = {}
 
 
+class PaperLine(Record):
+    """A line on a printer's paper; letters of a `height` above 1 are large. A `code` is a QR code, by what it says."""
+
+    text: str
+    height: int = 1
+    code: bool = False
+
+
+class PaperSlip(Record):
+    """A strip of paper; not cut off yet if `cut_at_us` is None."""
+
+    slip: int
+    cut_at_us: int | None = None
+    lines: tuple[PaperLine, ...]
+
+
+class PrinterRead(Record):
+    """All paper that came out of a store's printer."""
+
+    slips: tuple[PaperSlip, ...]
+
+
+class PlatformLine(Record):
+    """A line of an order at the delivery platform."""
+
+    item_id: str
+    quantity: int
+
+
+class PlatformOrder(Record):
+    """An order as the delivery platform lists it; an answer to an order that is not rejected accepted it."""
+
+    number: int
+    store: str
+    items: tuple[PlatformLine, ...]
+    total_minor: int
+    note: str = ""
+    state: str
+    placed_at_us: int
+    answered_at_us: int | None = None
+    store_order_id: str | None = None
+    reason: str = ""
+    cancelled_by: str | None = None
+    cancelled_at_us: int | None = None
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether the platform was told yes, whatever came of it later."""
+        return self.answered_at_us is not None and self.state != "rejected"
+
+
+class PlatformRead(Record):
+    """The delivery platform's own list of one store's orders, and how often it has misbehaved, by kind."""
+
+    platform: str
+    orders: tuple[PlatformOrder, ...]
+    struck: Mapping[str, int] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReads:
-    """One round of final reads of one store. `gateway` None: there was none to read."""
+    """One round of final reads of one store. `gateway`, `printer`, `delivery_platform` None: there was none to read."""
 
     store: str
     edge_a: EdgeRead | Unreadable
@@ -199,11 +279,21 @@ class StoreReads:
     cloud: CloudRead | Unreadable
     kitchen: KitchenRead | Unreadable
     gateway: GatewayRead | Unreadable | None = None
+    printer: PrinterRead | Unreadable | None = None
+    delivery_platform: PlatformRead | Unreadable | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """The places of this round that could not be read."""
-        places = (self.edge_a, self.edge_b, self.cloud, self.kitchen, self.gateway)
+        places = (
+            self.edge_a,
+            self.edge_b,
+            self.cloud,
+            self.kitchen,
+            self.gateway,
+            self.printer,
+            self.delivery_platform,
+        )
         return tuple(place for place in places if isinstance(place, Unreadable))
 
 
@@ -253,6 +343,10 @@ def read_store(run: Path, number: int, store: str) -> StoreReads:
         read_json(folder / "cloud.json", CloudRead, f"{store}/cloud"),
         read_json(folder / "kitchen.json", KitchenRead, f"{store}/kitchen"),
         read_json(path, GatewayRead, f"{store}/gateway") if (path := folder / "gateway.json").exists() else None,
+        read_json(path, PrinterRead, f"{store}/printer") if (path := folder / "printer.json").exists() else None,
+        read_json(path, PlatformRead, f"{store}/delivery_platform")
+        if (path := folder / "delivery_platform.json").exists()
+        else None,
     )
 
 
@@ -272,6 +366,12 @@ def disagreement(first: StoreReads, second: StoreReads) -> str | None:
     moved, now = first.gateway, second.gateway
     if isinstance(moved, GatewayRead) and isinstance(now, GatewayRead) and moved.movements != now.movements:
         return f"{second.store}/gateway has moved money between the two reads"
+    lay, lies = first.printer, second.printer
+    if isinstance(lay, PrinterRead) and isinstance(lies, PrinterRead) and lay.slips != lies.slips:
+        return f"{second.store}/printer has printed between the two reads"
+    listed, lists = first.delivery_platform, second.delivery_platform
+    if isinstance(listed, PlatformRead) and isinstance(lists, PlatformRead) and listed.orders != lists.orders:
+        return f"{second.store}/delivery_platform lists other orders in the second read than in the first"
     return None
 
 

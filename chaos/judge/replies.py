@@ -9,6 +9,7 @@ from chaos.judge.findings import Finding
 from chaos.judge.ledger import StoreLedger
 from chaos.judge.orders import OrderStory
 from chaos.judge.reads import LogEntry
+from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from simulator.history import Attempt
 
 _NOT_FOUND = 404
@@ -20,7 +21,8 @@ def contradicted(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
 
     A 503 that says "this request left no trace" (not the primary, overloaded), like a 429, says nothing about the order and
     is no contradiction. Nor is a no about a content that the store does not hold, and that only a device that is gone for good
-    had taken, at R1: that yes promised nothing beyond the device.
+    had taken, at R1: that yes promised nothing beyond the device. Nor is "sold out" while only one door, the store's or the
+    cloud's, had said yes: the other one may not know of the order yet, and who said no is not on record.
     """
     entries = (*ledger.order_entries.get(story.order_id, ()), *ledger.acts.get(story.order_id, ()))
     kept = {entry.record.get("body_hash") for entry in entries}
@@ -34,7 +36,8 @@ def contradicted(story: OrderStory, ledger: StoreLedger) -> Iterator[Finding]:
             and (ok.completed_at_us or 0) < attempt.invoked_at_us
             and (ok.level != "R1" or ok.node_id not in ledger.gone or ok.body_hash in kept)
         ]
-        if before:
+        doors = {ok.level == "RC" for ok in before}
+        if before and not (attempt.problem == ITEM_SOLD_OUT.slug and len(doors) == 1):
             yes, gap_us = before[0], attempt.invoked_at_us - (before[0].completed_at_us or 0)
             no = f"{attempt.status} {attempt.problem or ''}".strip()
             text = f"told yes ({yes.level}) by {yes.node_id}, and {_ms(gap_us)} later {no} for the same content"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.judge.gate import Budgets
+from chaos.judge.platforms import platform_attempts
 from chaos.judge.reads import (
     ROUNDS,
     Convergence,
@@ -23,7 +24,9 @@ from chaos.judge.reads import (
     read_store,
 )
 from chaos.judge.steady import PlannedProbe, SteadyRow
+from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.store_rules import DEMO_RULES, Format, KitchenRules
 from simulator.history import Attempt, read_history
 
 
@@ -58,7 +61,7 @@ class FaultRecord(Record):
 
 
 class LoadMetrics(Record):
-    """What one load process says of its own schedule."""
+    """What one load process says of its own schedule. `skipped`: steps that the driven system's adapter cannot do, by name."""
 
     process: str
     planned: int
@@ -69,6 +72,7 @@ class LoadMetrics(Record):
     cpu_percent_max: float = 0.0
     finished: bool = False
     late_after_ms: float | None = None
+    skipped: Mapping[str, int] = {}
 
 
 class Environment(Record):
@@ -126,7 +130,11 @@ class Sample(Record):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind."""
+    """What the scenario asked for. `misbehaviour`: what the payment gateway was to do wrong, by kind. `format`: the stores'.
+
+    `printers`: the stores that have one; `receipts`: those that print them.
+    `delivery`: there is a delivery platform, which was to do wrong `delivery_misbehaviour`.
+    """
 
     name: str
     title: str
@@ -139,6 +147,12 @@ class Plan:
     blast_radius: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     payments: bool = False
     misbehaviour: tuple[str, ...] = ()
+    delivery: bool = False
+    delivery_misbehaviour: tuple[str, ...] = ()
+    printers: tuple[str, ...] = ()
+    receipts: tuple[str, ...] = ()
+    format: Format | None = None
+    stock: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,12 @@ class RunFiles:
         """Whether checks were to be paid in this run, or were."""
         planned = isinstance(self.plan, Plan) and self.plan.payments
         return planned or any(reads.gateway is not None for round_ in self.rounds.values() for reads in round_.values())
+
+    @property
+    def rules(self) -> KitchenRules | None:
+        """The rules of the stores' kitchens; None without a format."""
+        kind = self.plan.format if isinstance(self.plan, Plan) else None
+        return None if kind is None else DEMO_RULES[kind].kitchen
 
     @property
     def stores(self) -> tuple[str, ...]:
@@ -201,6 +221,8 @@ def load_run_files(run: Path, plan: Plan | Unreadable) -> RunFiles:
         else:
             loads.append(metrics)
     stores, menu = _stores(run, plan, attempts), _read_menu(run / "menu.json", broken)
+    rounds = {number: {store: read_store(run, number, store) for store in stores} for number in ROUNDS}
+    attempts = _with_platforms(attempts, rounds[ROUNDS[-1]], broken)
     return RunFiles(
         path=run,
         plan=plan,
@@ -211,11 +233,23 @@ def load_run_files(run: Path, plan: Plan | Unreadable) -> RunFiles:
         loads=tuple(loads),
         samples=tuple(sorted(samples, key=lambda sample: sample.at_us)),
         convergence=read_convergence(run),
-        rounds={number: {store: read_store(run, number, store) for store in stores} for number in ROUNDS},
+        rounds=rounds,
         broken=tuple(broken),
         steady=tuple(sorted(steady, key=lambda row: row.at_us)),
         menu=menu,
     )
+
+
+def _with_platforms(
+    attempts: tuple[Attempt, ...], reads: Mapping[str, StoreReads], broken: list[Unreadable]
+) -> tuple[Attempt, ...]:
+    """With the attempts that a delivery platform's own list makes, in the order of time."""
+    try:
+        listed = tuple(platform_attempts(reads.values()))
+    except (ValueError, OrderRejected) as error:
+        broken.append(Unreadable("delivery_platform", f"an order in its list cannot be read ({error})"))
+        return attempts
+    return tuple(sorted((*attempts, *listed), key=lambda attempt: (attempt.invoked_at_us, attempt.process, attempt.op)))
 
 
 def _read_menu(path: Path, broken: list[Unreadable]) -> Menu:

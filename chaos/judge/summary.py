@@ -9,7 +9,7 @@ from chaos.judge.findings import CLASSES
 from chaos.judge.verdict import Verdict, level_names
 
 _WORDS = {"pass": "PASS", "fail": "FAIL", "unknown": "UNKNOWN"}
-_PLACES = ("edge", "cloud", "kitchen")
+_PLACES = ("edge", "cloud", "kitchen", "printer")
 
 
 def summary_markdown(verdict: Verdict) -> str:
@@ -29,6 +29,9 @@ def summary_markdown(verdict: Verdict) -> str:
         parts += ["## Lost by level and place", _table(("level", *_PLACES), _lost_rows(verdict))]
     parts += ["## Checks", _table(("check", "verdict", "detail"), _checks(verdict))]
     parts += ["## Latency of accepted orders, ms", _table(("time", "p50", "p95", "p99", "max"), _latency(verdict))]
+    if verdict.audit.kitchen:
+        heads = ("channel", "orders", "late", "p50", "p95", "p99", "max")
+        parts += ["## Shown in the kitchen, ms after the first yes", _table(heads, _kitchen(verdict))]
     if verdict.effects:
         parts += ["## Faults", _table(("fault", "took effect", "exposed", "failover ms", "evidence"), _faults(verdict))]
     if verdict.notes:
@@ -63,6 +66,18 @@ def _lost_rows(verdict: Verdict) -> list[list[str]]:
 def _latency(verdict: Verdict) -> list[list[str]]:
     rows = (("response", verdict.latency.response["ok"]), ("service", verdict.latency.service["ok"]))
     return [[name, *(_number(value) for value in (t.p50, t.p95, t.p99, t.max))] for name, t in rows]
+
+
+def _kitchen(verdict: Verdict) -> list[list[str]]:
+    return [
+        [
+            times.channel,
+            str(times.shown.count),
+            str(times.late),
+            *(_number(value) for value in (times.shown.p50, times.shown.p95, times.shown.p99, times.shown.max)),
+        ]
+        for times in verdict.audit.kitchen
+    ]
 
 
 def _faults(verdict: Verdict) -> list[list[str]]:

@@ -115,6 +115,9 @@ class Verdict:
                 "without_end": latency.without_end,
             },
             "offline_ms": self.offline.to_json(),
+            "kitchen_ms_by_channel": {
+                times.channel: {"late": times.late, **times.shown.to_json()} for times in self.audit.kitchen
+            },
             "statistics": asdict(self.statistics),
             "budgets": asdict(self.budgets),
             "notes": list(self.notes),

@@ -7,11 +7,12 @@ Swarm testing: each seed enables a subset of the kinds of its own, so that some 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.random_faults.draws import Draws
 from chaos.random_faults.kinds import KINDS, Kind, Place
-from simulator.scenario import Fault, Scenario, ScenarioError, with_changes
+from simulator.scenario import Fault, Scenario, ScenarioError, Store, with_changes
+from simulator.scenario_reach import link_kinds, store_hit
 from simulator.streams import Streams
 
 DEFAULT_BASE = "calm"
@@ -82,11 +83,11 @@ def draw_timeline(base: Scenario, seed: int) -> Drawn:
     """The faults of `seed` for the stores and the duration of `base`, sorted by time."""
     draws = Draws(Streams(seed))
     enabled = _enabled(draws)
-    radius, first = base.blast_radius, base.stores[0].name
+    radius = base.blast_radius
     faults = [
         fault
         for fault, _ in _episodes(draws, enabled, base)
-        if radius is None or radius.holds(fault, fault.store or first)
+        if radius is None or radius.holds(fault, store_hit(base, fault))
     ]
     return Drawn(tuple(sorted(faults, key=lambda fault: fault.at_s)), tuple(kind.name for kind in enabled))
 
@@ -107,12 +108,12 @@ def _episodes(draws: Draws, enabled: Sequence[Kind], base: Scenario) -> Iterator
     free_at_s, quiet_since_s = FIRST_AT_S, 0.0
     for number in range(EPISODES_MAX):
         episode = draws.within(f"episode {number}")
-        store = episode.choice("store", base.stores).name if len(base.stores) > 1 else None
+        store = episode.choice("store", base.stores) if len(base.stores) > 1 else base.stores[0]
         begins_s = free_at_s
-        kinds = _kinds_of(episode, enabled)
+        kinds = _kinds_of(episode, [_in_store(kind, store) for kind in enabled])
         if number > 0 and any(kind.destroys for kind in kinds):
             begins_s = max(begins_s, quiet_since_s + CALM_BEFORE_DESTROYING_S)
-        faults = list(_faults(episode, kinds, begins_s, last_s, store))
+        faults = list(_faults(episode, kinds, begins_s, last_s, store.name if len(base.stores) > 1 else None))
         if not faults:
             return
         yield from faults
@@ -131,6 +132,13 @@ def _kinds_of(episode: Draws, enabled: Sequence[Kind]) -> Sequence[Kind]:
         if len(chosen) < wanted and all(_go_together(kind, other) for other in chosen):
             chosen.append(kind)
     return chosen
+
+
+def _in_store(kind: Kind, store: Store) -> Kind:
+    """What hits the way to the cloud hits the way to an arbiter that stands there."""
+    if Place.WAN in kind.places and "edge_arbiter" in link_kinds("edge_cloud", store):
+        return replace(kind, places=kind.places | {Place.ARBITER})
+    return kind
 
 
 def _go_together(one: Kind, other: Kind) -> bool:

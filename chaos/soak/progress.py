@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from types import TracebackType
-
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from chaos.live_display import LiveDisplay
 from chaos.soak.accounts import Soak, SoakedDrill
 
 DRAW_EVERY_S = 0.5
@@ -18,44 +15,21 @@ CAUSE_SHOWN = 100
 STYLES = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
 
 
-class SoakProgress:
+class SoakProgress(LiveDisplay):
     """Shows how far a soak is. A context manager, on standard error."""
 
     def __init__(self, title: str) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._title = title
-        self._drawn_s = 0.0
-        self._live: Live | None = None
-
-    def __enter__(self) -> SoakProgress:
-        if self._console.is_terminal:
-            self._live = Live(Text(self._title), console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        else:
-            self._say(self._title)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        super().__init__(title, DRAW_EVERY_S)
 
     def watch(self, soak: Soak, seed: int) -> None:
         """A drill is under way."""
-        now_s = time.monotonic()
-        if self._live is not None and now_s - self._drawn_s >= DRAW_EVERY_S:
-            self._drawn_s = now_s
-            self._live.update(Group(Text(self._title), _table(soak), Text(_standing(soak, seed))), refresh=True)
+        if self.is_due():
+            self.draw(Group(Text(self._title), _table(soak), Text(_standing(soak, seed))))
 
     def done(self, soak: Soak) -> None:
         """A drill has ended."""
-        if self._live is None:
-            self._say(f"{soak.elapsed_s:7.0f} s  {_line(soak.drills[-1])}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False)
+        if not self.is_live:
+            self.say(f"{soak.elapsed_s:7.0f} s  {_line(soak.drills[-1])}")
 
 
 def _standing(soak: Soak, seed: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from refsystem.branch_messages import BranchBody, BranchReply, answer_json
 from refsystem.cloud.audit_reads import AuditReads
 from refsystem.cloud.branch import BranchReads
+from refsystem.cloud.channels import CloudChannels, channel_routes
 from refsystem.cloud.checks import CheckReads
 from refsystem.cloud.database import Database, queries
 from refsystem.cloud.dispatch import Dispatch
@@ -30,11 +31,19 @@ from refsystem.cloud.models import (
     StoreStatus,
 )
 from refsystem.cloud.orders import Orders
+from refsystem.cloud.platform_routes import platform_routes
+from refsystem.cloud.platform_settings import PlatformSettings, read_platform
+from refsystem.cloud.platforms import make_platforms, running
+from refsystem.cloud.store_reads import StoreReads
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, FeedRefusal, cursor_json, refusal_response
 from refsystem.order_messages import order_request
 from refsystem.ordering import errors
-from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.channel_rules import CHANNEL_PAUSED, ChannelRules
+from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
+from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.order import parse_key, parse_order
+from refsystem.overload.layer import OverloadLayer, make_gate
+from refsystem.overload.settings import DEFAULT_OVERLOAD, OverloadSettings, read_overload
 from refsystem.problems import (
     REQUEST_INVALID,
     BodyLimit,
@@ -44,6 +53,9 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.uplink import Accepted, Forked, Matched, StaleSender
+from refsystem.settings import Reader
+from refsystem.store_messages import MenuReply
+from refsystem.store_settings import StoreMenus, find_menu, read_store_menus
 from refsystem.telemetry import Telemetry
 
 PAGE_MAX = 5000
@@ -55,17 +67,23 @@ WRITE_PROBLEMS = (*READ_PROBLEMS, errors.OUTCOME_UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """What a cloud process needs to know."""
+    """What a cloud process needs to know. `menus` are of stores that have one of their own."""
 
     database_url: str
     host: str = "127.0.0.1"
     port: int = 8000
     menu: Menu = DEMO_MENU
     ready_file: Path | None = None
+    menus: Mapping[str, Menu] = field(default_factory=dict)
+    overload: OverloadSettings = DEFAULT_OVERLOAD
+    platform: PlatformSettings | None = None
+    channel_rules: ChannelRules | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
-        """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU` and `_CLOUD_READY_FILE`.
+        """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU`, `_STORE_MENUS` and `_CLOUD_READY_FILE`.
+
+        And what is told of overload (see `refsystem/overload/README.md`), and of a delivery platform (`read_platform`).
 
         Raises `ValueError` that names the variable.
         """
@@ -74,49 +92,72 @@ class CloudSettings:
             raise ValueError("RUSHPROOF_DATABASE_URL must hold the address of a PostgreSQL database")
         if not port.isdigit():
             raise ValueError(f"RUSHPROOF_CLOUD_PORT must be a port number, not {port!r}")
-        menu, ready_file = environment.get("RUSHPROOF_MENU"), environment.get("RUSHPROOF_CLOUD_READY_FILE")
+        ready_file = environment.get("RUSHPROOF_CLOUD_READY_FILE")
+        try:
+            menus = read_store_menus(environment.get("RUSHPROOF_STORE_MENUS", ""))
+        except ValueError as error:
+            raise ValueError(f"RUSHPROOF_STORE_MENUS {error}") from error
         return cls(
             url,
             environment.get("RUSHPROOF_CLOUD_HOST", "127.0.0.1"),
             int(port),
-            read_menu(Path(menu)) if menu else DEMO_MENU,
+            find_menu(environment.get("RUSHPROOF_MENU", "")),
             Path(ready_file) if ready_file else None,
+            menus,
+            read_overload(environment),
+            read_platform(environment),
+            Reader(environment).channel_rules(),
         )
 
 
 def create_app(settings: CloudSettings) -> FastAPI:
     """The cloud as an ASGI application; its database is opened when it starts."""
     database = Database(settings.database_url)
+    menus = StoreMenus(settings.menu, settings.menus)
+    channels = CloudChannels(settings.channel_rules, database, menus)
+    platforms = make_platforms(settings.platform, database, menus, channels)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.start()
         try:
-            yield
+            async with running(platforms):
+                yield
         finally:
             await database.stop()
 
     app = FastAPI(title="Rushproof cloud", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
-    app.include_router(_diner_routes(database, settings.menu))
-    app.include_router(_store_routes(database))
+    app.include_router(_diner_routes(database, menus, channels))
+    app.include_router(_store_routes(database, channels))
     app.include_router(_operator_routes(database))
-    app.include_router(_audit_routes(database, settings.menu))
+    app.include_router(_audit_routes(database, menus))
+    app.include_router(platform_routes(platforms))
+    app.include_router(channel_routes(channels))
     app.add_middleware(BodyLimit)
-    Telemetry("cloud").install(app)
+    telemetry = Telemetry("cloud")
+    app.add_middleware(
+        OverloadLayer,
+        gate=make_gate(settings.overload),
+        settings=settings.overload,
+        refused=telemetry.counter("overload_refused_total", "Requests refused at the gate", ("reason", "priority")),
+    )
+    telemetry.install(app)
     return app
 
 
-def _diner_routes(database: Database, menu: Menu) -> APIRouter:
+def _diner_routes(database: Database, menus: StoreMenus, channels: CloudChannels) -> APIRouter:
     router = APIRouter(tags=["diner"])
-    orders = Orders(database, menu)
-    refusals = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID, errors.ITEM_UNKNOWN, errors.PRICE_CHANGED)
+    orders = Orders(database, menus, channels.check if channels.has_rules else None)
+    store_reads = StoreReads(database, menus)
+    contents = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID)
+    refusals = (*contents, errors.ITEM_UNKNOWN, errors.PRICE_CHANGED, ITEM_SOLD_OUT)
 
     @router.post(
         "/v1/orders",
         status_code=201,
         response_model=OrderReply,
-        responses=problem_docs(*refusals, errors.STORE_UNKNOWN, *WRITE_PROBLEMS),
+        responses=problem_docs(*refusals, errors.STORE_UNKNOWN, CHANNEL_PAUSED, *WRITE_PROBLEMS),
         openapi_extra=order_request(OrderSubmission),
     )
     async def place_order(request: Request) -> Response:
@@ -137,15 +178,15 @@ def _diner_routes(database: Database, menu: Menu) -> APIRouter:
         """The order. What the cloud does not hold its store may: then 503 not-confirmed, never a "not there"."""
         return JSONResponse(await orders.find(str(order_id)))
 
-    @router.get("/v1/menu")
-    async def show_menu() -> Response:
-        """The menu."""
-        return Response(menu.to_json(), media_type="application/json")
+    @router.get("/v1/menu", response_model=MenuReply, responses=problem_docs(errors.STORE_UNKNOWN, *READ_PROBLEMS))
+    async def show_menu(store: StoreName | None = None) -> Response:
+        """The menu of a store, and what of it is sold out here now; without a store the common menu."""
+        return JSONResponse(await store_reads.menu(store or ""))
 
     return router
 
 
-def _store_routes(database: Database) -> APIRouter:
+def _store_routes(database: Database, channels: CloudChannels) -> APIRouter:
     router = APIRouter(prefix="/v1/stores/{store}", tags=["store"])
     ingest, dispatch, branches = Ingest(database), Dispatch(database), BranchReads(database)
 
@@ -161,6 +202,7 @@ def _store_routes(database: Database) -> APIRouter:
         """Take a batch of the store's committed entries (P14); one without entries asks for the cursor."""
         if body.store != store:
             raise ProblemError(REQUEST_INVALID, f"the batch is of store {body.store!r}")
+        channels.heard(store)
         judgement = await ingest.receive(body.to_batch())
         if isinstance(judgement, Accepted | Matched | Forked):
             return JSONResponse({"cursor": cursor_json(judgement.cursor)})
@@ -191,6 +233,7 @@ def _store_routes(database: Database) -> APIRouter:
         store: StoreName, after: Number = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> Response:
         """The orders for the store from number `after + 1` on (P15)."""
+        channels.heard(store)
         return JSONResponse(await dispatch.after(store, after, limit))
 
     return router
@@ -236,9 +279,14 @@ def _operator_routes(database: Database) -> APIRouter:
     return router
 
 
-def _audit_routes(database: Database, menu: Menu) -> APIRouter:
+def _audit_routes(database: Database, menus: StoreMenus) -> APIRouter:
     router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problem_docs(*READ_PROBLEMS))
-    reads, checks = AuditReads(database), CheckReads(database, menu)
+    reads, checks, store_reads = AuditReads(database), CheckReads(database, menus), StoreReads(database, menus)
+
+    @router.get("/stock", responses=problem_docs(errors.STORE_UNKNOWN))
+    async def audit_stock(store: StoreName) -> dict[str, Any]:
+        """The store's stock by what came up, and the cloud's rights to it (P18)."""
+        return await store_reads.stock(store)
 
     @router.get("/orders")
     async def audit_orders(store: StoreName, after: UUID | None = None, limit: Limit = 1000) -> dict[str, Any]:

@@ -157,6 +157,8 @@ class Database:
                 await pool
                 async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
                     await queries.create_schema(connection)
+                    await queries.create_platform_schema(connection)
+                    await queries.create_stock_schema(connection)
             except LINK_ERRORS as error:
                 logger.warning("the database cannot be opened yet: %s: %s", type(error).__name__, error)
                 pool.terminate()

@@ -17,7 +17,7 @@ class Dispatch:
         self._database = database
 
     async def after(self, store: str, number: int, limit: int) -> dict[str, Any]:
-        """At most `limit` orders from `number + 1` on, ascending and without a hole, and the last number given."""
+        """At most `limit` orders and rights from `number + 1` on, ascending and without a hole, and the last number given."""
         async with self._database.reading() as connection:
             # First the orders, then the last number: so it is never below the orders that stand beside it.
             rows = [row async for row in queries.downlink(connection, store=store, after=number, limit=limit)]
@@ -28,7 +28,10 @@ class Dispatch:
 
 
 def _order(row: Any) -> dict[str, Any]:
-    return {
+    if row["content"] is not None:
+        return {"number": row["number"], **json.loads(row["content"])}
+    reserved = {} if row["reserved"] is None else {"reserved": json.loads(row["reserved"])}
+    return reserved | {
         "number": row["number"],
         "order_id": str(row["order_id"]),
         "channel": row["channel"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from refsystem.cloud import stock
 from refsystem.cloud.database import STATEMENT_ERRORS, Connection, Database, queries
 from refsystem.cloud.merge import Alarm, Changes, HeldOrder, merge, named_in, unmerge
 from refsystem.ordering.errors import STORE_UNKNOWN
@@ -67,6 +68,10 @@ class Ingest:
         if not isinstance(judgement, Accepted | Forked) or not judgement.entries:
             return
         await self._store(connection, batch, judgement.entries)
+        last_number = await queries.last_number(connection, store=batch.store)
+        alarms = await stock.follow(connection, batch.store, judgement.entries, last_number)
+        if alarms:
+            await self._raise(connection, batch.store, alarms)
         if one_by_one:
             for entry in judgement.entries:
                 await self._apply_alone(connection, batch.store, entry)

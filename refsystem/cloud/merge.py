@@ -230,6 +230,8 @@ class _Merge:
         held = self._by_id.get(order_id)
         if held is None or held.store != self._store or held.store_seq is None:
             raise NotApplicable("bump-without-order", f"order {order_id} is bumped and not held as the store's")
+        if content.get("order_served", True) is not True:
+            return  # other stations, or later courses, are still to be made
         held.served = True
         self._changed[order_id] = held
 

@@ -6,11 +6,14 @@ The key is looked up before anything else is checked. `RC` is told only after th
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 
-from refsystem.cloud.database import STATEMENT_ERRORS, Database, queries
+from refsystem.cloud import stock
+from refsystem.cloud.database import STATEMENT_ERRORS, Connection, Database, queries
+from refsystem.cloud.store_reads import StoreReads
 from refsystem.ordering.errors import (
     KEY_REUSED,
     NOT_CONFIRMED,
@@ -19,35 +22,44 @@ from refsystem.ordering.errors import (
     STORE_UNKNOWN,
     OrderRejected,
 )
-from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order, check_price
 from refsystem.problems import ProblemError
+from refsystem.store_settings import StoreMenus
 
+Door = Callable[[str, Order], Awaitable[None]]
 LEVEL = "RC"
 NODE_ID = "cloud"
 
 
 class Orders:
-    """The cloud's door for diners."""
+    """The cloud's door for diners. `must_be_open` raises `ProblemError` where the channel of a new order takes none now."""
 
-    def __init__(self, database: Database, menu: Menu) -> None:
+    def __init__(self, database: Database, menus: StoreMenus, must_be_open: Door | None = None) -> None:
+        self._must_be_open = must_be_open
         self._database = database
-        self._menu = menu
+        self._menus = menus
+        self._reads = StoreReads(database, menus)
 
     async def place(self, store: str, order: Order) -> tuple[dict[str, Any], bool]:
         """The reply to a submitted order, and whether it was a repeated one.
 
         Raises `OrderRejected` (nothing was written) or `ProblemError`.
         """
-        reply = await self._repeated(store, order)
+        reply, keeps_stock = await self._look_up(store, order)
         if reply is not None:
             return reply, True
-        check_price(order, self._menu)
+        if self._must_be_open is not None:
+            await self._must_be_open(store, order)
+        check_price(order, self._menus.of(store))
         try:
-            number = await self._insert(store, order)
+            if keeps_stock:
+                await self._reads.check_order(store, order)
+                number = await self._insert_with_stock(store, order)
+            else:
+                number = await self._insert_alone(store, order)
         except asyncpg.UniqueViolationError:
             # The same key came a second time just now, and won.
-            reply = await self._repeated(store, order)
+            reply, _ = await self._look_up(store, order)
             if reply is None:
                 raise ProblemError(OUTCOME_UNKNOWN, "the key was seen and is gone; ask again") from None
             return reply, True
@@ -71,32 +83,50 @@ class Orders:
         found = _reply(order_id, row["store"], row["total_minor"], _status(row))
         return {**found, "channel": row["channel"], "table": row["table_name"], "items": items, "note": row["note"]}
 
-    async def _insert(self, store: str, order: Order) -> int | None:
+    async def _insert_alone(self, store: str, order: Order) -> int | None:
         async with self._database.statement() as connection:
-            number: int | None = await queries.place_order(
-                connection,
-                store=store,
-                order_id=order.order_id,
-                body_hash=order.body_hash,
-                channel=order.channel,
-                table_name=order.table,
-                items=json.dumps(order.items, ensure_ascii=False),
-                total_minor=order.total_minor,
-                note=order.note,
-            )
+            return await self._insert(connection, store, order, [])
+
+    async def _insert_with_stock(self, store: str, order: Order) -> int | None:
+        """In one transaction: the next number under the lock on the store's row, what it takes of the stock (P18), the order."""
+        async with self._database.transaction() as connection:
+            row = await queries.lock_store(connection, store=store)
+            if row is None:
+                return None
+            next_number = row["last_number"] + 1
+            reserved = await stock.reserve(connection, store, order, self._menus.of(store), next_number)
+            number = await self._insert(connection, store, order, reserved)
+            assert number == next_number, "the store's row is locked"
         return number
 
-    async def _repeated(self, store: str, order: Order) -> dict[str, Any] | None:
+    async def _insert(self, connection: Connection, store: str, order: Order, reserved: list[str]) -> int | None:
+        number: int | None = await queries.place_order(
+            connection,
+            store=store,
+            order_id=order.order_id,
+            body_hash=order.body_hash,
+            channel=order.channel,
+            table_name=order.table,
+            items=json.dumps(order.items, ensure_ascii=False),
+            total_minor=order.total_minor,
+            note=order.note,
+            reserved=json.dumps(reserved),
+        )
+        return number
+
+    async def _look_up(self, store: str, order: Order) -> tuple[dict[str, Any] | None, bool]:
+        """The reply to a key that is known; and whether the store keeps stock, as far as came up."""
         async with self._database.reading() as connection:
             row = await queries.order_by_id(connection, order_id=order.order_id)
+            keeps_stock = row is None and await queries.store_rights(connection, store=store) is not None
         if row is None:
-            return None
+            return None, keeps_stock
         if (row["store"], row["body_hash"]) != (store, order.body_hash):
             raise OrderRejected(KEY_REUSED, f"order {order.order_id} is held with another content")
         if row["level_told"] is None:
             async with self._database.statement() as connection:
                 await queries.level_was_told(connection, order_id=order.order_id)
-        return _reply(order.order_id, store, row["total_minor"], _status(row))
+        return _reply(order.order_id, store, row["total_minor"], _status(row)), False
 
 
 def _status(row: Any) -> str:

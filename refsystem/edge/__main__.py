@@ -40,6 +40,7 @@ def _run(settings: EdgeSettings) -> None:
             settings.policy,
             payment_rules=PaymentRules(parties=settings.parties),
             cashier_limits=CashierLimits().scaled(settings.time_scale),
+            store_rules=settings.store_rules,
         ),
         store.load(),
         uuid.uuid4().hex[:8],

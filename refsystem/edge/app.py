@@ -10,11 +10,15 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from refsystem.edge.channels import add_channel_routes
 from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
+from refsystem.edge.page_routes import add_page_routes
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.edge.staff_routes import add_staff_routes
+from refsystem.edge.store_routes import add_store_routes
 from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
+from refsystem.ordering.channel_rules import CHANNEL_PAUSED
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
     ITEM_UNKNOWN,
@@ -31,8 +35,10 @@ from refsystem.ordering.errors import (
     STANDBY_REQUIRED,
     TOKEN_INVALID,
 )
+from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from refsystem.ordering.order import parse_key, parse_order
 from refsystem.ordering.payment import PaymentState
+from refsystem.overload.layer import OverloadLayer
 from refsystem.problems import (
     REQUEST_INVALID,
     REQUEST_TOO_LARGE,
@@ -86,20 +92,34 @@ def make_app(driver: Driver) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(BodyLimit)
     telemetry = Telemetry("edge")
+    _add_overload_layer(app, driver, telemetry)
     telemetry.install(app)
     orders_total = telemetry.counter("orders_total", "Orders acknowledged, by level", ("level",))
     _add_order_routes(app, driver, orders_total)
     add_check_routes(app, driver)
+    add_store_routes(app, driver)
+    add_channel_routes(app, driver.channels)
     _add_operator_routes(app, driver)
     add_staff_routes(app, driver, telemetry)
+    add_page_routes(app, driver)
     return app
+
+
+def _add_overload_layer(app: FastAPI, driver: Driver, telemetry: Telemetry) -> None:
+    app.add_middleware(
+        OverloadLayer,
+        gate=driver.gate,
+        settings=driver.settings.overload,
+        refused=telemetry.counter("overload_refused_total", "Requests refused at the gate", ("reason", "priority")),
+        governs=lambda: driver.device.is_primary,
+        known=lambda key: driver.device.replica.log.key(key) is not None,
+    )
 
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
-    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED)
-    unavailable = (NOT_PRIMARY, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
-    menu_json = driver.settings.menu.to_json()
+    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, ITEM_SOLD_OUT)
+    unavailable = (NOT_PRIMARY, CHANNEL_PAUSED, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
 
     @app.post(
         "/v1/orders",
@@ -112,6 +132,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         """Submit an order. Asking again with the same key and content never makes a second one."""
         order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
         check_order(driver, request.headers, order)
+        driver.channels.check(order)
         reply = await driver.submit(order)
         raise_problem(driver, reply)
         orders_total.labels(reply.level or "").inc()
@@ -132,11 +153,6 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]]
         details = {"channel": content["channel"], "table": content["table"], "items": items, "note": content["note"]}
         return JSONResponse(_order_json(driver, reply) | details)
-
-    @app.get("/v1/menu")
-    async def read_menu() -> Response:
-        """What can be ordered, and at what price."""
-        return Response(menu_json, media_type="application/json")
 
 
 def _add_operator_routes(app: FastAPI, driver: Driver) -> None:
@@ -195,10 +211,14 @@ def device_status(driver: Driver) -> dict[str, Any]:
         "downlink_cursor": replica.log.downlink_cursor,
         "uplink_cursor": _cursor_json(feeds["uplink"].cursor),
         "kitchen_cursor": _cursor_json(feeds["kitchen"].cursor),
-        "waiting": driver.device.admission.count,
+        "waiting": driver.device.admission.count + driver.gate.waiting,
         "payments_under_way": _payments_under_way(driver),
         "payments_need_a_person": len(driver.device.cashier.attention()),
         "entries_passed_over": len(driver.device.book.passed_over),
+        "stock_entries_passed_over": driver.device.views.passed_over,
+        "rights_frozen": driver.device.views.stock.fork_epoch != 0 and driver.device.views.stock.keeps_any,
+        "slips_waiting": driver.printer.waiting,
+        "printer_alarm": driver.printer.trouble,
         "break_glass": {"stage": glass.stage, "compared_seq": glass.compared_seq, "trouble": glass.trouble},
         "orders_may_return": driver.device.returns.outstanding,
         "forks": [{"from_seq": fork.from_seq, "seq": fork.seq, "epoch": fork.epoch} for fork in replica.log.forks],

@@ -16,13 +16,13 @@ import httpx
 
 from refsystem.callback_messages import SIGNATURE_HEADER, is_genuine
 from refsystem.clocks import wall_us
-from refsystem.gateway_messages import GATEWAY_TENDERS, answer_of, request_of
+from refsystem.gateway_messages import COUPON_TENDERS, GATEWAY_TENDERS, answer_of, request_of
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_PRIMARY, OUTCOME_UNKNOWN, OrderRejected, Problem
 from refsystem.ordering.payment import PaymentState
 from refsystem.protocol.device import Device
 from refsystem.protocol.messages import Reply
-from refsystem.protocol.payment_calls import Answer, Call, Result
+from refsystem.protocol.payment_calls import PARTNER_OF, Answer, Call, Result
 from refsystem.settings import EdgeSettings
 
 logger = logging.getLogger(__name__)
@@ -55,15 +55,20 @@ class CashierDesk:
         self._timer: asyncio.TimerHandle | None = None
         self._registered_epoch: int | None = None
         self._http = httpx.AsyncClient(trust_env=False, base_url=settings.gateway_url) if settings.gateway_url else None
+        self._coupons = (
+            httpx.AsyncClient(trust_env=False, base_url=settings.coupon_url) if settings.coupon_url else None
+        )
 
     @property
     def tenders(self) -> frozenset[str]:
         """What this store can settle."""
-        return GATEWAY_TENDERS | {"cash"} if self._http is not None else frozenset({"cash"})
+        by_gateway = GATEWAY_TENDERS if self._http is not None else frozenset()
+        by_coupons = COUPON_TENDERS if self._coupons is not None else frozenset()
+        return by_gateway | by_coupons | {"cash"}
 
     def step(self) -> bool:
         """Begin what the cashier wants done now; whether it gave the machine anything."""
-        if self._http is None:
+        if self._http is None and self._coupons is None:
             return False
         now_ms = wall_ms()
         ready = self._device.cashier_ready(now_ms)
@@ -122,8 +127,9 @@ class CashierDesk:
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        if self._http is not None:
-            await self._http.aclose()
+        for http in (self._http, self._coupons):
+            if http is not None:
+                await http.aclose()
 
     async def _make(self, call: Call) -> None:
         answer = await self._ask(call)
@@ -133,14 +139,14 @@ class CashierDesk:
         self._pump()
 
     async def _ask(self, call: Call) -> Answer:
-        assert self._http is not None, "calls are made where there is a gateway"
-        if call.tender not in GATEWAY_TENDERS:
+        http = self._http if PARTNER_OF[call.tender] == "gateway" else self._coupons
+        if http is None:
             return Answer(Result.REFUSED, detail=f"nobody settles {call.tender} here")
         request = request_of(call, self._settings.store, self._settings.menu.currency)
         headers = {"Idempotency-Key": request.key} if request.key else None
         try:
             async with asyncio.timeout(call.timeout_ms / 1000):
-                answer = await self._http.request(
+                answer = await http.request(
                     request.method, request.path, json=request.body, headers=headers, timeout=call.timeout_ms / 1000
                 )
             return answer_of(call, answer.status_code, _json(answer))

@@ -15,9 +15,12 @@ from refsystem.edge.driver import Driver
 from refsystem.edge.permissions import has_settler, may_act, may_order, may_see, may_see_table
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.ordering import errors
-from refsystem.ordering.check_acts import Act, parse_act
+from refsystem.ordering.check_acts import Act
+from refsystem.ordering.kitchen_errors import KITCHEN_PROBLEMS
 from refsystem.ordering.order import Order, parse_key
+from refsystem.ordering.store_acts import StoreAct
 from refsystem.problems import REQUEST_TOO_LARGE, ProblemError, problem_docs, read_json
+from refsystem.store_messages import parse_any_act, store_act_schemas
 
 UNAVAILABLE = (errors.NOT_PRIMARY, errors.OVERLOADED, errors.OUTCOME_UNKNOWN, errors.STANDBY_REQUIRED)
 REFUSALS = (
@@ -44,7 +47,7 @@ CALLBACK_BYTES_MAX = 64 * 1024
 def check_order(driver: Driver, headers: Mapping[str, str], order: Order) -> None:
     """Raises `OrderRejected` unless whoever sends `order` may put it on the check that it names. A known key is let through."""
     device = driver.device
-    person = _person(driver, headers) if "authorization" in headers else None
+    person = person_asking(driver, headers) if "authorization" in headers else None
     if device.is_primary and device.replica.log.key(order.order_id) is None:
         may_order(person, order, device.book)
 
@@ -64,15 +67,17 @@ def _add_acts(app: FastAPI, driver: Driver) -> None:
         tags=["checks"],
         status_code=201,
         response_model=ActAnswer,
-        responses=problem_docs(errors.TOKEN_INVALID, errors.NOT_ALLOWED, *told, *REFUSALS, *UNAVAILABLE)
+        responses=problem_docs(
+            errors.TOKEN_INVALID, errors.NOT_ALLOWED, *told, *REFUSALS, *KITCHEN_PROBLEMS.values(), *UNAVAILABLE
+        )
         | {201: REPLAYED_DOC},
-        openapi_extra=act_request(),
+        openapi_extra=act_request(store_act_schemas()),
     )
     async def submit_act(request: Request) -> Response:
-        """Do something with a check or a payment. Asking again with the same key and content never does it twice."""
-        person = _person(driver, request.headers)
+        """Do something with a check, a payment, the kitchen or the stock. The same key and content never does it twice."""
+        person = person_asking(driver, request.headers)
         act_id = parse_key(request.headers.get("Idempotency-Key"))
-        act = parse_act(act_id, person.who, await read_json(request))
+        act = parse_any_act(act_id, person.who, await read_json(request))
         _check_act(driver, person, act)
         reply = await driver.submit_act(act)
         raise_problem(driver, reply)
@@ -101,7 +106,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
     )
     async def read_check(request: Request, check_id: str) -> Response:
         """A check as it stands. 404 is told only when it is certain."""
-        person, wanted = _person(driver, request.headers), parse_key(check_id)
+        person, wanted = person_asking(driver, request.headers), parse_key(check_id)
         reply = await driver.read_checks(lambda book: (book.check(wanted),))
         raise_problem(driver, reply)
         (check,) = reply.checks
@@ -116,7 +121,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
     )
     async def read_table(request: Request, table: str) -> Response:
         """The checks of a table that are open or being paid. None is told only when it is certain."""
-        may_see_table(_person(driver, request.headers), table)
+        may_see_table(person_asking(driver, request.headers), table)
         reply = await driver.read_checks(lambda book: book.checks_at(table))
         if reply.problem is not errors.CHECK_UNKNOWN:
             raise_problem(driver, reply)
@@ -148,12 +153,13 @@ def _add_callbacks(app: FastAPI, driver: Driver) -> None:
         return Response(status_code=204)
 
 
-def _person(driver: Driver, headers: Mapping[str, str]) -> Person:
+def person_asking(driver: Driver, headers: Mapping[str, str]) -> Person:
+    """Who asks, by the token in `headers`; raises `OrderRejected`."""
     settings = driver.settings
     return person_of(settings.access_secret, settings.store, headers.get("authorization"), wall_ms() // 1000)
 
 
-def _check_act(driver: Driver, person: Person, act: Act) -> None:
+def _check_act(driver: Driver, person: Person, act: Act | StoreAct) -> None:
     """Whether `person` may do it. A key that is known is looked up before any other check (P6): it is only told again."""
     device = driver.device
     if not device.is_primary:

@@ -13,15 +13,21 @@ from typing import Any, NoReturn, cast
 import httpx
 
 from refsystem.edge.cashier_desk import CashierDesk, wall_ms
+from refsystem.edge.channels import EdgeChannels
 from refsystem.edge.feeds import Feeds
 from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
+from refsystem.edge.platform_desk import PlatformDesk
+from refsystem.edge.printing import PrinterDesk
+from refsystem.edge.stock_keeper import StockKeeper
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import Check
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_CONFIRMED, OUTCOME_UNKNOWN, Problem
 from refsystem.ordering.order import Order
+from refsystem.ordering.store_acts import StoreAct
+from refsystem.overload.layer import make_gate
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus
 from refsystem.protocol.device import Device
 from refsystem.protocol.messages import (
@@ -32,6 +38,7 @@ from refsystem.protocol.messages import (
     RegisterSwap,
     Reply,
 )
+from refsystem.protocol.store_views import StoreViews
 from refsystem.protocol.wire import WireError, decode_state, encode_request
 from refsystem.serving import listening_socket
 from refsystem.settings import HOST, EdgeSettings
@@ -65,7 +72,11 @@ class Driver:
         self._http = httpx.AsyncClient(trust_env=False, timeout=ARBITER_TIMEOUT_S)
         self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
         self.desk = CashierDesk(settings, device, self._hand_in, self.pump)
+        self.printer = PrinterDesk(settings, device, self.pump)
+        self.channels = EdgeChannels(settings, device, lambda: self._feeds.cloud_heard_us)
+        self._platform_desk = PlatformDesk(settings, device, self._http, self._hand_in, self.pump)
         self._glass_stored = asyncio.Event()
+        self.gate = make_gate(settings.overload)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._requests = 0
         self._arbiter_requests: set[asyncio.Task[None]] = set()
@@ -86,7 +97,10 @@ class Driver:
         self._spawn(self._feeds.run_uplink())
         self._spawn(self._feeds.run_downlink())
         self._spawn(self._feeds.run_branch())
+        self._spawn(StockKeeper(self.device, self.pump).run())
         self._spawn(self.desk.run_registration())
+        self._spawn(self.printer.run())
+        self._spawn(self._platform_desk.run())
         self._tick()
 
     async def stop(self) -> None:
@@ -99,6 +113,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.desk.stop()
+        await self.printer.stop()
         await self._peer.close()
         await self._http.aclose()
         self.journal.stop()
@@ -120,7 +135,15 @@ class Driver:
         self.pump()
         return await _answer(request_id, future, NOT_CONFIRMED)
 
-    async def submit_act(self, act: Act) -> Reply:
+    async def read_views(self, find: Callable[[StoreViews], Any]) -> Reply:
+        """Ask what the kitchen or the stock has and wait for the answer."""
+        request_id, future = self._expect()
+        with _fail_stop_on_trouble():
+            self.device.read_views(request_id, find, now_us())
+        self.pump()
+        return await _answer(request_id, future, NOT_CONFIRMED)
+
+    async def submit_act(self, act: Act | StoreAct) -> Reply:
         """Hand in an act of a person and wait for its answer."""
         with _fail_stop_on_trouble():
             future = self._hand_in(act)
@@ -165,6 +188,7 @@ class Driver:
             if self.device.glass.stage != "storing":
                 self._glass_stored.set()
             self._feeds.wake()
+            self.printer.wake()
             self._set_timer()
 
     def _do(self, ready: Ready) -> None:
@@ -176,7 +200,7 @@ class Driver:
             if future is not None and not future.done():
                 future.set_result(reply)
 
-    def _hand_in(self, act: Act) -> asyncio.Future[Reply]:
+    def _hand_in(self, act: Act | StoreAct) -> asyncio.Future[Reply]:
         request_id, future = self._expect()
         self.device.submit_act(request_id, act, wall_ms(), now_us())
         return future

@@ -8,18 +8,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 
 from refsystem.branch_messages import BranchReply, question_json
+from refsystem.edge.cashier_desk import wall_ms
 from refsystem.feed_messages import batch_json
-from refsystem.ordering.errors import OrderRejected
-from refsystem.ordering.order import Order, parse_order
+from refsystem.ordering.errors import ACT_INVALID, OrderRejected
+from refsystem.ordering.fields import read_fields
+from refsystem.ordering.kitchen_acts import KITCHEN_ACTS
+from refsystem.ordering.order import Order, parse_key, parse_order
+from refsystem.ordering.stock_acts import ReturnRights, SettleRights
+from refsystem.ordering.store_acts import StoreAct, parse_store_act
+from refsystem.overload.pacing import UPLINK_PACE, Pacer
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.device import Device, FeedAnswer, FeedName
-from refsystem.protocol.downlink import DownlinkOrder
+from refsystem.protocol.downlink import DownlinkOrder, PromisedOrder
 from refsystem.protocol.log import Cursor
 from refsystem.protocol.uplink import Batch, StaleSender
 from refsystem.settings import EdgeSettings
@@ -57,7 +63,9 @@ class Feeds:
         self._pump = pump
         self._now_us = now_us
         self._wakes: dict[FeedName, asyncio.Event] = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
+        self.cloud_heard_us = now_us()
         self._visible: dict[FeedName, int] = dict.fromkeys(self._wakes, 0)
+        self._pacers = {"uplink": Pacer(UPLINK_PACE)} if settings.overload.remedies.paced_drain else {}
 
     def wake(self) -> None:
         """A feed whose receiver may see more than before does not wait for its next idle round."""
@@ -83,6 +91,7 @@ class Feeds:
         while True:
             question = self._device.downlink_question()
             if question is None:
+                self.cloud_heard_us = self._now_us()  # a device that is not primary asks nothing, and misses nothing
                 await asyncio.sleep(NOT_PRIMARY_S)
                 continue
             try:
@@ -91,8 +100,9 @@ class Feeds:
                 backoff_s = await self._back_off("downlink", error, backoff_s)
                 continue
             backoff_s = BACKOFF_FIRST_S
+            self.cloud_heard_us = self._now_us()
             before = self._device.replica.log.downlink_cursor
-            self._device.downlink_answered(question, orders, last_number)
+            self._device.downlink_answered(question, orders, last_number, wall_ms())
             if orders:
                 self._pump()
             if self._device.replica.log.downlink_cursor == before:  # nothing came, or nothing could be taken now
@@ -135,19 +145,29 @@ class Feeds:
         while True:
             self._wakes[name].clear()
             batch = self._device.feed_batch(name)
+            if batch is not None and await self._paced(name, len(batch.entries)):
+                batch = self._device.feed_batch(name)
             if batch is None:
                 await asyncio.sleep(NOT_PRIMARY_S)
                 continue
             try:
-                answer = await self._post(url, batch)
+                answer = await self._post(url, batch, dict(self._device.refused_acts) if name == "kitchen" else {})
             except (httpx.HTTPError, FeedTrouble) as error:
                 backoff_s = await self._back_off(name, error, backoff_s)
                 continue
             backoff_s = BACKOFF_FIRST_S
-            self._device.feed_answered(name, answer)
+            self._device.feed_answered(name, answer, wall_ms())
             self._pump()
             if not self._more_to_send(name):
                 await self._idle(name, idle_s)
+
+    async def _paced(self, name: FeedName, entries: int) -> bool:
+        """Wait until so many entries may be sent; False if they may be sent at once."""
+        pacer = self._pacers.get(name)
+        wait_us = pacer.wait_us(entries, self._now_us()) if pacer is not None else 0
+        if wait_us:
+            await asyncio.sleep(wait_us / 1e6)
+        return wait_us > 0
 
     def _more_to_send(self, name: FeedName) -> bool:
         batch = self._device.feed_batch(name)
@@ -158,11 +178,16 @@ class Feeds:
             async with asyncio.timeout(idle_s):
                 await self._wakes[name].wait()
 
-    async def _post(self, url: str, batch: Batch) -> FeedAnswer:
-        answer = await self._http.post(url, json=batch_json(batch), timeout=TIMEOUT_S)
+    async def _post(self, url: str, batch: Batch, refused: Mapping[str, str]) -> FeedAnswer:
+        """Send a batch, and with it what became of acts that were refused."""
+        told = {"refused": [{"act_id": act_id, "why": why} for act_id, why in refused.items()]} if refused else {}
+        answer = await self._http.post(url, json=batch_json(batch) | told, timeout=TIMEOUT_S)
         if answer.status_code not in (200, 409):
             raise FeedTrouble(f"status {answer.status_code}")
         try:
+            if answer.status_code == 200:
+                for act_id in refused:
+                    self._device.refused_acts.pop(act_id, None)
             return _feed_answer(answer.json())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
@@ -174,7 +199,7 @@ class Feeds:
             raise FeedTrouble(f"status {answer.status_code}")
         try:
             said = answer.json()
-            return [(int(row["number"]), _order(row)) for row in said["orders"]], int(said["last_number"])
+            return [(int(row["number"]), _sent(row)) for row in said["orders"]], int(said["last_number"])
         except (ValueError, KeyError, TypeError, OrderRejected) as error:
             raise FeedTrouble(f"an answer of another form ({error})") from error
 
@@ -193,7 +218,33 @@ def _feed_answer(body: dict[str, Any]) -> FeedAnswer:
     if judgement == "gap":
         return FeedAnswer()
     bumps = tuple((str(bump["order_id"]), int(bump["version"]), str(bump["station"])) for bump in body.get("bumps", ()))
-    return FeedAnswer(Cursor(int(body["cursor"]["seq"]), str(body["cursor"]["hash"])), bumps)
+    acts: list[StoreAct] = []
+    refused: list[tuple[str, str]] = []
+    for row in body.get("acts", ()):
+        try:
+            acts.append(_act(row))
+        except OrderRejected as rejection:
+            refused.append((str(row["act_id"]), rejection.detail))
+    cursor = Cursor(int(body["cursor"]["seq"]), str(body["cursor"]["hash"]))
+    return FeedAnswer(cursor, bumps, tuple(acts), tuple(refused))
+
+
+def _act(row: dict[str, Any]) -> StoreAct:
+    """What the kitchen asks for; raises `OrderRejected` for what is no act of a kitchen."""
+    act = parse_store_act(parse_key(str(row["act_id"])), str(row["who"]), row["body"])
+    if act.name not in KITCHEN_ACTS:
+        raise OrderRejected(ACT_INVALID, f"a kitchen may {', '.join(KITCHEN_ACTS)}, not {act.name}")
+    return act
+
+
+def _sent(row: dict[str, Any]) -> Order | PromisedOrder | ReturnRights | SettleRights:
+    """What the cloud has sent under one number."""
+    if "return_rights" in row:
+        return read_fields(ReturnRights, {**row["return_rights"], "number": row["number"]})
+    if "settle_rights" in row:
+        return read_fields(SettleRights, {**row["settle_rights"], "number": row["number"]})
+    order, reserved = _order(row), row.get("reserved")
+    return order if reserved is None else PromisedOrder(order, tuple(str(name) for name in reserved))
 
 
 def _order(row: dict[str, Any]) -> Order:

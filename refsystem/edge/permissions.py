@@ -12,15 +12,21 @@ from refsystem.ordering.check_acts import Act, Pay
 from refsystem.ordering.errors import NOT_ALLOWED, TENDER_UNAVAILABLE, OrderRejected
 from refsystem.ordering.order import Order
 from refsystem.ordering.payment import Tender
+from refsystem.ordering.store_acts import StoreAct
+from refsystem.store_messages import PEOPLES_ACTS
 
 _WAITER = frozenset({"transfer", "merge", "split", "pay", "close"})
 _CASHIER = _WAITER | {"cancel_payment", "accept_payment", "refund", "reopen"}
-_MANAGER = _CASHIER | {"void", "comp", "discount"}
+_STOCK = frozenset({"receive", "count", "waste"})
+_KITCHEN = frozenset({"fire", "recall", "rush", "eighty_six", "restore"})
+_MANAGER = _CASHIER | {"void", "comp", "discount", *PEOPLES_ACTS}
 ROLE_ACTS: dict[Role, frozenset[str]] = {
     "diner": frozenset({"pay"}),
-    "waiter": _WAITER,
+    "waiter": _WAITER | {"fire", "rush"},
     "cashier": _CASHIER,
     "manager": _MANAGER,
+    "kitchen": _KITCHEN | {"waste"},
+    "stock": _STOCK,
 }
 DINER_TENDERS: frozenset[Tender] = frozenset({"wallet_code", "card"})
 """What a diner may pay with alone; the others pass through somebody's hands."""
@@ -38,7 +44,13 @@ def may_see_table(person: Person, table: str) -> None:
         raise OrderRejected(NOT_ALLOWED, "a table's token shows the checks of that table only")
 
 
-def may_act(person: Person, act: Act, book: Book) -> None:
+def may_see_stock(person: Person) -> None:
+    """Raises `OrderRejected` unless `person` may see the stock: any member of the staff."""
+    if not person.is_staff:
+        raise OrderRejected(NOT_ALLOWED, "the stock is shown to the staff")
+
+
+def may_act(person: Person, act: Act | StoreAct, book: Book) -> None:
     """Raises `OrderRejected` unless `person` may do `act`. A check that is not there is left to who decides the act."""
     if act.name not in ROLE_ACTS[person.role]:
         raise OrderRejected(NOT_ALLOWED, f"a {person.role} may not {act.name.replace('_', ' ')}")
@@ -69,7 +81,7 @@ def may_order(person: Person | None, order: Order, book: Book) -> None:
         may_see(person, known)
 
 
-def has_settler(act: Act, tenders: frozenset[str]) -> None:
+def has_settler(act: Act | StoreAct, tenders: frozenset[str]) -> None:
     """Raises `OrderRejected` for a payment by a tender that nobody settles here."""
     if isinstance(act.content, Pay) and act.content.tender not in tenders:
         raise OrderRejected(

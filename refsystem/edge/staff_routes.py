@@ -27,6 +27,8 @@ from refsystem.problems import REQUEST_INVALID, REQUEST_TOO_LARGE, ProblemError,
 from refsystem.protocol.break_glass import OFF_MAX, WHO_CHARACTERS_MAX, WHY_CHARACTERS_MAX, BreakGlass, GlassStage
 from refsystem.telemetry import Telemetry
 
+NUMBER_MAX = 2**63 - 1
+"""The largest number that SQLite keeps."""
 RECOVERED_MAX = 1_000
 
 
@@ -133,7 +135,7 @@ def _add_break_glass(app: FastAPI, driver: Driver) -> None:
 def _add_recovered(app: FastAPI, driver: Driver) -> None:
     @app.get("/v1/recovered", tags=["staff"], response_model=RecoveredReply, responses=problem_docs(REQUEST_INVALID))
     async def recovered(
-        after: int = Query(0, ge=0), limit: int = Query(RECOVERED_MAX, ge=1, le=RECOVERED_MAX)
+        after: int = Query(0, ge=0, le=NUMBER_MAX), limit: int = Query(RECOVERED_MAX, ge=1, le=RECOVERED_MAX)
     ) -> dict[str, Any]:
         """Orders that were set aside here and are not committed since, oldest first; one is entered again under its order_id."""
         rows = await run_in_threadpool(driver.store.recovered, after, limit)

@@ -33,10 +33,10 @@ from refsystem.ordering.errors import (
 )
 from refsystem.ordering.kitchen_acts import EightySix
 from refsystem.ordering.kitchen_errors import COURSE_NOT_HELD, ITEM_STATE, TICKET_STATE
-from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu
+from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.order import parse_key
 from refsystem.ordering.store_acts import parse_store_act
-from refsystem.ordering.store_rules import ONE_SLIP, KitchenRules, read_store_rules, scaled
+from refsystem.ordering.store_rules import ONE_SLIP, KitchenRules, scaled
 from refsystem.problems import (
     REQUEST_INVALID,
     TICKET_UNKNOWN,
@@ -47,7 +47,9 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.uplink import Accepted, Forked, Judgement, Matched
+from refsystem.store_settings import find_menu, find_store_rules
 from refsystem.telemetry import Telemetry
+from refsystem.web.files import PageFiles
 
 WAITING_MAX = 100
 OPEN_TICKETS_MAX = 200
@@ -86,7 +88,7 @@ class KitchenSettings:
         for name in ("STORE", "DATA"):
             if not values.get(name):
                 raise ValueError(f"RUSHPROOF_KITCHEN_{name} must be set")
-        port, menu, ready_file = values.get("PORT", "8001"), environment.get("RUSHPROOF_MENU"), values.get("READY_FILE")
+        port, ready_file = values.get("PORT", "8001"), values.get("READY_FILE")
         if not port.isdigit():
             raise ValueError(f"RUSHPROOF_KITCHEN_PORT must be a port number, not {port!r}")
         return cls(
@@ -95,7 +97,7 @@ class KitchenSettings:
             values.get("HOST", "127.0.0.1"),
             int(port),
             _seconds(values.get("SECONDS", "0")),
-            read_menu(Path(menu)) if menu else DEMO_MENU,
+            find_menu(environment.get("RUSHPROOF_MENU", "")),
             Path(ready_file) if ready_file else None,
             _rules(environment),
         )
@@ -184,6 +186,7 @@ def create_app(settings: KitchenSettings) -> FastAPI:
     app.include_router(_feed_routes(display, settings))
     app.include_router(_cook_routes(display, settings.menu, Shown(settings.menu, settings.rules)))
     app.include_router(_operator_routes(display))
+    app.mount("/web", PageFiles(), name="web")
     app.add_middleware(BodyLimit)
     Telemetry("kitchen").install(app)
     return app
@@ -302,9 +305,11 @@ def _operator_routes(display: Display) -> APIRouter:
     @router.get("/v1/status")
     async def status() -> dict[str, Any]:
         """Where the display stands."""
-        place, counts, waiting = await display.run(lambda store: (store.place(), store.counts(), store.waiting()))
+        place, counts, waiting, held = await display.run(
+            lambda store: (store.place(), store.counts(), store.waiting(), len(store.orders.held()))
+        )
         (cursor, highest_epoch), (shown, bumped, _) = place, counts
-        tickets = {"tickets": shown, "bumped": bumped, "waiting": waiting}
+        tickets = {"tickets": shown, "bumped": bumped, "waiting": waiting, "held": held}
         return {"cursor": cursor_json(cursor), "highest_epoch": highest_epoch, **tickets}
 
     @router.get("/v1/audit/tickets", tags=["audit"])
@@ -341,14 +346,15 @@ def _operator_routes(display: Display) -> APIRouter:
 
 
 def _rules(environment: Mapping[str, str]) -> KitchenRules:
-    path, scale = environment.get("RUSHPROOF_STORE_RULES"), environment.get("RUSHPROOF_TIME_SCALE", "1")
+    scale = environment.get("RUSHPROOF_TIME_SCALE", "1")
     try:
         time_scale = float(scale)
     except ValueError:
         time_scale = math.nan
     if not 0 < time_scale <= 10_000:
         raise ValueError(f"RUSHPROOF_TIME_SCALE must be a number above 0, at most 10000, not {scale!r}")
-    return scaled(read_store_rules(Path(path)).kitchen if path else ONE_SLIP, time_scale)
+    rules = find_store_rules(environment.get("RUSHPROOF_STORE_RULES", ""))
+    return scaled(rules.kitchen if rules is not None else ONE_SLIP, time_scale)
 
 
 def _seconds(text: str) -> float:

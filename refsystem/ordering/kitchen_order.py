@@ -222,6 +222,8 @@ def _whole(value: Any, least: int, most: int, default: int) -> int:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str) and value.isascii():
+        return value
     return str("" if value is None else value).encode(errors="replace").decode()
 
 

@@ -104,6 +104,9 @@ def _order(kitchen: Lookup, record: dict[str, Any], seq: int) -> Changes:
     order = routed(record, kitchen.menu, kitchen.rules, seq)
     if kitchen.find(order.order_id) is not None:
         raise OrderRejected(ORDER_INVALID, f"order {order.order_id} is in the kitchen already")
+    if order.check_id != order.order_id:  # an add-on goes where its check is now, whatever table its diner still knows
+        table = next((each.table for each in kitchen.orders_of_check(order.check_id)), order.table)
+        order = replace(order, table=table)
     at_once = [course for course, fires in order.held if fires == "at_once"]
     if not order.lines:
         order = without_lines(order)

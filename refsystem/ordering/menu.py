@@ -6,6 +6,7 @@ Prices are integers in minor units (cents, fen).
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from refsystem.ordering.errors import ITEM_UNKNOWN, OrderRejected
 from refsystem.ordering.fields import FieldError, given
 from refsystem.ordering.money import AMOUNT_MINOR_MAX
 from refsystem.ordering.recipe import ID, NAME, QUANTITY, Ingredient
+from refsystem.ordering.stock_scan import check_digit
 
 ITEMS_MAX = 2_000
 COURSE_MAX = 9
@@ -146,8 +148,9 @@ def dish(
 def stock(
     ingredient_id: str, name: str, name_zh: str, unit: str, par: int, policy: str = "edge_owned", shelf_days: int = 0
 ) -> Ingredient:
-    """One line of the list of what is kept in stock."""
-    return Ingredient(ingredient_id, name, name_zh, unit, par, policy, shelf_days)
+    """One line of the list of what is kept in stock. Its barcode is one of GS1's for use within a company (prefix 20)."""
+    digits = f"20{zlib.crc32(ingredient_id.encode()):010d}"
+    return Ingredient(ingredient_id, name, name_zh, unit, par, policy, shelf_days, digits + check_digit(digits))
 
 
 def places(*rows: tuple[str, str, str]) -> tuple[Station, ...]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from refsystem.ordering.errors import KEY_MISSING, ORDER_INVALID, PRICE_CHANGED, OrderRejected
 from refsystem.ordering.menu import Menu
 
-Channel = Literal["qr", "cashier", "mini_program"]
-CHANNELS: tuple[Channel, ...] = ("qr", "cashier", "mini_program")
+Channel = Literal["qr", "cashier", "mini_program", "kiosk", "waiter", "delivery"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 LINES_MAX = 100
 QUANTITY_MAX = 999
 NOTE_CHARACTERS_MAX = 200

@@ -53,7 +53,7 @@ class Step(StrEnum):
     STORE = "stored"
     UNVERIFY = "unverified"
     STOP = "stopped"
-    """The time of a wallet code is over: it is to be undone."""
+    """The time of a wallet code, or of a coupon's verification, is over: it is to be undone."""
     CANCEL = "cancelled"
     """A person gives the attempt up."""
     ACCEPT = "accepted"
@@ -103,7 +103,7 @@ STEP_TENDERS: dict[Step, frozenset[Tender]] = {
     Step.AUTHORIZE: frozenset({"card"}),
     Step.STORE: frozenset({"card", "stored_value"}),
     Step.UNVERIFY: frozenset({"wallet_code"}),
-    Step.STOP: frozenset({"wallet_code"}),
+    Step.STOP: frozenset({"wallet_code", "coupon"}),
     Step.ACCEPT: frozenset({"wallet_code"}),
 }
 """Steps that only these tenders take; a step that is not named here is open to all."""

@@ -28,10 +28,27 @@ class PrinterStatus:
         """Nothing keeps it from printing."""
         return self.online and not (self.cover_open or self.paper_out or self.cutter_jammed or self.broken)
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from printing, for the staff; None if nothing does."""
+        said = (
+            (self.paper_out, "out of paper"),
+            (self.cover_open, "its cover is open"),
+            (self.cutter_jammed, "its cutter is jammed"),
+            (self.broken, "it reports an error"),
+            (not self.online, "offline"),
+        )
+        return next((words for is_so, words in said if is_so), None)
+
+
+def is_status_byte(byte: int) -> bool:
+    """Whether a byte can be an answer to a status request."""
+    return byte & _FIXED_MASK == _FIXED
+
 
 def parse_status(answers: bytes) -> PrinterStatus:
     """The status in the four bytes; raises `ValueError` if they are no answers to a status request."""
-    if len(answers) != STATUS_BYTES or any(byte & _FIXED_MASK != _FIXED for byte in answers):
+    if len(answers) != STATUS_BYTES or not all(map(is_status_byte, answers)):
         raise ValueError(f"not a printer's status: {answers.hex() or 'nothing'}")
     printer, offline, error, paper = answers
     jammed, broken = bool(error & _CUTTER_ERROR), bool(error & _UNRECOVERABLE)

@@ -21,11 +21,15 @@ COLUMNS: dict[int, int] = {58: 32, 80: 48}
 LARGE = 2
 SYMBOL_MODULE_DOTS = 4
 FEED_LINES = 3
+KEY_CHARACTERS_MAX = 200
 REPRINT = "*** 补打 REPRINT ***"
 
 INITIALIZE = b"\x1b@"
 CHARACTER_SETS: dict[Encoding, bytes] = {"gb18030": b"\x1c&", "utf-8": b"\x1c(C\x02\x0002"}
 OPEN_DRAWER = b"\x1bp\x00\x19\xfa"
+COMPLETE_COMMAND = bytes(256)
+"""Begins a connection: if the one before broke off within a command, the printer takes these for the rest of it. No command of a
+slip is longer; beyond that they mean nothing."""
 STATUS_REQUESTS = b"\x10\x04\x01\x10\x04\x02\x10\x04\x03\x10\x04\x04"
 """Asks for the four bytes that `refsystem.ordering.printer_status` reads."""
 
@@ -55,6 +59,7 @@ class Job:
 
     def __post_init__(self) -> None:
         assert self.key.isascii(), self
+        assert len(self.key) <= KEY_CHARACTERS_MAX, self
         assert self.key.isprintable(), self
         assert self.copy >= 0, self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -29,16 +29,24 @@ def _nothing_made(order_id: str, line: int) -> bool:
 class Stock:
     """The stock of one store. `is_made` is `Kitchen.is_made`; the kitchen follows each entry before the stock does.
 
+    `only_kept`: what nobody has ever received or counted is not kept in stock, and may be promised as it is asked for.
+
     Calls of the admission: `check_order` and `order_fields` before an order is taken, `decide` before an act is; `apply` for
     every entry that enters the log, `set_aside` when entries leave it.
     """
 
     def __init__(
-        self, menu: Menu, rules: StockRules | None = None, is_made: Callable[[str, int], bool] = _nothing_made
+        self,
+        menu: Menu,
+        rules: StockRules | None = None,
+        is_made: Callable[[str, int], bool] = _nothing_made,
+        *,
+        only_kept: bool = False,
     ) -> None:
         self.menu = menu
         self.rules = rules or StockRules()
         self.is_made = is_made
+        self._only_kept = only_kept
         self._items: dict[str, StockItem] = {}
         self._uses: dict[str, OrderUse] = {}
         self._fork_epoch = 0
@@ -68,6 +76,18 @@ class Stock:
         """What there is of an ingredient; nothing, if the log has never named it."""
         return self._items.get(ingredient_id) or StockItem(ingredient_id)
 
+    def keeps(self, ingredient_id: str) -> bool:
+        """Whether the log says what there is of it."""
+        if not self._only_kept:
+            return True
+        item = self._items.get(ingredient_id)
+        return item is not None and item.kept
+
+    @property
+    def keeps_any(self) -> bool:
+        """Whether anything is kept in stock here."""
+        return not self._only_kept or any(item.kept for item in self._items.values())
+
     def use_of(self, order_id: str) -> OrderUse | None:
         """What an order took."""
         return self._uses.get(order_id)
@@ -92,6 +112,8 @@ class Stock:
     def available(self, ingredient_id: str) -> int | None:
         """How much of it the store may promise now; None: as much as is asked for."""
         item = self.item(ingredient_id)
+        if not self.keeps(ingredient_id):
+            return None
         match self.policy(ingredient_id):
             case "escrow":
                 return 0 if self._fork_epoch and not self._thawed else max(0, item.edge_rights)
@@ -138,16 +160,22 @@ class Stock:
     # --- decisions ---
 
     def check_order(
-        self, items: Iterable[tuple[str, int]], *, from_cloud: bool = False, besides: Needs | None = None
+        self,
+        items: Iterable[tuple[str, int]],
+        *,
+        from_cloud: bool = False,
+        reserved: Collection[str] | None = None,
+        besides: Needs | None = None,
     ) -> Needs:
         """What an order takes; raises `OrderRejected` if it cannot be promised. `besides`: taken by what is decided with it.
 
-        An order from the cloud has the cloud's own rights to what is escrowed (P18): it is never refused for those.
+        An order from the cloud has the cloud's own rights to what is escrowed (P18), if it has `reserved` it (None: all): it is
+        never refused for that.
         """
         lines = list(items)
         needs = needs_of(self.menu.recipes, lines)
         for name, quantity in needs.items():
-            if from_cloud and self.policy(name) == "escrow":
+            if from_cloud and self.policy(name) == "escrow" and (reserved is None or name in reserved):
                 continue
             available = self.available(name)
             taken = (besides or {}).get(name, 0)

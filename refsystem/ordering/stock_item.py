@@ -33,7 +33,8 @@ class StockItem:
     """`owed` was taken though it was not there. `edge_rights` may be promised by the store, the rest of `on_hand` by the cloud.
 
     `received`, `sold`, `wasted` and `missing` (by counts; less than 0: found) are sums since the log began. Lots that are used
-    up stay, so that what was voided goes back to where it came from, and no delivery counts twice.
+    up stay, so that what was voided goes back to where it came from, and no delivery counts twice. `kept`: somebody has received
+    or counted it.
     """
 
     ingredient_id: str
@@ -45,6 +46,7 @@ class StockItem:
     wasted: int = 0
     missing: int = 0
     changed_seq: int = 0
+    kept: bool = False
 
     @property
     def on_hand(self) -> int:
@@ -75,6 +77,7 @@ class StockItem:
             owed=self.owed - paid,
             edge_rights=self.edge_rights + quantity,
             received=self.received + quantity,
+            kept=True,
         )
 
     def taken(self, quantity: int, lot_id: str = "") -> tuple[StockItem, Taken]:
@@ -120,4 +123,5 @@ class StockItem:
             item, _ = self.taken(-difference)
         elif difference > 0:
             item = self.put_back((("", difference),), seq)
-        return replace(item, edge_rights=item.edge_rights + difference, missing=item.missing - difference)
+        rights = item.edge_rights + difference
+        return replace(item, edge_rights=rights, missing=item.missing - difference, kept=True)

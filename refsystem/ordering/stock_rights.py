@@ -15,16 +15,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from refsystem.ordering import fields
 from refsystem.ordering.check_acts import SYSTEM, derived_id
 from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.fields import given
 from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from refsystem.ordering.money import BASIS_POINTS
-from refsystem.ordering.recipe import Ingredient, Needs
+from refsystem.ordering.recipe import ID, Ingredient, Needs
 from refsystem.ordering.stock_acts import AskRights, GrantRights, ReturnRights, SettleRights
 from refsystem.ordering.stock_item import StockItem
 from refsystem.ordering.store_acts import StoreAct
 
 OUTCOMES = ("duplicate_of", "conflict", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a record names as an ingredient."""
+
+    ingredient_id: str = given(ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class WantsNumber:
 class CloudRights:
     """The cloud's rights to one store's stock. Every call belongs into the transaction of what it is about.
 
-    `rights` and `reserved` are its whole state, for whoever stores it: quantities by ingredient, and what the orders took that
+    `rights` and `reserved` are its whole state, for whoever stores it: quantities by ingredient, 0 of what the store keeps in
+    stock and has granted nothing of; and what the orders took that
     have a number and have not come back in the store's log, by that number.
     """
 
@@ -82,11 +92,20 @@ class CloudRights:
         elif kind in OUTCOMES:
             for name, quantity in self.reserved.pop(number, {}).items():
                 self.rights[name] = self.rights.get(name, 0) + quantity
-        elif kind == "act" and record.get("act") == "grant_rights":
-            name = record["ingredient_id"]
-            self.rights[name] = self.rights.get(name, 0) + record["quantity"]
-        elif kind == "act" and record.get("act") == "ask_rights":
-            return self._spare(record["ingredient_id"], record["quantity"])
+        elif kind == "act":
+            return self._act(record)
+        return ()
+
+    def _act(self, record: dict[str, Any]) -> tuple[WantsNumber, ...]:
+        match record.get("act"):
+            case "receive" | "count":  # from now on the store keeps it in stock
+                self.rights.setdefault(fields.read_fields(Known, record, exact=False).ingredient_id, 0)
+            case "grant_rights":
+                granted = fields.read_fields(GrantRights, record, exact=False)
+                self.rights[granted.ingredient_id] = self.rights.get(granted.ingredient_id, 0) + granted.quantity
+            case "ask_rights":
+                asked = fields.read_fields(AskRights, record, exact=False)
+                return self._spare(asked.ingredient_id, asked.quantity)
         return ()
 
     def _spare(self, name: str, asked: int) -> tuple[WantsNumber, ...]:
@@ -98,20 +117,23 @@ class CloudRights:
         return (WantsNumber(name, quantity),)
 
 
-def balance(item: StockItem, ingredient: Ingredient, cloud_share_basis_points: int) -> GrantRights | AskRights | None:
+def balance(
+    item: StockItem, ingredient: Ingredient, cloud_share_basis_points: int, portion: int = 1
+) -> GrantRights | AskRights | None:
     """What the store should do about rights to an escrowed ingredient: grant some, ask for some, or leave them.
 
     The cloud should hold its share of what is there. It gets more when it has less than half of that; the store asks when it has
-    less than half of its own.
+    less than half of its own, or less than a `portion`, so that the last ones are not left over on both sides. The cloud's share
+    is a whole number of portions.
     """
     assert ingredient.policy == "escrow", "only what is escrowed has rights"
-    cloud_share = max(0, item.on_hand) * cloud_share_basis_points // BASIS_POINTS
+    cloud_share = max(0, item.on_hand) * cloud_share_basis_points // BASIS_POINTS // portion * portion
     store_share = max(0, item.on_hand) - cloud_share
     missing = cloud_share - item.cloud_rights
     if missing > 0 and 2 * item.cloud_rights < cloud_share:
         quantity = min(missing, item.edge_rights)
         return GrantRights(item.ingredient_id, quantity) if quantity > 0 else None
-    if missing < 0 and 2 * item.edge_rights < store_share:
+    if missing < 0 and (2 * item.edge_rights < store_share or item.edge_rights < portion):
         return AskRights(item.ingredient_id, -missing)
     return None
 

@@ -31,10 +31,9 @@ class LineUse:
 
 @dataclass(frozen=True, slots=True)
 class OrderUse:
-    """What an order took of the stock. `from_cloud`: the cloud had promised it, from its own rights."""
+    """What an order took of the stock."""
 
     order_id: str
-    from_cloud: bool
     lines: tuple[LineUse, ...]
 
 
@@ -59,6 +58,9 @@ class Lookup(Protocol):
 
     def item(self, ingredient_id: str) -> StockItem:
         """What there is of an ingredient; nothing, if the log has never named it."""
+
+    def keeps(self, ingredient_id: str) -> bool:
+        """Whether the log says what there is of it; of the rest nothing is taken."""
 
     def use_of(self, order_id: str) -> OrderUse | None:
         """What an order took."""
@@ -94,23 +96,33 @@ def recipes_of(record: dict[str, Any], menu: Menu) -> list[Recipe]:
     return [menu.recipes.get(item_id, ()) for item_id, _ in items]
 
 
+def promised_by_cloud(record: dict[str, Any], ingredient_id: str) -> bool:
+    """Whether an order took the cloud's rights to an ingredient, and not the store's.
+
+    `reserved` are the ingredients that the cloud had reserved; an order that came back after a fork (P19) does not name any,
+    and was promised as a whole.
+    """
+    reserved = record.get("reserved")
+    return record.get("origin") == "cloud" and (not isinstance(reserved, list) or ingredient_id in reserved)
+
+
 def _order(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:
     order_id = record["order_id"]
     if stock.use_of(order_id) is not None:
         raise OrderRejected(ORDER_INVALID, f"order {order_id} has taken its part already")
-    from_cloud = record.get("origin") == "cloud"
     items: dict[str, StockItem] = {}
     lines = []
     for (_, quantity), recipe in zip(record["items"], recipes_of(record, stock.menu), strict=True):
+        recipe = tuple((name, each) for name, each in recipe if stock.keeps(name))
         parts = []
         for name, each in recipe:
             needed = each * quantity
             item, taken = items.get(name, stock.item(name)).taken(needed)
-            rights = item.edge_rights if from_cloud else item.edge_rights - needed
+            rights = item.edge_rights if promised_by_cloud(record, name) else item.edge_rights - needed
             items[name] = replace(item, sold=item.sold + needed, edge_rights=rights)
             parts.append((name, taken))
         lines.append(LineUse(quantity, recipe, tuple(parts)))
-    return Changes(items, {order_id: OrderUse(order_id, from_cloud, tuple(lines))})
+    return Changes(items, {order_id: OrderUse(order_id, tuple(lines))})
 
 
 def _void(stock: Lookup, record: dict[str, Any], seq: int) -> Changes:

@@ -29,22 +29,23 @@ from refsystem.ordering.errors import (
 )
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order, check_price
+from refsystem.ordering.store_acts import StoreAct
 from refsystem.protocol.downlink import Downlink, DownlinkOrder, order_record
 from refsystem.protocol.log import encode_record
 from refsystem.protocol.messages import Reply
 from refsystem.protocol.replica import Replica
 from refsystem.protocol.returns import Returns
 from refsystem.protocol.roles import Role
+from refsystem.protocol.store_views import StoreViews
 
 Policy = Literal["available", "require_r2"]
-STATION = "kitchen"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A request whose entry is not committed yet, or whose absence is not confirmed yet.
 
-    `checks` are those that a read of checks found, as they stood then; None for every other request.
+    `checks` are those that a read of checks found, as they stood then, and `found` what another read did; None otherwise.
     """
 
     request_id: int
@@ -52,6 +53,7 @@ class Waiting:
     replayed: bool = False
     key_reused: bool = False
     checks: tuple[Check, ...] | None = None
+    found: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,18 @@ class Admission:
     """Requests waiting at one device. `policy` "require_r2" acknowledges nothing below R2."""
 
     def __init__(
-        self, replica: Replica, downlink: Downlink, returns: Returns, menu: Menu, policy: Policy, book: Book
+        self,
+        replica: Replica,
+        downlink: Downlink,
+        returns: Returns,
+        menu: Menu,
+        policy: Policy,
+        book: Book,
+        views: StoreViews,
     ) -> None:
         self._replica = replica
         self._book = book
+        self._views = views
         self._returns = returns
         self._menu = menu
         self._policy = policy
@@ -98,13 +108,34 @@ class Admission:
         def decide() -> dict[str, Any]:
             check_price(order, self._menu)
             self._book.order_check(order.order_id, order.check_id)
-            return order_record(order, "edge")
+            self._views.check_order(order)
+            return order_record(order, "edge") | self._views.order_fields(order)
 
         self._submit(Waiting(request_id, now_us), order.order_id, order.body_hash, decide)
 
-    def submit_act(self, request_id: int, act: Act, at_ms: int, now_us: int) -> None:
+    def submit_act(self, request_id: int, act: Act | StoreAct, at_ms: int, now_us: int) -> None:
         """An act of a person or of the cashier, by the wall clock `at_ms`. It goes the way of an order (P6)."""
-        self._submit(Waiting(request_id, now_us), act.act_id, act.body_hash, lambda: self._book.decide(act, at_ms))
+        self._submit(Waiting(request_id, now_us), act.act_id, act.body_hash, lambda: self._decide(act, at_ms))
+
+    def _decide(self, act: Act | StoreAct, at_ms: int) -> dict[str, Any]:
+        return self._views.decide(act, at_ms) if isinstance(act, StoreAct) else self._book.decide(act, at_ms)
+
+    def take_act(self, act: StoreAct, at_ms: int) -> str | None:
+        """An act that is asked for again until it comes back through the log, or is refused: the reason why it is.
+
+        One without room, and one of a device that is not the primary, comes again (P20).
+        """
+        key = self._replica.log.key(act.act_id)
+        if key is not None:
+            return None if key.body_hash == act.body_hash else KEY_REUSED.title
+        if self._replica.role is not Role.PRIMARY or self._room() == 0:
+            return None
+        try:
+            record = self._decide(act, at_ms)
+        except OrderRejected as rejection:
+            return rejection.detail
+        self._replica.propose([encode_record(record)])
+        return None
 
     def _submit(self, waiting: Waiting, identity: str, body_hash: str, decide: Callable[[], dict[str, Any]]) -> None:
         """What has this key already waits for that entry; else what is decided becomes an entry, and waits for it."""
@@ -154,6 +185,17 @@ class Admission:
             return
         self._confirm_absence(waiting, "")
 
+    def read_views(self, request_id: int, find: Callable[[StoreViews], Any], now_us: int) -> None:
+        """Someone asks for what `find` finds now, shown when all that it rests on has committed (P5)."""
+        waiting = Waiting(request_id, now_us)
+        if not self._is_primary(waiting):
+            return
+        found, last_seq = find(self._views), self._replica.log.last.seq
+        if last_seq:
+            self._wait(last_seq, replace(waiting, found=found))
+        else:
+            self._replies.append(Reply(request_id, epoch=self._replica.epoch, found=found))
+
     def _confirm_absence(self, waiting: Waiting, order_id: str) -> None:
         """Let a read that found nothing wait until it is sure that nothing is there."""
         if not self._has_room(waiting):
@@ -165,10 +207,10 @@ class Admission:
             self.reads_wanted += 1
             self._confirmations.append(Confirmation(waiting, order_id, None, self.reads_wanted))
 
-    def take_downlink(self, orders: Sequence[DownlinkOrder]) -> None:
+    def take_downlink(self, orders: Sequence[DownlinkOrder], at_ms: int = 0) -> None:
         """Orders of the cloud, in order of their numbers. Those for which there is no room are asked for again (P20)."""
         if self._replica.role is Role.PRIMARY:
-            records = self._downlink.records(orders[: self._room()])
+            records = self._downlink.records(orders[: self._room()], at_ms)
             self._replica.propose([encode_record(record) for record in records])
 
     def bump(self, order_id: str, version: int, station: str) -> None:
@@ -182,7 +224,8 @@ class Admission:
         if log.order_key(order_id) is None or log.bump_seq(order_id, version, station) is not None:
             return
         record = {"kind": "bump", "order_id": order_id, "version": version, "station": station}
-        self._replica.propose([encode_record(record)])
+        fields = self._views.bump_fields(order_id, version, station)
+        self._replica.propose([encode_record(record | fields)])
 
     def settle(self, now_us: int) -> tuple[Reply, ...]:
         """Answers that can be given now: committed, confirmed absent, fenced, or out of time."""
@@ -251,15 +294,15 @@ class Admission:
         if waiting.checks is not None:
             self._replies.append(Reply(waiting.request_id, None, "", level, epoch, checks=waiting.checks))
             return
+        if waiting.found is not None:
+            self._replies.append(Reply(waiting.request_id, None, "", level, epoch, found=waiting.found))
+            return
         served = self._is_served(entry.content())
         self._replies.append(Reply(waiting.request_id, None, "", level, epoch, entry, waiting.replayed, served))
 
     def _is_served(self, content: dict[str, Any]) -> bool:
         """Whether the record is an order whose ticket was made."""
-        if content["kind"] != "order":
-            return False
-        bump_seq = self._replica.log.bump_seq(content["order_id"], content["version"], STATION)
-        return bump_seq is not None and bump_seq <= self._replica.commit_seq
+        return content["kind"] == "order" and self._views.is_served(content["order_id"], self._replica.commit_seq)
 
     def _level(self, seq: int) -> Literal["R2", "R1", "RC"]:
         return self._replica.level(seq)

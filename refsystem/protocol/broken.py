@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from refsystem.ordering.stock import Stock
 from refsystem.protocol.admission import Admission
 from refsystem.protocol.claims import Purpose
 from refsystem.protocol.device import SOUND, Parts
@@ -138,6 +139,15 @@ class IndexOutlivesLog(Log):
         """Nothing is taken out."""
 
 
+class SellsTheCloudsShare(Stock):
+    """Breaks P18: the store promises all that is there, whatever rights it has granted to the cloud."""
+
+    def available(self, ingredient_id: str) -> int | None:
+        """All of it, if it is in escrow."""
+        kept_apart = self.policy(ingredient_id) == "escrow" and self.keeps(ingredient_id)
+        return max(0, self.item(ingredient_id).on_hand) if kept_apart else super().available(ingredient_id)
+
+
 PROTOCOL_VARIANTS: dict[str, Parts] = {
     "acknowledge-before-standby": replace(SOUND, replica=AcknowledgesBeforeStandby),
     "repeated-key-answered-at-once": replace(SOUND, admission=AnswersRepeatsAtOnce),
@@ -163,6 +173,10 @@ PAYMENT_VARIANTS: dict[str, Parts] = {
 """Those of P16. They need a payment gateway to show: a drill or the search over cashiers finds them, not the campaign."""
 
 
+STOCK_VARIANTS: dict[str, Parts] = {"escrow-off": replace(SOUND, stock=SellsTheCloudsShare)}
+"""Those of P18. They need stock to show: a drill or the search over stocks finds them, not the campaign."""
+
+
 def parts_for(variant: str | None) -> Parts:
     """The parts of a device; the sound ones unless a variant of the protocol is named."""
-    return SOUND if variant is None else (PROTOCOL_VARIANTS | PAYMENT_VARIANTS).get(variant, SOUND)
+    return SOUND if variant is None else (PROTOCOL_VARIANTS | PAYMENT_VARIANTS | STOCK_VARIANTS).get(variant, SOUND)

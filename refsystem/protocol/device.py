@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from refsystem.ordering.book import Book
 from refsystem.ordering.book_steps import PaymentRules
@@ -15,6 +15,9 @@ from refsystem.ordering.check import Check
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order
+from refsystem.ordering.stock import Stock
+from refsystem.ordering.store_acts import StoreAct
+from refsystem.ordering.store_rules import StoreRules
 from refsystem.protocol.admission import Admission, Policy
 from refsystem.protocol.branch import BranchAnswer, BranchQuestion
 from refsystem.protocol.break_glass import BreakGlass, GlassStatus
@@ -27,19 +30,26 @@ from refsystem.protocol.payments import Cashier, CashierReady
 from refsystem.protocol.replica import DurableState
 from refsystem.protocol.returns import DownlinkQuestion, Returns
 from refsystem.protocol.roles import Role
+from refsystem.protocol.store_views import StoreViews
 from refsystem.protocol.timing import DEFAULT_TIMING, Timing
 from refsystem.protocol.uplink import Batch, FeedSender, StaleSender
 
 FeedName = Literal["kitchen", "uplink"]
 Bump = tuple[str, int, str]
+REFUSED_ACTS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class FeedAnswer:
-    """What the receiver of a feed said: where it stands, or that a higher sender was seen, or neither (a gap)."""
+    """What the receiver of a feed said: where it stands, or that a higher sender was seen, or neither (a gap).
+
+    `bumps` and `acts` are what the kitchen asks for; `refused` what it asked for and can be no act, with the reason.
+    """
 
     cursor: Cursor | None = None
     bumps: tuple[Bump, ...] = ()
+    acts: tuple[StoreAct, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
     highest_epoch: int | None = None
     mismatch: str | None = None
 
@@ -55,6 +65,7 @@ class Parts:
     kitchen_feed: type[FeedSender] = FeedSender
     uplink_feed: type[FeedSender] = FeedSender
     cashier: type[Cashier] = Cashier
+    stock: type[Stock] = Stock
 
 
 SOUND = Parts()
@@ -70,6 +81,7 @@ class DeviceSettings:
     timing: Timing = DEFAULT_TIMING
     payment_rules: PaymentRules = field(default_factory=PaymentRules)
     cashier_limits: CashierLimits = field(default_factory=CashierLimits)
+    store_rules: StoreRules | None = None
 
 
 class Device:
@@ -83,11 +95,13 @@ class Device:
         self.book = Book(settings.menu, settings.payment_rules)
         self.replica.log.follow(self.book)
         self.cashier = parts.cashier(self.book, settings.cashier_limits)
-        downlink = parts.downlink(self.replica.log, settings.menu, self.book)
+        self.views = StoreViews(self.replica.log, settings.menu, settings.store_rules, parts.stock)
+        downlink = parts.downlink(self.replica.log, settings.menu, self.book, self.views)
         self.returns = Returns(self.replica.log)
         self.admission = parts.admission(
-            self.replica, downlink, self.returns, settings.menu, settings.policy, self.book
+            self.replica, downlink, self.returns, settings.menu, settings.policy, self.book, self.views
         )
+        self.refused_acts: dict[str, str] = {}
         self.feeds: dict[FeedName, FeedSender] = {
             "kitchen": parts.kitchen_feed(settings.store, settings.timing.entries_per_batch_max),
             "uplink": parts.uplink_feed(settings.store, settings.timing.entries_per_batch_max),
@@ -111,13 +125,17 @@ class Device:
         """Someone asks for an order; see `Admission.read`."""
         self.admission.read(request_id, order_id, now_us)
 
-    def submit_act(self, request_id: int, act: Act, at_ms: int, now_us: int) -> None:
-        """An act on a check or a payment, by the wall clock `at_ms`; see `Admission.submit_act`."""
+    def submit_act(self, request_id: int, act: Act | StoreAct, at_ms: int, now_us: int) -> None:
+        """An act on a check, a payment, in the kitchen or on the stock, by the wall clock `at_ms`; see `Admission`."""
         self.admission.submit_act(request_id, act, at_ms, now_us)
 
     def read_checks(self, request_id: int, find: Callable[[Book], tuple[Check, ...]], now_us: int) -> None:
         """Someone asks for checks; see `Admission.read_checks`."""
         self.admission.read_checks(request_id, find, now_us)
+
+    def read_views(self, request_id: int, find: Callable[[StoreViews], Any], now_us: int) -> None:
+        """Someone asks what the kitchen or the stock has; see `Admission.read_views`."""
+        self.admission.read_views(request_id, find, now_us)
 
     def cashier_ready(self, now_ms: int) -> CashierReady:
         """What the cashier has to do now, by the wall clock; nothing unless primary (P16)."""
@@ -132,15 +150,17 @@ class Device:
         followed_seq = cursor.seq if cursor is not None else 0
         return DownlinkQuestion(self.replica.epoch, self.replica.log.downlink_cursor, followed_seq)
 
-    def downlink_answered(self, question: DownlinkQuestion, orders: Sequence[DownlinkOrder], last_number: int) -> None:
+    def downlink_answered(
+        self, question: DownlinkQuestion, orders: Sequence[DownlinkOrder], last_number: int, at_ms: int = 0
+    ) -> None:
         """The cloud's answer: orders behind `question.after`, and the last number that it has given."""
-        self.take_downlink(orders)
+        self.take_downlink(orders, at_ms)
         if self.is_primary:
             self.returns.answered(question, self.replica.epoch, last_number)
 
-    def take_downlink(self, orders: Sequence[DownlinkOrder]) -> None:
+    def take_downlink(self, orders: Sequence[DownlinkOrder], at_ms: int = 0) -> None:
         """Orders from the cloud; see `Admission.take_downlink`."""
-        self.admission.take_downlink(orders)
+        self.admission.take_downlink(orders, at_ms)
 
     def feed_batch(self, name: FeedName) -> Batch | None:
         """What to send on a feed now; None unless primary."""
@@ -153,8 +173,11 @@ class Device:
         """The last entry that the receiver of a feed may see now; 0 unless primary."""
         return self.feeds[name].visible_seq(self.replica.log, self.replica.commit_seq) if self.is_primary else 0
 
-    def feed_answered(self, name: FeedName, answer: FeedAnswer) -> None:
-        """The receiver of a feed answered the last batch."""
+    def feed_answered(self, name: FeedName, answer: FeedAnswer, at_ms: int = 0) -> None:
+        """The receiver of a feed answered the last batch. Acts of the kitchen are taken by the wall clock `at_ms` (P17).
+
+        Those that are refused are kept in `refused_acts` until the driver has told the kitchen so: then it takes them out.
+        """
         feed = self.feeds[name]
         if answer.highest_epoch is not None:
             self.replica.refused_outside(answer.highest_epoch)
@@ -166,6 +189,10 @@ class Device:
             feed.answered(self.replica.log, self.replica.commit_seq, answer.cursor)
         for order_id, version, station in answer.bumps:
             self.admission.bump(order_id, version, station)
+        refused = [(act.act_id, self.admission.take_act(act, at_ms)) for act in answer.acts]
+        for act_id, why in (*answer.refused, *refused):
+            if why is not None and len(self.refused_acts) < REFUSED_ACTS_MAX:
+                self.refused_acts[act_id] = why
 
     def break_glass(self, word: BreakGlass, now_us: int) -> None:
         """A person names this device (P19); `glass` tells what comes of it. Raises `BreakGlassRefused`: nothing was done.

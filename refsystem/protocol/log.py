@@ -243,7 +243,7 @@ class Log:
             self._bumps.setdefault((content["order_id"], content["version"], content["station"]), entry.seq)
         if content["kind"] == "fork":
             self._forks.append(ForkPlace(content["from_seq"], entry.seq, entry.epoch))
-        number = content.get("downlink_number")
+        number = _number(content)
         if number is not None:
             self._downlink_numbers.append((entry.seq, number))
 
@@ -258,6 +258,14 @@ class Log:
             ticket = (content["order_id"], content["version"], content["station"])
             if self._bumps.get(ticket) == entry.seq:
                 del self._bumps[ticket]
+
+
+def _number(content: dict[str, Any]) -> int | None:
+    """The number of the downlink that a record answers (P15): of an order, or of rights that the cloud gave back (P18)."""
+    if content["kind"] == "act" and content.get("act") in ("return_rights", "settle_rights"):
+        return int(content["number"])
+    number: int | None = content.get("downlink_number")
+    return number
 
 
 def _identity(content: dict[str, Any]) -> str | None:

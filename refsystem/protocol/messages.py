@@ -6,7 +6,7 @@ All values are frozen; `Ready` makes visible what must be flushed before what ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from refsystem.ordering.check import Check
 from refsystem.ordering.errors import Problem
@@ -167,7 +167,7 @@ PersistOp = StoreEpoch | SetAside | StoreEntries | StoreCommit | StoreBreakGlass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a waiting request: a committed `entry` or `checks` with level and the device's epoch, or a `problem`."""
+    """The answer to a waiting request: a committed `entry`, or what a read `found`, with level and epoch, or a `problem`."""
 
     request_id: int
     problem: Problem | None = None
@@ -178,6 +178,7 @@ class Reply:
     replayed: bool = False
     served: bool = False
     checks: tuple[Check, ...] = ()
+    found: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,9 +158,19 @@ KNOWN_AFTER: dict[Result, Known] = {
 """What is known after an answer; after every other one, doubt."""
 
 
+Partner = Literal["gateway", "coupons"]
+PARTNER_OF: dict[Tender, Partner] = {
+    "card": "gateway",
+    "wallet_code": "gateway",
+    "coupon": "coupons",
+    "stored_value": "coupons",
+}
+"""Who settles a tender: one may be away while the other answers. Cash is settled by nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class CashierLimits:
-    """Times in milliseconds. The first three are business time; the others belong to the machine and are never scaled."""
+    """Times in milliseconds. The first ones, up to `coupon_later_ms`, are business time; the others are never scaled."""
 
     wallet_stop_ms: int = 30_000
     """A wallet code that has no result by then is undone."""
@@ -168,6 +178,13 @@ class CashierLimits:
     """A wallet payment is reversed no sooner than this."""
     stored_age_ms: int = 86_400_000
     """What was stored for longer is not captured any more."""
+    coupon_retry_ms: int = 5_000
+    """Between the first tries to verify a coupon; there are `coupon_first_tries` of them."""
+    coupon_later_ms: int = 40_000
+    """Between the later ones."""
+    coupon_first_tries: int = 5
+    coupon_tries_max: int = 14
+    """A coupon that could not be verified in so many tries is given up, and undone."""
     call_timeout_ms: int = 5_000
     retry_ms: int = 1_000
     """The first pause after a call without an answer; doubled each time."""
@@ -188,4 +205,6 @@ class CashierLimits:
             wallet_stop_ms=max(1, round(self.wallet_stop_ms / time_scale)),
             reverse_after_ms=round(self.reverse_after_ms / time_scale),
             stored_age_ms=max(1, round(self.stored_age_ms / time_scale)),
+            coupon_retry_ms=max(1, round(self.coupon_retry_ms / time_scale)),
+            coupon_later_ms=max(1, round(self.coupon_later_ms / time_scale)),
         )

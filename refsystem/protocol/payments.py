@@ -29,6 +29,7 @@ from refsystem.ordering.payment import Payment, PaymentState, Refund, RefundStat
 from refsystem.protocol.payment_calls import (
     KNOWN_AFTER,
     NEXT_OP,
+    PARTNER_OF,
     STEP_OF,
     STEP_WHEN_IRREVERSIBLE,
     Answer,
@@ -36,6 +37,7 @@ from refsystem.protocol.payment_calls import (
     CashierLimits,
     Known,
     Op,
+    Partner,
     Result,
 )
 
@@ -95,8 +97,8 @@ class Cashier:
         self._works: dict[str, Work] = {}
         self._calls: dict[int, str] = {}
         self._call_count = 0
-        self._silent_since_ms: int | None = None
-        self._last_failure_ms = 0
+        self._silent_since_ms: dict[Partner, int] = {}
+        self._last_failure_ms: dict[Partner, int] = {}
         self._lost_disputes: set[str] = set()
         self._deadline_ms: int | None = None
         self._uncommitted_seq: int | None = None
@@ -110,7 +112,7 @@ class Cashier:
         self._inherits = True
         self._works.clear()
         self._calls.clear()
-        self._silent_since_ms = None
+        self._silent_since_ms.clear()
         self._deadline_ms = None
         self._looked_at = None
 
@@ -124,15 +126,14 @@ class Cashier:
         """How many calls wait for their answer."""
         return len(self._calls)
 
-    def is_away(self, now_ms: int) -> bool:
-        """Whether the gateway has answered nobody for `offline_after_ms`, and that was noticed lately."""
-        if self._silent_since_ms is None:
+    def is_away(self, now_ms: int, partner: Partner = "gateway") -> bool:
+        """Whether the partner has answered nobody for `offline_after_ms`, and that was noticed lately."""
+        since_ms = self._silent_since_ms.get(partner)
+        if since_ms is None:
             return False
         fresh_ms = self._limits.retry_max_ms + self._limits.call_timeout_ms
-        return (
-            now_ms - self._silent_since_ms >= self._limits.offline_after_ms
-            and now_ms - self._last_failure_ms <= fresh_ms
-        )
+        silent = now_ms - since_ms >= self._limits.offline_after_ms
+        return silent and now_ms - self._last_failure_ms[partner] <= fresh_ms
 
     def attention(self) -> tuple[Attention, ...]:
         """Payments that wait for a person, or that the gateway does not settle."""
@@ -161,7 +162,7 @@ class Cashier:
         self._looked_at = None
         call, work.call = work.call, None
         work.timeouts += answer.result is Result.NO_ANSWER
-        self._note_reach(answer.result, work.called_ms, now_ms)
+        self._note_reach(PARTNER_OF[call.tender], answer.result, work.called_ms, now_ms)
         content, returned = self._content_of(call, answer, work.seen, work.known)
         if returned:
             work.returned.add(returned)
@@ -310,10 +311,14 @@ class Cashier:
         if payment.state is PaymentState.CAPTURED:
             return Step.CHARGE_BACK if payment.attempt_id in self._lost_disputes else None
         if payment.state in (PaymentState.PENDING, PaymentState.AUTHORIZED):
-            if not work.refused and self.is_away(now_ms):
+            partner = PARTNER_OF[payment.tender]
+            if payment.tender == "coupon" and work.tries >= self._limits.coupon_tries_max:
+                return Step.STOP
+            if not work.refused and self.is_away(now_ms, partner):
                 return Step.UNVERIFY if payment.tender == "wallet_code" else Step.STORE
-            if self._silent_since_ms is not None and not work.refused:
-                self._wake(max(now_ms + 1, self._silent_since_ms + self._limits.offline_after_ms))
+            since_ms = self._silent_since_ms.get(partner)
+            if since_ms is not None and not work.refused:
+                self._wake(max(now_ms + 1, since_ms + self._limits.offline_after_ms))
         if payment.tender == "wallet_code" and payment.state is PaymentState.PENDING:
             stop_ms = payment.at_ms + self._limits.wallet_stop_ms
             if now_ms >= stop_ms:
@@ -430,17 +435,16 @@ class Cashier:
             return None, ""
         return PaymentOutcome(payment.attempt_id, step, answer.reference[:TEXT_MAX], detail), ""
 
-    def _note_reach(self, result: Result, called_ms: int, now_ms: int) -> None:
-        """Whether the gateway is there. When it comes back, all that waited for it is due, in its order."""
+    def _note_reach(self, partner: Partner, result: Result, called_ms: int, now_ms: int) -> None:
+        """Whether a partner is there. When it comes back, all that waited for it is due, in its order."""
         if result is Result.NO_ANSWER:
-            self._last_failure_ms = now_ms
-            if self._silent_since_ms is None:
-                self._silent_since_ms = called_ms
+            self._last_failure_ms[partner] = now_ms
+            self._silent_since_ms.setdefault(partner, called_ms)
             return
-        if self._silent_since_ms is not None:
-            self._silent_since_ms = None
+        if self._silent_since_ms.pop(partner, None) is not None:
             for work in self._works.values():
-                work.due_ms, work.tries, work.refused = min(work.due_ms, now_ms), 0, ""
+                if PARTNER_OF[work.seen.tender] == partner:
+                    work.due_ms, work.tries, work.refused = min(work.due_ms, now_ms), 0, ""
 
     def _pace(self, work: Work, call: Call, result: Result, now_ms: int, has_moved: bool) -> None:
         """When to ask again, and what is known by then."""
@@ -454,9 +458,15 @@ class Cashier:
         elif result is Result.WAITING:
             work.due_ms, work.tries = now_ms + self._limits.ask_again_ms, 0
         else:
-            pause_ms = self._limits.retry_ms << min(work.tries, 16)
-            work.due_ms = now_ms + min(pause_ms, self._limits.retry_max_ms)
+            work.due_ms = now_ms + self._pause_ms(work)
             work.tries += 1
+
+    def _pause_ms(self, work: Work) -> int:
+        """Before the next try: doubled each time; for a coupon as its platform asks for it."""
+        if work.seen.tender == "coupon" and work.seen.state is PaymentState.PENDING:
+            first = work.tries < self._limits.coupon_first_tries
+            return self._limits.coupon_retry_ms if first else self._limits.coupon_later_ms
+        return min(self._limits.retry_ms << min(work.tries, 16), self._limits.retry_max_ms)
 
 
 def _pending_refund(payment: Payment) -> Refund | None:

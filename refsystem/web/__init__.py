@@ -1,1 +1,1 @@
-"""The pages that people use. They load nothing from other hosts."""
+"""The pages that people use in a store: diner, kiosk, cashier, waiter, kitchen display, stock. See README.md."""

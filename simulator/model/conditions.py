@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pydantic import BaseModel
+
 from refsystem.protocol.timing import DEFAULT_TIMING
 from simulator.model.laws import NEVER
 from simulator.model.vocabulary import NO_PRIMARY, Condition
@@ -277,3 +279,24 @@ def _takes_down(fault: Fault) -> bool:
         | PowerCut
         | ConnectionsExhausted,
     )
+
+
+_SECTIONS = ("overload", "delivery", "stock", "pauses")
+_OF_STORES = ("format", "printer", "service_delay")
+_OF_DINERS = ("parties", "pre_orders")
+
+
+def sections_not_modelled(scenario: Scenario) -> list[str]:
+    """The sections and fields of a drill that are said and have no effect in the model, by their names in the file."""
+    places = [
+        *((name, scenario, name) for name in _SECTIONS),
+        *((f"stores.{name}", store, name) for store in scenario.stores for name in _OF_STORES),
+        *((f"diners.{name}", scenario.diners, name) for name in _OF_DINERS),
+    ]
+    said = [path for path, section, name in places if _is_said(section, name)]
+    return list(dict.fromkeys(said))
+
+
+def _is_said(section: BaseModel, name: str) -> bool:
+    field = type(section).model_fields[name]
+    return bool(getattr(section, name) != field.get_default(call_default_factory=True))

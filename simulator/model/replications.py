@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from simulator.diners import Diner
-from simulator.model.conditions import not_modelled
+from simulator.model.conditions import not_modelled, sections_not_modelled
 from simulator.model.draws import Key, make_key
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.figures import FIGURES, Evening, figures_of
@@ -93,9 +93,9 @@ class Forecast:
         return interval(found) if found else None
 
     def not_modelled(self) -> list[str]:
-        """The scenario's faults that have no effect here."""
-        named = [each for store in self.scenario.stores for each in not_modelled(self.scenario, store)]
-        return list(dict.fromkeys(named))
+        """The scenario's sections and faults that have no effect here."""
+        faults = [each for store in self.scenario.stores for each in not_modelled(self.scenario, store)]
+        return list(dict.fromkeys([*sections_not_modelled(self.scenario), *faults]))
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""

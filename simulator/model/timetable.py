@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.arrivals import ARRIVALS_MAX, Points
-from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, QUANTITY_MEAN, THINK_DEVIATION, Diner
+from simulator.baskets import QUANTITY_MEAN
+from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
 from simulator.model.laws import NEVER, drawn, geometric, ticks
 from simulator.model.leaf import leaf
-from simulator.model.plan import SHAPES, TENDERS
+from simulator.model.plan import CARD, SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
 from simulator.scenario_model import Scenario, Store
 
@@ -147,7 +148,7 @@ def timetable_of(
         row[DOOR] = int(diner.channel == "mini_program")
         row[TAPS] = {"double_tap": DOUBLE_TAP, "two_doors": TWO_DOORS}.get(diner.behaviour, PLAIN)
         row[REORDERS] = int(diner.behaviour == "reorders")
-        row[TENDER] = NO_TENDER if diner.tender is None else TENDERS.index(diner.tender)
+        row[TENDER] = NO_TENDER if diner.tender is None else _tender(diner.tender)
         row[ITEMS:] = 0
         for item_id, quantity in diner.items:
             row[ITEMS + stations.get(item_id, 0)] += quantity
@@ -270,6 +271,11 @@ def _tenders(scenario: Scenario) -> list[float]:
         return []
     shares = {str(tender): share for tender, share in scenario.payments.tenders.shares.items()}
     return [shares[tender] for tender in TENDERS]
+
+
+def _tender(name: str) -> int:
+    """The number of a tender; one that the model does not tell apart goes the way of a card."""
+    return TENDERS.index(name) if name in TENDERS else CARD
 
 
 def _cumulated(shares: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

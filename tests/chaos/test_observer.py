@@ -31,7 +31,7 @@ def device(slot: str, role: str = "standby", **changes: Any) -> dict[str, Any]:
 class Places:
     """Every place of a store `s1` as one server that says what the test wants; None: it says 500."""
 
-    has_gateway = False
+    has_gateway = has_coupons = has_delivery = False
 
     def __init__(self) -> None:
         self.statuses: dict[str, Any] = {
@@ -43,6 +43,7 @@ class Places:
         self.entries = [{"seq": seq, "epoch": 1, "hash": str(seq), "record": {}} for seq in range(1, 2502)]
         self.orders = [{"order_id": f"{number:06}"} for number in range(2000)]
         self.movements = [{"movement": number, "merchant": f"s{1 + number % 2}"} for number in range(1, 2501)]
+        self.slips: list[dict[str, Any]] = []
         self.slow_s = 0.0
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -68,6 +69,9 @@ class Places:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
+    def has_printer(self, store: str) -> bool:
+        return bool(self.slips)
+
     def url(self, process: str) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/{process}"
 
@@ -83,6 +87,8 @@ class Places:
         if rest == "v1/audit/entries":
             from_seq, limit = int(query["from_seq"]), int(query["limit"])
             return {"entries": self.entries[from_seq - 1 : from_seq - 1 + limit]}
+        if rest == "v1/audit/stock":
+            return {"told_by": process}
         if rest == "v1/audit/orders":
             later = [order for order in self.orders if order["order_id"] > query.get("after", "")]
             return {"orders": later[: int(query["limit"])]}
@@ -91,6 +97,9 @@ class Places:
             after, limit = int(query["after"]), int(query["limit"])
             page = [row for row in self.movements if row["movement"] > after][:limit]
             return {name: page, "next_after": page[-1]["movement"] if len(page) == limit else None}
+        if rest == "v1/audit/paper":
+            page = [slip for slip in self.slips if slip["slip"] > int(query["after"])][: int(query["limit"])]
+            return {"slips": page, "next_after": page[-1]["slip"] if len(page) == int(query["limit"]) else None}
         if rest == "v1/operator/misbehaviour":
             return {"plan": {}, "struck": {"slow": 3}}
         return {"entries": [], "alarms": [], "tickets": [{"order_id": "1"}], "deliveries": []}
@@ -217,7 +226,13 @@ def test_every_place_is_read_whole_however_many_pages(places: Places, observe: R
     observe(lambda observer: observer.read_all(tmp_path, ["s1"]))
     read = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "s1").iterdir()}
     assert set(read) == {"edge_a", "edge_b", "cloud", "kitchen"}
-    assert read["edge_a"] == {"status": places.statuses["s1.edge_a"], "entries": places.entries, "set_aside": []}
+    assert read["edge_a"] == {
+        "status": places.statuses["s1.edge_a"],
+        "entries": places.entries,
+        "set_aside": [],
+        "stock": {"told_by": "s1.edge_a"},
+    }
+    assert read["cloud"]["stock"] == {"told_by": "cloud"}
     assert read["cloud"]["orders"] == places.orders
     assert read["cloud"]["entries"] == places.entries
     assert read["kitchen"]["tickets"] == [{"order_id": "1"}]
@@ -229,6 +244,18 @@ def test_the_gateways_books_are_read_page_by_page_for_each_store(places: Places,
     read = json.loads((tmp_path / "s1" / "gateway.json").read_text())
     assert read["movements"] == [row for row in places.movements if row["merchant"] == "s1"]
     assert read["struck"] == {"slow": 3}
+
+
+def test_a_printers_paper_is_read_page_by_page_and_waited_for(places: Places, observe: Run, tmp_path: Path) -> None:
+    places.slips = [{"slip": number, "lines": []} for number in range(1, 2001)]
+    observe(lambda observer: observer.read_all(tmp_path, ["s1"]))
+    assert json.loads((tmp_path / "s1" / "printer.json").read_text()) == {"slips": places.slips}
+    places.statuses["s1.edge_a"] |= {"slips_waiting": 3, "printer_alarm": "out of paper"}
+
+    async def conversation(observer: Observer) -> None:
+        assert (await observer.sample("s1", 5)).differences() == ["3 slips are not printed (out of paper)"]
+
+    observe(conversation)
 
 
 @pytest.mark.parametrize("wrong", ["500", "no json", "another form"])

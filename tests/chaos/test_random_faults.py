@@ -115,6 +115,18 @@ def test_with_two_stores_both_are_hit_and_the_scenario_is_right() -> None:
     assert set(stores) == {"s1", "s2"}
 
 
+def test_where_the_arbiter_stands_in_the_cloud_the_wan_and_the_way_to_it_are_one() -> None:
+    base = with_changes(CALM, {"stores": [{"name": "s1", "tables": 10, "arbiter": "in_cloud"}]})
+    both = 0
+    for seed in SEEDS[:60]:
+        scenario = random_scenario(base, seed)
+        both += {"edge_cloud", "edge_arbiter"} <= {fault_target(fault) for fault in scenario.faults}
+        for group in episodes(scenario.faults):
+            cut = {fault_target(fault) for fault in group if fault.fault == "link_down"}
+            assert not {"edge_cloud", "edge_arbiter"} <= cut, f"seed {seed}"
+    assert both, "no seed draws both, so that nothing is shown"
+
+
 def test_what_the_base_promises_of_its_faults_falls_away_with_them() -> None:
     base = load_scenario(find_scenario("primary_killed"))
     drawn = random_scenario(base, 3)

@@ -260,6 +260,7 @@ BASE = "name: short\nduration_s: 13\ntime_scale: 60\ndiners:\n  arrivals: {rate_
 
 
 @pytest.mark.slow
+@pytest.mark.unhurried
 @pytest.mark.drill
 def test_a_random_drill_passes_and_replays_from_its_scenario(tmp_path: Path) -> None:
     """Seed 10 kills the primary on this base; the run's own scenario.yaml holds what was drawn."""

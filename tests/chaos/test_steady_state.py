@@ -101,7 +101,7 @@ def test_without_a_word_the_blast_radius_is_what_the_faults_name() -> None:
     for path in shipped_scenarios().values():
         scenario = load_scenario(path)
         radius = radius_of(scenario)
-        assert all(radius.holds(fault, fault.store or scenario.stores[0].name) for fault in scenario.faults)
+        assert all(radius.holds(fault, scenario.store_of(fault.store)) for fault in scenario.faults)
         named = {str(getattr(fault, "link", None) or getattr(fault, "process", None)) for fault in scenario.faults}
         assert {*radius.links, *radius.processes} == named
     assert radius_of(load_scenario(find_scenario("calm"))).links == ()

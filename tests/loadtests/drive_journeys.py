@@ -23,6 +23,9 @@ class Quiet:
     def woke(self, diner: int, lateness_us: int) -> None:
         self.tally.woke(diner, lateness_us)
 
+    def skipped(self, step: str) -> None:
+        self.tally.skipped[step] += 1
+
     def told(self, told: Told) -> None:
         assert told.response_us >= 0
 

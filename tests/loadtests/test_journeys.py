@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -312,3 +314,15 @@ def test_proxies_of_the_environment_are_never_used(
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert [attempt.outcome for attempt in orders(ground.drive([make_diner(0)]))] == ["ok"]
+
+
+def test_who_orders_ahead_says_when_and_looks_only_from_then_on(ground: Ground, make_diner: MakeDiner) -> None:
+    ahead = make_diner(0, channel="mini_program", table="pickup", pickup_us=600_000)
+    history = ground.drive([ahead])
+    plan = json.loads((ground.folder / "load.json").read_text())
+    order, read = (next(row for row in history if row.kind == kind) for kind in ("order", "read"))
+    assert re.fullmatch(r"pickup \d\d:\d\d:\d\d", order.table)
+    at_s = (plan["start_unix_ms"] + 20 + 600) // 1000
+    assert order.table.endswith(time.strftime("%H:%M:%S", time.localtime(at_s)))
+    assert ground.stack.submissions[-1].body["table"] == order.table
+    assert read.invoked_at_us - order.intended_at_us >= 600_000

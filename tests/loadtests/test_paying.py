@@ -41,11 +41,13 @@ class Shop:
         self.payments: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
         self.looks = 0
+        self.owed_minor = 5_900
+        self.closed = False
 
     @property
     def due_minor(self) -> int:
         covered = sum(payment["amount_minor"] for payment in self.payments if payment["state"] == "captured")
-        return 5_900 - covered
+        return self.owed_minor - covered
 
     def ask(self, kind: str, request: Request, rows: Any, intended_at_us: int, deadline_us: int) -> Answer:
         row = rows.invoke(kind, intended_at_us)
@@ -58,7 +60,7 @@ class Shop:
         self.looks += 1
         check = {
             "check_id": CHECK,
-            "status": "closed" if self.due_minor == 0 else "open",
+            "status": "closed" if self.closed or (self.payments and self.due_minor == 0) else "open",
             "due_minor": self.due_minor,
             "payments": self.payments,
         }
@@ -71,7 +73,9 @@ class Shop:
         said = self.says(body)
         if said == "lost":
             return Answer("indefinite", problem="timeout")
-        if body["act"] == "cancel_payment":
+        if body["act"] == "close":
+            self.closed = True
+        elif body["act"] == "cancel_payment":
             self.payments[-1] |= {"state": "reversed", "settled": True}
         elif act_id not in {payment["attempt_id"] for payment in self.payments}:
             pending = said in ("unverified", "pending")
@@ -82,6 +86,7 @@ class Shop:
 
 
 def paid(tmp_path: Path, shop: Shop, who: Diner) -> tuple[Answer, list[Attempt]]:
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "access").write_bytes(SECRET + b"\n")
     plan = LoadPlan("r1", 7, monotonic_us(), {}, access_secret=str(tmp_path / "access"))
     with Ledger(tmp_path / "history", "locust-0") as ledger:
@@ -160,3 +165,29 @@ def test_the_body_of_an_act_is_read_as_it_was_meant(content: Any) -> None:
     act = Act(CHECK, "Li", content)
     body = json.loads(json.dumps(act.request_body()))
     assert parse_act(CHECK, "Li", body) == act
+
+
+def test_with_two_tenders_half_is_paid_first_and_the_rest_with_the_second(tmp_path: Path) -> None:
+    shop = Shop(lambda _: "captured")
+    (tmp_path / "access").write_bytes(SECRET)
+    plan = LoadPlan("r1", 7, monotonic_us(), {}, access_secret=str(tmp_path / "access"))
+    with Ledger(tmp_path / "history", "locust-0") as ledger:
+        answer = Payer(diner(), plan, shop, ledger, "intent", CHECK, "cash").run()  # type: ignore[arg-type]
+    assert answer.outcome == "ok"
+    assert [(role, body["tender"], body["amount_minor"]) for _, role, body in shop.requests] == [
+        ("diner", "wallet_code", 2_950),
+        ("waiter", "cash", 2_950),
+    ]
+
+
+def test_a_kiosk_is_paid_at_by_the_diner_and_a_check_without_anything_left_is_closed_by_the_staff(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(lambda _: "captured")
+    paid(tmp_path / "kiosk", shop, diner(channel="kiosk", table="kiosk 1"))
+    assert [role for _, role, _ in shop.requests] == ["diner"]
+    empty = Shop(lambda _: "captured")
+    empty.owed_minor = 0
+    answer, _ = paid(tmp_path / "empty", empty, diner())
+    assert answer.outcome == "ok"
+    assert [(role, body["act"]) for _, role, body in empty.requests] == [("waiter", "close")]

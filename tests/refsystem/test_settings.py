@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.menu_formats import MENUS
 from refsystem.settings import SettingsError, arbiter_settings, edge_settings
 
 EDGE = {
@@ -176,3 +177,13 @@ def test_a_process_with_a_wrong_setting_ends_with_2_and_one_sentence(
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence + "\n")
+
+
+def test_a_format_gives_menu_and_rules_whose_times_are_scaled() -> None:
+    named = {"RUSHPROOF_MENU": "hotpot", "RUSHPROOF_STORE_RULES": "hotpot", "RUSHPROOF_TIME_SCALE": "60"}
+    settings = edge_settings(EDGE | named)
+    assert settings.menu == MENUS["hotpot"]
+    assert settings.store_rules is not None
+    assert settings.store_rules.kitchen.red_s == 15  # 15 minutes
+    with pytest.raises(SettingsError, match="'hot' is no format and no file; the formats are hotpot, casual, "):
+        edge_settings(EDGE | {"RUSHPROOF_STORE_RULES": "hot"})

@@ -73,7 +73,8 @@ def test_a_shipped_scenario_says_what_it_shows_and_leaves_the_store_time_to_reco
     scenario = load_scenario(path)
     assert scenario.title
     assert scenario.description
-    assert scenario.diners.channels.mini_program == 0.2
+    if scenario.overload is None and not any(store.format for store in scenario.stores):
+        assert scenario.diners.channels.mini_program >= 0.2, "orders come through both doors"
     assert all(fault.name for fault in scenario.faults)
     assert all(fault_end_s(fault, scenario.duration_s) <= scenario.duration_s - 6 for fault in scenario.faults)
 
@@ -229,6 +230,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             {
                 "name": draw(st.sampled_from(["s1", "1", "007", "no"])),
                 "policy": draw(st.sampled_from(["available", "require_r2"])),
+                "printer": draw(st.booleans()) or any(fault.get("link") == "edge_printer" for fault in faults),
             }
         ],
         "diners": {
@@ -242,11 +244,16 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         "faults": faults,
         "budgets": {"loss_rate": draw(st.none() | st.floats(0.001, 0.5))},
     }
-    if draw(st.booleans()) or any(fault.get("link") == "partner_gateway" for fault in faults):
+    hit = {fault.get("link") for fault in faults}
+    if draw(st.booleans()) or "partner_cloud" in hit:
+        content["delivery"] = {"orders_per_s": draw(st.floats(0.01, 10)), "misbehaviour": [{"kind": "webhook_twice"}]}
+        content["pauses"] = {"channels": {"delivery": {"share_percent": draw(st.integers(0, 100))}}}
+    if draw(st.booleans()) or hit & {"partner_gateway", "partner_coupon"}:
         card = draw(st.integers(0, 100)) / 100
+        coupon = (1 - card) / 2 if "partner_coupon" in hit else 0
         rule = {"kind": "slow", "share": draw(st.floats(0, 1)), "operations": ["sale", "query"]}
         content["payments"] = {
-            "tenders": {"cash": 1 - card, "wallet_code": 0, "card": card},
+            "tenders": {"cash": 1 - card - coupon, "wallet_code": 0, "card": card, "coupon": coupon},
             "misbehaviour": draw(st.sampled_from([[], [rule]])),
         }
     return Scenario.model_validate_json(json.dumps(content))

@@ -69,6 +69,16 @@ BAD = {
         6,
         "faults[0].link: 'edge_edge' is not known",
     ),
+    "printer where there is none": (
+        HEAD + "faults:\n  - {fault: printer_trouble, trouble: jam, at_s: 4, for_s: 3}\n",
+        6,
+        "faults[0].process: printer is there only in a store with a printer; add `printer: true` to the store",
+    ),
+    "receipts without a printer": (
+        HEAD + "stores:\n  - {name: s1, receipts: true}\n",
+        6,
+        "stores[0].receipts: needs a printer; add `printer: true` to the store",
+    ),
     "path that is none": (
         HEAD + "faults:\n  - {fault: http_errors, link: diner_edge, path: orders, at_s: 4, for_s: 3}\n",
         6,
@@ -106,7 +116,7 @@ BAD = {
     "shares": (
         HEAD + "  channels:\n    qr: 0.6\n    cashier: 0.2\n    mini_program: 0.3\n",
         5,
-        "diners.channels: the shares sum to 1.1; qr, cashier and mini_program must sum to 1",
+        "diners.channels: the shares sum to 1.1; all channels together must sum to 1",
     ),
     "behaviours": (
         HEAD + "  behaviours: {double_tap: 0.6, two_doors: 0.6}\n",

@@ -26,7 +26,7 @@ _RULES = {
     "counted": "counted only",
     "not_exercised": "cannot occur in this stack",
 }
-_PLACES = ("edge", "cloud", "kitchen")
+_PLACES = ("edge", "cloud", "kitchen", "printer")
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,14 @@ def _latency(verdict: Verdict) -> Table:
     rows.append(
         ["in the store alone, before the cloud had it", f"{verdict.offline.count:,}", *_quantiles(verdict.offline)]
     )
+    rows += [
+        [
+            f"shown in the kitchen, from the first yes: {times.channel}",
+            f"{times.shown.count:,}",
+            *_quantiles(times.shown),
+        ]
+        for times in verdict.audit.kitchen
+    ]
     return Table(("time, ms", "count", "p50", "p95", "p99", "max"), rows)
 
 

@@ -23,7 +23,7 @@ SELECT
 FROM orders
 WHERE order_id = :order_id;
 
--- name: place_order(store, order_id, body_hash, channel, table_name, items, total_minor, note)$
+-- name: place_order(store, order_id, body_hash, channel, table_name, items, total_minor, note, reserved)$
 -- One statement, hence one transaction: the update locks the store's row until the commit, so numbers become visible in
 -- order, and a key that is held already makes the whole statement fail, so that no number is lost. No row: no such store.
 WITH numbered AS (
@@ -32,11 +32,11 @@ WITH numbered AS (
     RETURNING last_number
 )
 INSERT INTO orders (
-    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, number, level_told
+    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, reserved, number, level_told
 )
 SELECT
     :order_id::uuid, :store, 'cloud', :body_hash, :channel, :table_name, :items::jsonb, :total_minor::bigint, :note,
-    numbered.last_number, 'RC'
+    :reserved::jsonb, numbered.last_number, 'RC'
 FROM numbered
 RETURNING number;
 
@@ -120,8 +120,12 @@ INSERT INTO alarms (store, kind, detail) VALUES (:store, :kind, :detail)
 ON CONFLICT (store, kind, detail) DO UPDATE SET times = alarms.times + 1, last_at = now();
 
 -- name: downlink(store, after, limit)
-SELECT number, order_id, channel, table_name, items, total_minor, note, check_id, body_hash
+SELECT number, order_id, channel, table_name, items, total_minor, note, check_id, body_hash, reserved, NULL AS content
 FROM orders
+WHERE store = :store AND number > :after
+UNION ALL
+SELECT number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, content
+FROM rights_sent
 WHERE store = :store AND number > :after
 ORDER BY number
 LIMIT :limit;

@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS orders (
 -- The check that an order of the store was put on; empty: one of its own. Needed when the order goes back to the store.
 ALTER TABLE orders ADD COLUMN IF NOT EXISTS check_id text NOT NULL DEFAULT '';
 
+-- P18: the ingredients of which it took the cloud's rights; NULL: it comes back after a fork, and is promised as a whole.
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS reserved jsonb;
+
 CREATE INDEX IF NOT EXISTS orders_by_store ON orders (store, order_id);
 
 -- The stores' logs as they came, whether their entries could be applied or not.

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 
-import apsw
-
+from refsystem.partners.partner_process import serve_partner
 from refsystem.partners.payment_gateway.app import create_app
 from refsystem.partners.payment_gateway.settings import GatewaySettings
-from refsystem.serving import serve
-from refsystem.telemetry import configure_logging
 
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    configure_logging(json_lines=os.environ.get("RUSHPROOF_LOG") == "json")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every callback would be all there is
-    try:
-        settings = GatewaySettings.from_environment(os.environ)
-        serve(create_app(settings), settings.host, settings.port, ready_file=settings.ready_file)
-    except (ValueError, OSError, apsw.Error) as error:
-        sys.stderr.write(f"the payment gateway cannot start: {error}\n")
-        return 2
-    return 0
+    return serve_partner("payment gateway", GatewaySettings.from_environment, create_app)
 
 
 if __name__ == "__main__":

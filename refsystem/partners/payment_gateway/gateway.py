@@ -1,79 +1,61 @@
-"""The gateway at work: the thread that owns its database, and its misbehaviour around every request.
-
-Whatever goes wrong goes wrong outside of `GatewayStore`: a request is done wholly and once, or not at all, and only what the
-caller hears of it is disturbed.
-"""
+"""The gateway at work: merchants' requests, what their payers do, callbacks, and what time brings."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-import apsw
 from fastapi import Request
 
-from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED
 from refsystem.partners.draws import draw
+from refsystem.partners.due_loop import DueLoop
+from refsystem.partners.host_time import now_us
+from refsystem.partners.outbox import Outbox, Posting
+from refsystem.partners.outbox_sender import OutboxSender, drawn_posting
 from refsystem.partners.payment_gateway import problems
-from refsystem.partners.payment_gateway.misbehaviour import Kind, Misbehaviour, Operation, Rule
+from refsystem.partners.payment_gateway.callbacks import again_after_us
+from refsystem.partners.payment_gateway.misbehaviour import Operation
+from refsystem.partners.payment_gateway.payment_desk import PaymentDesk
 from refsystem.partners.payment_gateway.requests import Authorize, GatewayRequest, Sale
 from refsystem.partners.payment_gateway.rules import Payment
 from refsystem.partners.payment_gateway.settings import GatewaySettings
-from refsystem.partners.payment_gateway.store import GatewayStore, Kept, PayerConduct, Posting
-from refsystem.problems import ProblemError
+from refsystem.partners.payment_gateway.store import GatewayStore, Kept, PayerConduct
 from refsystem.telemetry import Telemetry
 
-WAITING_MAX = 1000
-IDLE_S = 1.0
 CHANGE_WAIT_MIN_S = 0.002
 
 Result = TypeVar("Result")
-logger = logging.getLogger(__name__)
 
 
-class Gateway:
-    """One gateway process' work. Its database is opened when it is made; all but `run`'s argument is called in the event loop."""
+class Gateway(PaymentDesk[GatewayStore]):
+    """One gateway process' work."""
 
     def __init__(self, settings: GatewaySettings, telemetry: Telemetry) -> None:
-        self.settings = settings
-        self.misbehaviour = Misbehaviour(settings.plan)
-        self.callbacks_wanted = asyncio.Event()
-        self._time_wanted = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-store")
+        super().__init__("gateway", telemetry, settings.plan)
+        self._limits = settings.limits
         self._store = GatewayStore(settings.data, settings.limits, self._posting)
-        self._waiting = 0
-        self._clock: asyncio.Task[None] | None = None
-        self._struck = telemetry.counter("gateway_misbehaviour_total", "What was done wrong on request", ("kind",))
+        self._time = DueLoop(self._settle, CHANGE_WAIT_MIN_S)
+        self._callbacks = OutboxSender(
+            self._on_outbox,
+            lambda _: settings.secret,
+            lambda post: again_after_us(post, settings.limits, self.misbehaviour.plan.seed),
+            telemetry.counter("gateway_callbacks_total", "Callbacks tried, by what came of it", ("result",)),
+        )
         self._done = telemetry.counter(
             "gateway_requests_total", "Requests done, not the repeated ones", ("operation", "status")
         )
         self._repeated = telemetry.counter("gateway_repeated_total", "Requests that had been done before")
 
     async def start(self) -> None:
-        """Let time do its part from now on."""
-        self._clock = asyncio.create_task(self._let_time_pass())
+        """Let time do its part from now on, and send callbacks."""
+        self._time.start()
+        self._callbacks.start()
 
     async def stop(self) -> None:
         """Finish what waits and close the database."""
-        if self._clock is not None:
-            self._clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._clock
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
-        self._thread.shutdown()
-
-    async def run(self, work: Callable[[GatewayStore], Result]) -> Result:
-        """Do `work` in the store's thread, behind what waits there already."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._store)
-        except apsw.Error as error:
-            logger.exception("the database failed")
-            raise ProblemError(OUTCOME_UNKNOWN, f"the gateway's database failed ({type(error).__name__})") from error
+        await self._callbacks.stop()
+        await self._time.stop()
+        await super().stop()
 
     async def perform(
         self, http: Request, operation: Operation, request_id: str, request: GatewayRequest
@@ -88,136 +70,63 @@ class Gateway:
                 self._repeated.inc()
             else:
                 self._done.labels(operation, kept.outcome.status).inc()
-                self.callbacks_wanted.set()
-                self._time_wanted.set()
+                self._callbacks.wake()
+                self._time.wake()
             return kept, repeated
 
-        return await self._disturbed(http, operation, request_id, work)
+        return await self.disturbed.around(http, operation, request_id, work)
 
     async def query(self, http: Request, attempt_id: str) -> Payment:
         """A payment as it stands; raises `ProblemError` if there is none, or if a query shall not find it yet."""
-
-        async def work() -> Payment:
-            found = await self.run(lambda store: store.payment(attempt_id, now_us()))
-            if found is None or self._hidden(attempt_id, found.created_at_us):
-                raise ProblemError(problems.PAYMENT_UNKNOWN)
-            return found
-
-        return await self._disturbed(http, "query", attempt_id, work)
+        return await self._look_up(
+            http,
+            attempt_id,
+            lambda store: store.payment(attempt_id, now_us()),
+            lambda found: found.created_at_us,
+            problems.PAYMENT_UNKNOWN,
+        )
 
     async def query_request(self, http: Request, request_id: str) -> Kept:
         """What became of a request; raises `ProblemError` if there is none, or if a query shall not find it yet."""
+        return await self._look_up(
+            http,
+            request_id,
+            lambda store: store.request(request_id),
+            lambda found: found.at_us,
+            problems.REQUEST_UNKNOWN,
+        )
 
-        async def work() -> Kept:
-            found = await self.run(lambda store: store.request(request_id))
-            if found is None or self._hidden(request_id, found.at_us):
-                raise ProblemError(problems.REQUEST_UNKNOWN)
-            return found
-
-        return await self._disturbed(http, "query", request_id, work)
-
-    # --- misbehaviour ---
-
-    async def _disturbed(
-        self, http: Request, operation: Operation, key: str, work: Callable[[], Awaitable[Result]]
-    ) -> Result:
-        if self._waiting >= WAITING_MAX:
-            raise ProblemError(OVERLOADED, f"{self._waiting} requests wait at the gateway")
-        self._waiting += 1
-        try:
-            attempt = self.misbehaviour.next_try(operation, key)
-            slow = self._strikes("slow", operation, key, attempt)
-            if slow is not None:
-                await asyncio.sleep(slow.ms / 1000)
-            await self._fail("before", http, operation, key, attempt)
-            try:
-                result = await work()
-            except ProblemError:
-                await self._fail("after", http, operation, key, attempt)
-                raise
-            await self._fail("after", http, operation, key, attempt)
-            return result
-        finally:
-            self._waiting -= 1
-
-    async def _fail(
-        self, when: Literal["before", "after"], http: Request, operation: Operation, key: str, attempt: int
-    ) -> None:
-        """Give no answer or a wrong one, if that strikes; an answer that is lost so may be a refusal too."""
-        silent: Kind = "timeout_before" if when == "before" else "timeout_after"
-        wrong: Kind = "error_before" if when == "before" else "error_after"
-        rule = self._strikes(silent, operation, key, attempt)
-        if rule is not None:
-            await _until_left(http, rule.ms / 1000)
-            raise ProblemError(problems.PAYMENTS_STUCK)
-        if self._strikes(wrong, operation, key, attempt) is not None:
-            raise ProblemError(problems.GATEWAY_FAILED)
-
-    def _strikes(self, kind: Kind, operation: Operation, key: str, attempt: int = 0) -> Rule | None:
-        rule = self.misbehaviour.strikes(kind, operation, key, attempt)
-        if rule is not None:
-            self._struck.labels(kind).inc()
-        return rule
-
-    def _hidden(self, key: str, made_at_us: int) -> bool:
-        """Whether a query shall not find what was made then: as if it asked a copy that lags behind."""
-        rule = self.misbehaviour.would_strike("unknown", "query", key)
-        if rule is None or now_us() - made_at_us >= rule.ms * 1000:
-            return False
-        return self._strikes("unknown", "query", key) is not None
+    # --- in the store's thread ---
 
     def _posting(self, event_id: str) -> Posting:
-        """How a callback is sent. Called in the store's thread."""
-        twice = self._strikes("callback_twice", "callback", event_id)
-        late = self._strikes("callback_late", "callback", event_id)
-        held = self._strikes("callback_out_of_order", "callback", event_id)
-        late_ms = max(rule.ms for rule in (late, held) if rule) if late or held else 0
-        return Posting(2 if twice else 1, late_ms * 1000, held is not None and late is None)
+        """How a callback is sent."""
+        return drawn_posting("callback", event_id, self.strikes)
 
     def _conduct(self, operation: Operation, request: GatewayRequest) -> PayerConduct:
-        """What the payer of a new payment does. Called in the store's thread."""
+        """What the payer of a new payment does."""
         if not isinstance(request, Authorize | Sale):
             return PayerConduct()
         key = request.attempt_id
-        declined = self._strikes("declined", operation, key) is not None
+        declined = self.strikes("declined", operation, key) is not None
         if isinstance(request, Authorize):
             return PayerConduct(declined)
-        if self._strikes("unconfirmed", operation, key) is not None:
+        if self.strikes("unconfirmed", operation, key) is not None:
             return PayerConduct(declined, None)
-        limits = self.settings.limits
-        confirm_s = limits.wallet_confirm_s * (0.5 + draw(self.misbehaviour.plan.seed, "confirm", key))
-        return PayerConduct(declined, limits.scaled_us(confirm_s))
+        confirm_s = self._limits.wallet_confirm_s * (0.5 + draw(self.misbehaviour.plan.seed, "confirm", key))
+        return PayerConduct(declined, self._limits.scaled_us(confirm_s))
 
-    # --- time ---
+    # --- by itself ---
 
-    async def _let_time_pass(self) -> None:
+    async def _settle(self) -> int | None:
         """Settle what falls due: diners confirm, unanswered disputes are lost."""
-        while True:
-            self._time_wanted.clear()
-            try:
-                due_us = await self.run(_settle)
-                self.callbacks_wanted.set()
-            except ProblemError:
-                due_us = None
-            wait_s = IDLE_S if due_us is None else min(IDLE_S, (due_us - now_us()) / 1_000_000)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(CHANGE_WAIT_MIN_S, wait_s)):
-                    await self._time_wanted.wait()
+        due_us = await self.run(_settle)
+        self._callbacks.wake()
+        return due_us
 
-
-async def _until_left(http: Request, seconds: float) -> None:
-    """Wait until the caller has closed its connection, or for `seconds`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while (await http.receive())["type"] != "http.disconnect":
-                pass
+    async def _on_outbox(self, work: Callable[[Outbox], Result], /) -> Result:
+        return await self.run(lambda store: work(store.outbox))
 
 
 def _settle(store: GatewayStore) -> int | None:
     store.settle_due(now_us())
     return store.next_change_us()
-
-
-def now_us() -> int:
-    """The host's monotonic clock."""
-    return time.monotonic_ns() // 1000

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED, Problem
+from refsystem.partners.bodies import REPLAYED_HEADER, Name
+from refsystem.partners.host_time import now_us
 from refsystem.partners.payment_gateway import problems
-from refsystem.partners.payment_gateway.gateway import Gateway, now_us
+from refsystem.partners.payment_gateway.gateway import Gateway
 from refsystem.partners.payment_gateway.misbehaviour import Operation
 from refsystem.partners.payment_gateway.models import (
     AuthorizationBody,
@@ -19,7 +21,6 @@ from refsystem.partners.payment_gateway.models import (
     CaptureBody,
     DisputeAnswerBody,
     DisputeReply,
-    Name,
     PaymentReply,
     RefundBody,
     RequestReply,
@@ -41,7 +42,6 @@ from refsystem.partners.payment_gateway.requests import (
 from refsystem.partners.payment_gateway.store import Kept, payment_document
 from refsystem.problems import REQUEST_INVALID, ProblemError, problem_docs
 
-REPLAYED_HEADER = "Idempotency-Replayed"
 Key = Annotated[
     str | None,
     Header(alias="Idempotency-Key", description="the request's UUID, made by the caller; of a payment its attempt_id"),
@@ -233,7 +233,7 @@ def _query_routes(gateway: Gateway) -> APIRouter:
     @router.put("/v1/merchants/{merchant}/callback", responses=problem_docs(problems.PAYMENT_INVALID, *FAILURES))
     async def put_callback(merchant: Name, body: CallbackBody) -> dict[str, str]:
         """Register where the merchant wants its callbacks: from now on what changes is posted there, signed, at least once."""
-        await gateway.run(lambda store: store.put_merchant(merchant, body.url))
+        await gateway.run(lambda store: store.outbox.put_receiver(merchant, body.url))
         return {"merchant": merchant, "url": body.url}
 
     return router

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
-from refsystem.partners.payment_gateway.misbehaviour import Plan
+from refsystem.partners.bodies import Body, Name, Text
 
 AMOUNT_MAX = 10**12
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX, description="minor units (fen)")]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
-Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 CallbackUrl = Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
-
-
-class Body(BaseModel):
-    """A request's body: exact types, and nothing that is not known."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class AuthorizationBody(Body):
@@ -151,13 +143,6 @@ class DisputeReply(BaseModel):
     status: Literal["opened", "contested", "accepted", "won", "lost"]
     answer_by_us: int
     evidence: str
-
-
-class MisbehaviourReply(BaseModel):
-    """What is done wrong, and how often each kind has struck since the process started."""
-
-    plan: Plan
-    struck: dict[str, int]
 
 
 class LedgerPage(BaseModel):

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from refsystem.partners.payment_gateway.misbehaviour import WELL_BEHAVED, Plan, read_plan
-from refsystem.settings import HOST, Reader, SettingsError
-
-DAY_S = 86_400.0
+from refsystem.partners.partner_settings import DAY_S, BusinessTime, PartnerReader
+from refsystem.partners.payment_gateway.misbehaviour import WELL_BEHAVED, Plan
+from refsystem.settings import HOST
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(BusinessTime):
     """What the gateway's contract with its merchants says. All times are business time.
 
     The wallet's are those of `reference/restaurant.md` (reverse after 15 s and within 7 days). `wallet_confirm_s` is how long a
@@ -32,11 +31,6 @@ class Limits:
     authorization_s: float = 7 * DAY_S
     refund_within_s: float = 365 * DAY_S
     dispute_answer_s: float = 5 * DAY_S
-    time_scale: float = 1.0
-
-    def scaled_us(self, seconds: float) -> int:
-        """Business seconds as microseconds of real time."""
-        return int(seconds * 1_000_000 / self.time_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class GatewaySettings:
     data: Path
     secret: bytes
     host: str = HOST
-    port: int = 8002
+    http_port: int = 8002
     limits: Limits = Limits()
     plan: Plan = WELL_BEHAVED
     ready_file: Path | None = None
@@ -58,26 +52,17 @@ class GatewaySettings:
 
         Raises `SettingsError` that names the variable.
         """
-        read = Reader(environment)
-        read.text("RUSHPROOF_GATEWAY_SECRET_FILE")
-        secret = read.secret("RUSHPROOF_GATEWAY_SECRET_FILE")
-        assert secret is not None, "it is named"
-        misbehaviour = environment.get("RUSHPROOF_GATEWAY_MISBEHAVIOUR")
-        ready_file = environment.get("RUSHPROOF_GATEWAY_READY_FILE")
-        try:
-            plan = read_plan(misbehaviour) if misbehaviour else WELL_BEHAVED
-        except ValueError as error:
-            raise SettingsError(f"RUSHPROOF_GATEWAY_MISBEHAVIOUR: {error}") from error
+        read = PartnerReader("RUSHPROOF_GATEWAY", environment)
         return cls(
-            Path(read.text("RUSHPROOF_GATEWAY_DATA")),
-            secret,
-            read.text("RUSHPROOF_GATEWAY_HOST", HOST),
+            read.data(),
+            read.signing_secret(),
+            read.host(),
             read.port("RUSHPROOF_GATEWAY_PORT", "8002"),
             Limits(
                 amount_max_minor=int(read.number("RUSHPROOF_GATEWAY_AMOUNT_MAX_MINOR", "5000000", 1, 10**12)),
                 wallet_confirm_s=read.number("RUSHPROOF_GATEWAY_WALLET_SECONDS", "3", 0, 3600),
-                time_scale=read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000),
+                time_scale=read.time_scale(),
             ),
-            plan,
-            Path(ready_file) if ready_file else None,
+            read.plan(Plan),
+            read.ready_file(),
         )

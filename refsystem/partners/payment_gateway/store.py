@@ -1,20 +1,14 @@
-"""What the gateway holds, in SQLite: a request, the money that it moves and the callback about it are one transaction.
-
-It survives the death of its process. A power cut of the host is not among what a drill does to this party, so its commits are
-not synced: on the disk that it shares with the devices they would slow down what is measured.
-
-All methods run in one thread once it is open. Times come in as arguments.
-"""
+"""What the gateway holds, in SQLite: a request, the money that it moves and the callback about it are one transaction."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from refsystem.partners.outbox import Outbox, Posting
+from refsystem.partners.partner_store import PartnerStore, named
 from refsystem.partners.payment_gateway import problems
 from refsystem.partners.payment_gateway.requests import (
     AnswerDispute,
@@ -41,7 +35,7 @@ from refsystem.partners.payment_gateway.rules import (
 )
 from refsystem.partners.payment_gateway.settings import Limits
 from refsystem.problems import ProblemError
-from refsystem.sqlite import load_queries, open_database
+from refsystem.sqlite import load_queries
 
 SETTLED_AT_ONCE_MAX = 200
 PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
@@ -56,20 +50,6 @@ MOVEMENT_FIELDS = (
     "at_us",
     "reference",
 )
-CALLBACK_FIELDS = (
-    "callback",
-    "event_id",
-    "merchant",
-    "body",
-    "made_at_us",
-    "due_at_us",
-    "wanted",
-    "delivered",
-    "tries",
-    "last_status",
-    "first_delivered_at_us",
-)
-
 queries = load_queries("refsystem.partners.payment_gateway")
 
 
@@ -93,39 +73,13 @@ class PayerConduct:
     confirm_after_us: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """How a callback is to be sent: so often, so much later, or held until a later one was delivered."""
-
-    copies: int = 1
-    late_us: int = 0
-    held: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DueCallback:
-    """A callback that is to be sent now."""
-
-    callback: int
-    event_id: str
-    body: str
-    url: str
-    tries: int
-
-
-class GatewayStore:
+class GatewayStore(PartnerStore):
     """The gateway's database in `folder`. `posting` says how the callback of an event is to be sent."""
 
     def __init__(self, folder: Path, limits: Limits, posting: Callable[[str], Posting] = lambda _: Posting()) -> None:
         self._limits = limits
-        self._posting = posting
-        self._connection = open_database(folder / "gateway.sqlite3", synchronous="NORMAL")
-        with self._transaction():
-            queries.create_schema(self._connection)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        super().__init__(folder / "gateway.sqlite3", queries.create_schema)
+        self.outbox = Outbox(self._connection, posting)
 
     # --- requests ---
 
@@ -193,44 +147,12 @@ class GatewayStore:
         at_us: int | None = queries.next_change_us(self._connection)
         return at_us
 
-    # --- callbacks ---
-
-    def put_merchant(self, merchant: str, callback_url: str) -> None:
-        """Register where a merchant wants its callbacks."""
-        with self._transaction():
-            queries.put_merchant(self._connection, merchant=merchant, callback_url=callback_url)
-
-    def callback_url(self, merchant: str) -> str | None:
-        """Where a merchant wants its callbacks."""
-        url: str | None = queries.callback_url(self._connection, merchant=merchant)
-        return url
-
-    def due_callbacks(self, now_us: int, limit: int) -> list[DueCallback]:
-        """Callbacks that are to be sent now, the longest due first."""
-        return [DueCallback(*row) for row in queries.callbacks_due(self._connection, now_us=now_us, limit=limit)]
-
-    def next_callback_us(self) -> int | None:
-        """When the next callback is due."""
-        at_us: int | None = queries.next_callback_us(self._connection)
-        return at_us
-
-    def note_delivery(self, callback: int, status: int, now_us: int) -> None:
-        """The merchant took it."""
-        with self._transaction():
-            queries.note_delivery(self._connection, callback=callback, status=status, now_us=now_us)
-            queries.release_held(self._connection, callback=callback, now_us=now_us)
-
-    def note_failure(self, callback: int, status: int | None, due_at_us: int | None) -> None:
-        """The merchant did not take it; it is due again then, or never."""
-        with self._transaction():
-            queries.note_failure(self._connection, callback=callback, status=status, due_at_us=due_at_us)
-
     # --- reads for an audit ---
 
     def audit_ledger(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Movements of money behind number `after`, each with its postings."""
         found = queries.audit_ledger(self._connection, after=after, limit=limit)
-        rows = [dict(zip(MOVEMENT_FIELDS, row, strict=True)) for row in found]
+        rows = named(MOVEMENT_FIELDS, found)
         if not rows:
             return []
         postings: dict[int, list[dict[str, Any]]] = {row["movement"]: [] for row in rows}
@@ -245,28 +167,18 @@ class GatewayStore:
         """Payments behind number `after`, as they stand."""
         names = (*PAYMENT_FIELDS, "number")
         found = queries.audit_payments(self._connection, after=after, limit=limit)
-        return [dict(zip(names, row, strict=True)) for row in found]
+        return named(names, found)
 
     def audit_callbacks(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Callbacks behind number `after`, and how often each was tried and taken."""
-        found = queries.audit_callbacks(self._connection, after=after, limit=limit)
-        rows = [dict(zip(CALLBACK_FIELDS, row, strict=True)) for row in found]
-        return [{**row, "body": json.loads(row["body"])} for row in rows]
+        rows = self.outbox.audit(after, limit)
+        return [{"callback": row.pop("number"), "merchant": row.pop("receiver"), **row} for row in rows]
 
     def balances(self) -> dict[str, int]:
         """What every account has; together zero."""
         return dict(queries.audit_balances(self._connection))
 
-    def answers(self) -> bool:
-        """Whether the database answers."""
-        return bool(queries.answers(self._connection))
-
     # --- inside ---
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._connection:
-            yield
 
     def _situation(self, request: GatewayRequest, conduct: PayerConduct) -> Situation:
         dispute = self.dispute(request.dispute_id) if isinstance(request, AnswerDispute | RuleDispute) else None
@@ -351,10 +263,9 @@ class GatewayStore:
 
     def _call_back(self, request_id: str, event: str, decision: Decision, now_us: int) -> None:
         payment = decision.payment
-        if self.callback_url(payment.merchant) is None:
+        if self.outbox.url(payment.merchant) is None:
             return
         event_id = f"{request_id}/{event}"
-        how = self._posting(event_id)
         body = {
             "event_id": event_id,
             "event": event,
@@ -364,16 +275,7 @@ class GatewayStore:
             "dispute": None if decision.dispute is None else asdict(decision.dispute),
             "at_us": now_us,
         }
-        queries.insert_callback(
-            self._connection,
-            event_id=event_id,
-            merchant=payment.merchant,
-            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-            made_at_us=now_us,
-            due_at_us=now_us + how.late_us,
-            held=int(how.held),
-            wanted=how.copies,
-        )
+        self.outbox.put(event_id, payment.merchant, body, now_us)
 
 
 def payment_document(payment: Payment) -> dict[str, Any]:

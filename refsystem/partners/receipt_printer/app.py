@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from refsystem.ordering.errors import Problem
+from refsystem.partners.operator_routes import After, Limit, health_routes, misbehaviour_routes, page
+from refsystem.partners.partner_app import partner_app
 from refsystem.partners.receipt_printer.driver import PrinterDriver
-from refsystem.partners.receipt_printer.misbehaviour import WELL_BEHAVED, Plan
+from refsystem.partners.receipt_printer.misbehaviour import Plan
 from refsystem.partners.receipt_printer.settings import PrinterSettings
-from refsystem.problems import REQUEST_INVALID, BodyLimit, install_problem_handlers, problem_docs
+from refsystem.problems import BODY_BYTES_MAX, REQUEST_INVALID, problem_docs
 from refsystem.telemetry import Telemetry
 
 CONDITION_INVALID = Problem("condition-invalid", 422, "The request is not well formed", True)
-PAGE_MAX = 5000
-NUMBER_MAX = 2**62
 ROLL_LINES_MAX = 10**9
 
 
@@ -53,13 +51,6 @@ class ConditionReply(BaseModel):
     unknown_commands: int
 
 
-class MisbehaviourReply(BaseModel):
-    """What goes wrong now, and how often each kind has struck since the process started."""
-
-    plan: Plan
-    struck: dict[str, int]
-
-
 def create_app(settings: PrinterSettings) -> FastAPI:
     """The printer, with its paper and its port; raises `OSError` or `apsw.Error` if they cannot be used.
 
@@ -68,16 +59,6 @@ def create_app(settings: PrinterSettings) -> FastAPI:
     telemetry = Telemetry("printer")
     driver = PrinterDriver(settings, telemetry)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await driver.start()
-        try:
-            yield
-        finally:
-            await driver.stop()
-
-    app = FastAPI(title="Rushproof receipt printer", lifespan=lifespan, docs_url=None, redoc_url=None)
-    install_problem_handlers(app, CONDITION_INVALID)
     router = APIRouter(tags=["operator"])
 
     @router.get("/v1/operator/condition")
@@ -91,40 +72,15 @@ def create_app(settings: PrinterSettings) -> FastAPI:
         await _change(driver, change)
         return _told(driver)
 
-    @router.get("/v1/operator/misbehaviour")
-    async def misbehaviour() -> MisbehaviourReply:
-        """What goes wrong now."""
-        return _misbehaviour(driver)
-
-    @router.put("/v1/operator/misbehaviour", responses=problem_docs(CONDITION_INVALID))
-    async def put_misbehaviour(plan: Plan) -> MisbehaviourReply:
-        """Let this go wrong from now on, and nothing else. What is wrong already stays so."""
-        driver.misbehaviour.set_plan(plan)
-        return _misbehaviour(driver)
-
-    @router.delete("/v1/operator/misbehaviour")
-    async def behave() -> MisbehaviourReply:
-        """Let nothing go wrong from now on. What is wrong already stays so."""
-        driver.misbehaviour.set_plan(WELL_BEHAVED)
-        return _misbehaviour(driver)
-
     @router.get("/v1/audit/paper", tags=["audit"], responses=problem_docs(REQUEST_INVALID))
-    async def paper(
-        after: Annotated[int, Query(ge=0, le=NUMBER_MAX)] = 0, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1000
-    ) -> dict[str, Any]:
+    async def paper(after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
         """Every slip that came out, the one that is not cut yet too (`cut_at_us` null), by what can be read on it."""
         rows = driver.slips(after, limit)
-        return {"slips": rows, "next_after": rows[-1]["slip"] if len(rows) == limit else None}
+        return page("slips", rows, limit, "slip")
 
-    @router.get("/health")
-    async def health() -> dict[str, str]:
-        """The process lives, the printer switched on or off."""
-        return {"status": "alive"}
-
-    app.include_router(router)
-    app.add_middleware(BodyLimit)
-    telemetry.install(app)
-    return app
+    router.include_router(misbehaviour_routes(driver.misbehaviour, Plan, CONDITION_INVALID))
+    router.include_router(health_routes())
+    return partner_app("receipt printer", driver, telemetry, [router], CONDITION_INVALID, BODY_BYTES_MAX)
 
 
 async def _change(driver: PrinterDriver, change: ConditionChange) -> None:
@@ -152,7 +108,3 @@ def _told(driver: PrinterDriver) -> ConditionReply:
         drawer_opened=machine.drawer_opened,
         unknown_commands=machine.unknown_commands,
     )
-
-
-def _misbehaviour(driver: PrinterDriver) -> MisbehaviourReply:
-    return MisbehaviourReply(plan=driver.misbehaviour.plan, struck=dict(driver.misbehaviour.struck))

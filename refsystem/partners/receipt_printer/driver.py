@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import logging
 import socket
-import time
 from dataclasses import replace
 
+from refsystem.partners.host_time import now_us
+from refsystem.partners.misbehaviour import Strikes
 from refsystem.partners.receipt_printer.machine import Condition, Printer, Trouble
-from refsystem.partners.receipt_printer.misbehaviour import Kind, Misbehaviour, Rule
+from refsystem.partners.receipt_printer.misbehaviour import KINDS
 from refsystem.partners.receipt_printer.paper import Paper
 from refsystem.partners.receipt_printer.settings import PrinterSettings
 from refsystem.serving import listening_socket
@@ -32,7 +33,8 @@ class PrinterDriver:
 
     def __init__(self, settings: PrinterSettings, telemetry: Telemetry) -> None:
         self.settings = settings
-        self.misbehaviour = Misbehaviour(settings.plan)
+        struck = telemetry.counter("printer_misbehaviour_total", "What went wrong on request", ("kind",))
+        self.misbehaviour = Strikes(settings.plan, KINDS, struck)
         self.on = False
         self.refusing = False
         self._paper = Paper(settings.data, settings.roll_lines)
@@ -49,7 +51,6 @@ class PrinterDriver:
         self._repairs: set[asyncio.Task[None]] = set()
         self._slips = telemetry.counter("printer_slips_total", "Slips cut off")
         self._bytes = telemetry.counter("printer_bytes_total", "Bytes received")
-        self._struck = telemetry.counter("printer_misbehaviour_total", "What went wrong on request", ("kind",))
 
     def _new_machine(self, condition: Condition) -> Printer:
         return Printer(
@@ -131,7 +132,7 @@ class PrinterDriver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
-        if len(self._writers) >= CONNECTIONS_MAX or self._strike("refuse", self._connections) is not None:
+        if len(self._writers) >= CONNECTIONS_MAX or self.misbehaviour.strikes("refuse", self._connections) is not None:
             writer.transport.abort()
             return
         self._writers.append(writer)
@@ -160,6 +161,8 @@ class PrinterDriver:
                 return
             while not self._can_take():
                 await self._wait_for_change()
+            if writer.is_closing():
+                return  # the power went off meanwhile: what had come in until then is lost with the rest
             self._bytes.inc(len(data))
             self.machine.receive(data, now_us())
             self._flush()
@@ -204,18 +207,12 @@ class PrinterDriver:
     # --- misbehaviour ---
 
     def _strikes(self, trouble: Trouble, slip: int) -> bool:
-        rule = self._strike(trouble, slip)
+        rule = self.misbehaviour.strikes(trouble, slip)
         if rule is not None and rule.ms is not None:
             task = asyncio.get_running_loop().create_task(self._repair(trouble, rule.ms / 1000))
             self._repairs.add(task)
             task.add_done_callback(self._repairs.discard)
         return rule is not None
-
-    def _strike(self, kind: Kind, number: int) -> Rule | None:
-        rule = self.misbehaviour.strikes(kind, number)
-        if rule is not None:
-            self._struck.labels(kind).inc()
-        return rule
 
     async def _repair(self, trouble: Trouble, after_s: float) -> None:
         """Somebody comes and puts it right."""
@@ -228,8 +225,3 @@ class PrinterDriver:
                 self.set_condition(replace(now, paper_lines=self.settings.roll_lines))
             case "hang":
                 self.set_condition(replace(now, hanging=False))
-
-
-def now_us() -> int:
-    """The host's monotonic clock."""
-    return time.monotonic_ns() // 1000

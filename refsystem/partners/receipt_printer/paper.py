@@ -89,6 +89,7 @@ def _slip(lines: list[tuple[str, int, int, int]]) -> dict[str, Any]:
     texts = [(text, bool(emphasized), height) for text, emphasized, height, code in lines if not code]
     return {
         "job_ids": [text for text, _, _, code in lines if code],
+        "lines": [{"text": text, "height": height, "code": bool(code)} for text, _, height, code in lines],
         "text": "\n".join(text for text, _, _ in texts),
         "large": [text for text, _, height in texts if height > 1],
         "emphasized": [text for text, emphasized, _ in texts if emphasized],

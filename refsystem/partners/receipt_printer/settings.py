@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from refsystem.partners.partner_settings import PartnerReader
 from refsystem.partners.receipt_printer.machine import COLUMNS
-from refsystem.partners.receipt_printer.misbehaviour import WELL_BEHAVED, Plan, read_plan
-from refsystem.settings import HOST, Reader, SettingsError
+from refsystem.partners.receipt_printer.misbehaviour import WELL_BEHAVED, Plan
+from refsystem.settings import HOST, SettingsError
 
 ROLL_LINES = 20_000
 """An 80 mm roll of 80 m, at 4 mm a line."""
@@ -37,28 +38,21 @@ class PrinterSettings:
 
         Raises `SettingsError` that names the variable.
         """
-        read = Reader(environment)
-        misbehaviour, ready_file = (
-            environment.get(f"RUSHPROOF_PRINTER_{name}") for name in ("MISBEHAVIOUR", "READY_FILE")
-        )
-        try:
-            plan = read_plan(misbehaviour) if misbehaviour else WELL_BEHAVED
-        except ValueError as error:
-            raise SettingsError(f"RUSHPROOF_PRINTER_MISBEHAVIOUR: {error}") from error
+        read = PartnerReader("RUSHPROOF_PRINTER", environment)
         port, http_port = read.port("RUSHPROOF_PRINTER_PORT", "9100"), read.port("RUSHPROOF_PRINTER_HTTP_PORT", "8003")
         if port == http_port:
             raise SettingsError(f"RUSHPROOF_PRINTER_PORT and RUSHPROOF_PRINTER_HTTP_PORT must differ; both are {port}")
         lines_per_s = read.number("RUSHPROOF_PRINTER_LINES_PER_SECOND", "40", 0.1, 10_000)
-        time_scale = read.number("RUSHPROOF_TIME_SCALE", "1", 0.001, 100_000)
+        time_scale = read.time_scale()
         return cls(
-            Path(read.text("RUSHPROOF_PRINTER_DATA")),
+            read.data(),
             port,
             http_port,
-            read.text("RUSHPROOF_PRINTER_HOST", HOST),
+            read.host(),
             int(read.choice("RUSHPROOF_PRINTER_WIDTH_MM", tuple(str(width) for width in COLUMNS), "80")),
             int(read.number("RUSHPROOF_PRINTER_ROLL_LINES", str(ROLL_LINES), 0, 10**9)),
             max(1, int(1_000_000 / lines_per_s / time_scale)),
             read.number("RUSHPROOF_PRINTER_IDLE_SECONDS", "90", 0.01, 86_400),
-            plan,
-            Path(ready_file) if ready_file else None,
+            read.plan(Plan),
+            read.ready_file(),
         )

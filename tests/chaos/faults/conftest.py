@@ -17,7 +17,7 @@ from chaos.embedded_proxy import EmbeddedProxy
 from chaos.faults.networks import Links
 from chaos.faults.toxiproxy import ProxyServer
 from refsystem.ordering.menu import DEMO_MENU
-from refsystem.stack import Link, Stack, StackSettings, StoreSettings
+from refsystem.stack import Stack, StackSettings, StoreSettings
 
 
 class Store(Stack):
@@ -117,12 +117,9 @@ def links(started: tuple[Store, Links], proxy_url: str) -> Iterator[Links]:
     ProxyServer(proxy_url)
     yield started[1]
     ProxyServer(proxy_url)
-    every: list[Link] = [link for kind in KINDS for link in started[1].matching(kind, "s1")]
-    started[1].weaken(every, None)
-    started[1].cut(every, None)
-
-
-KINDS = ("diner_edge", "edge_edge", "edge_arbiter", "edge_kds")
+    for link in started[0].links():
+        for holder in started[1].condition(link).shares:
+            started[1].end(holder)
 
 
 class BadServer:

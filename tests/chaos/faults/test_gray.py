@@ -8,9 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from chaos.faults import held_proxy
 from chaos.faults.base import Target
 from chaos.faults.gray import INJECTED_TYPE, Failing, HttpErrors
-from chaos.faults.networks import Links
+from chaos.faults.held_proxy import Share
+from chaos.faults.networks import Links, cut
+from chaos.faults.toxics import Toxic
 
 pytestmark = pytest.mark.slow
 
@@ -80,11 +83,11 @@ def test_errors_that_are_not_there_or_hit_health_too_prove_nothing(
     effect = asyncio.run(fault.prove())
     assert not effect.proven
     assert effect.evidence.startswith("0 of 3 probes")
+    assert effect.evidence.endswith("the proxy of diner_edge.s1.a does not have what was asked for")
 
     async def conversation() -> None:
-        await asyncio.to_thread(
-            links.answer, links.matching("diner_edge", "s1"), {**ORDERS.attributes, "path": "/", "method": ""}
-        )
+        every = Share((Toxic("http_status", "downstream", {**ORDERS.attributes, "path": "/", "method": ""}),))
+        await asyncio.to_thread(links.begin, fault, links.matching("diner_edge", "s1"), lambda link: every)
         effect = await fault.prove()
         assert not effect.proven
         assert effect.evidence.endswith("GET /health failed too")
@@ -93,11 +96,12 @@ def test_errors_that_are_not_there_or_hit_health_too_prove_nothing(
     asyncio.run(conversation())
 
 
-def test_a_link_that_is_cut_proves_nothing(store: Any, links: Links) -> None:
+def test_a_link_that_is_cut_proves_nothing(store: Any, links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_proxy, "DISTURBED_S", 0.3)
     fault = errors(store, links, ORDERS)
-    links.cut(links.matching("diner_edge", "s1"), "both")
+    links.begin("cut", links.matching("diner_edge", "s1"), lambda link: cut(link, "both"))
     asyncio.run(fault.begin())
     effect = asyncio.run(fault.prove())
     assert not effect.proven
-    assert effect.evidence.endswith("GET /health got no answer")
+    assert effect.evidence == "other faults came, went or cut diner_edge.s1.a while it was probed"
     asyncio.run(fault.undo())

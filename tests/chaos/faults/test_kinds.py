@@ -14,7 +14,14 @@ from chaos.faults.planned import StackFault, calls_for_failover, injected_fault,
 from refsystem.stack import Stack, StackSettings, StoreSettings
 from simulator.scenario import Fault, shipped_scenarios
 
-FIGURES: dict[str, dict[str, Any]] = {"clock_offset": {"offset_s": 1.0}, "clock_drift": {"drift_ppm": 1.0}}
+FIGURES: dict[str, dict[str, Any]] = {
+    "clock_offset": {"offset_s": 1.0},
+    "clock_drift": {"drift_ppm": 1.0},
+    "printer_trouble": {"trouble": "jam"},
+    "partner_misbehaves": {"partner": "gateway", "rules": ({"kind": "slow"},)},
+}
+OWN_TARGET = ("connections_exhausted", "printer_trouble", "partner_misbehaves")
+"""Kinds that hit no process by its name."""
 
 
 def kind_of(model: Any) -> str:
@@ -26,7 +33,7 @@ KINDS = {kind_of(model): model for model in get_args(Fault)}
 
 
 def planned(kind: str, **figures: Any) -> Any:
-    target = {} if kind == "connections_exhausted" else {"process": "edge_a"}
+    target = {} if kind in OWN_TARGET else {"process": "edge_a"}
     length = {} if kind == "process_restarted" else {"for_s": 2.0}
     return KINDS[kind](fault=kind, at_s=1.0, **target, **length, **FIGURES.get(kind, {}), **figures)
 
@@ -69,6 +76,7 @@ def test_which_faults_put_a_primary_out_of_action_lose_its_disk_or_need_control(
         "clock_drift",
         "descriptors_exhausted",
         "memory_exhausted",
+        "partner_misbehaves",
     }
     assert not calls_for_failover(planned("disk_erring", operation="read"))
     assert {fault.fault for fault in faults if loses_disk(fault)} == {"disk_lost", "disk_dead"}

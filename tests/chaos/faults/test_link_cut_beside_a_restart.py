@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from chaos.faults import links as links_module
-from chaos.faults.base import Target
+from chaos.faults.base import Effect, Target
+from chaos.faults.held_proxy import HeldProxy
 from chaos.faults.links import LinkCut
 from refsystem.stack import Link
 
@@ -21,8 +22,13 @@ class OneWay:
         self.listener: socket.socket | None = None
         self.swallows = swallows
         self.probes = 0
+        self.lacks: str | None = None
 
-    def cut(self, *_: Any) -> None: ...
+    def missing(self, *_: Any) -> str | None:
+        return self.lacks
+
+    def proxy(self, link: Link) -> HeldProxy:
+        return HeldProxy(cast(Any, None), link.name)
 
     async def probe_ms(self, link: Link, timeout_s: float) -> float | None:
         self.probes += 1
@@ -51,14 +57,18 @@ def test_a_hang_up_says_nothing_while_nobody_listens(swallows: bool) -> None:
 
 
 class KilledMeanwhile(OneWay):
-    """The device behind the link is killed while the first probe is under way, and the proxy hangs up."""
+    """The device behind the link is killed while the first probe is under way, and the proxy hangs up; it comes back or not."""
+
+    comes_back = True
 
     async def probe_ms(self, link: Link, timeout_s: float) -> float | None:
         self.probes += 1
-        if self.listener is not None:
+        if self.probes == 1 and self.listener is not None:
             self.listener.close()
             self.listener = None
             return 382.0
+        if self.probes == 3 and self.comes_back:
+            self.listener = socket.create_server(("127.0.0.1", link.upstream_port))
         return None
 
 
@@ -68,7 +78,29 @@ def test_a_hang_up_says_nothing_when_the_device_is_gone_after_it() -> None:
     links = KilledMeanwhile(swallows=True)
     links.listener = listener
     effect = asyncio.run(LinkCut(cast(Any, links), [link], "to", Target("edge_edge", link.name)).prove())
-    assert (effect.proven, links.probes) == (True, 2)
+    assert links.listener is not None
+    links.listener.close()
+    assert (effect.proven, links.probes) == (True, 4)
+
+
+def test_silence_says_nothing_where_nobody_listens_and_where_the_server_lists_no_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links_module, "UPSTREAM_BACK_S", 0.3)
+    listener = socket.create_server(("127.0.0.1", 0))
+    link = Link("edge_edge.s1.a", "edge_edge", "s1", "s1.edge_a", "s1.edge_b", listener.getsockname()[1])
+    links = KilledMeanwhile(swallows=True)
+    links.listener, links.comes_back = listener, False
+    cut = LinkCut(cast(Any, links), [link], "to", Target("edge_edge", link.name))
+    effect = asyncio.run(cut.prove())
+    assert not effect.proven
+    assert effect.evidence.startswith("a probe of edge_edge.s1.a proves nothing: nobody listened behind it")
+    assert asyncio.run(cut.held()).proven, "it was proven at its beginning; the device is gone by another fault"
+    with socket.create_server(("127.0.0.1", link.upstream_port)):
+        assert asyncio.run(cut.prove()).proven
+        links.lacks = "the proxy does not have timeout_upstream"
+        assert asyncio.run(cut.prove()) == asyncio.run(cut.prove()) == Effect(False, links.lacks)
+        assert asyncio.run(cut.held()) == Effect(False, f"at the end {links.lacks}")
 
 
 def test_a_link_that_answers_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +111,17 @@ def test_a_link_that_answers_is_told_at_once(monkeypatch: pytest.MonkeyPatch) ->
         links.listener = listener
         effect = asyncio.run(LinkCut(cast(Any, links), [link], "both", Target("diner_edge", link.name)).prove())
     assert (effect.proven, links.probes) == (False, 1)
+
+
+def test_of_two_links_one_is_enough_and_the_one_with_nobody_behind_it_is_named_and_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        dead = Link("edge_edge.s1.b", "edge_edge", "s1", "s1.edge_b", "s1.edge_a", gone.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        alive = Link("edge_edge.s1.a", "edge_edge", "s1", "s1.edge_a", "s1.edge_b", listener.getsockname()[1])
+        links = OneWay(swallows=True)
+        links.listener = listener
+        effect = asyncio.run(LinkCut(cast(Any, links), [alive, dead], "both", Target("edge_edge", "both")).prove())
+    assert (effect.proven, links.probes) == (True, 2)
+    assert effect.evidence == (
+        "no probe of edge_edge.s1.a was answered; a probe of edge_edge.s1.b proves nothing: nobody listened behind it"
+    )

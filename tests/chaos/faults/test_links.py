@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import httpx
 import pytest
 
 from chaos.faults.base import Target
+from chaos.faults.held_proxy import Share
 from chaos.faults.link_checks import LinkCheckError, check_links
 from chaos.faults.links import LinkCut, LinkWeakened
-from chaos.faults.networks import Direction, Links, least_round_trip_ms, toxics_of
+from chaos.faults.networks import Direction, Links
+from chaos.faults.probes import SHOWN_MS
+from chaos.faults.toxics import RATE_SLACK_MS, Toxic, least_round_trip_ms, toxics_of
 from chaos.faults.toxiproxy import ProxyServer, ToxiproxyError
 from chaos.proxy.toxics import TOXIC_TYPES
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
@@ -76,13 +80,38 @@ def test_a_weak_link_slows_those_who_use_it_down(store: Any, links: Links) -> No
 
 
 @pytest.mark.slow
-def test_a_link_that_is_only_narrow_is_proven_by_what_its_proxy_lists(store: Any, links: Links) -> None:
-    fault = weak(links, "diner_edge", NARROW)
+@pytest.mark.parametrize("kind", ["diner_edge", "edge_edge"])
+def test_a_link_that_is_only_narrow_is_proven_by_what_a_long_request_takes(store: Any, links: Links, kind: str) -> None:
+    fault = weak(links, kind, NARROW)
     assert not asyncio.run(fault.prove()).proven
     asyncio.run(fault.begin())
     effect = asyncio.run(fault.prove())
-    assert effect.proven
+    assert effect.proven, effect.evidence
     assert "bandwidth_downstream, bandwidth_upstream" in effect.evidence
+    took_ms, least_ms = (int(figure) for figure in re.findall(r"(\d+) ms", effect.evidence))
+    assert took_ms >= least_ms >= SHOWN_MS - RATE_SLACK_MS - 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["weak", "cut", "one way"])
+def test_what_somebody_mends_meanwhile_has_not_held(store: Any, links: Links, what: str) -> None:
+    made = {"weak": weak(links, "edge_kds", SLOW), "cut": cut(links, "edge_kds", "both")}
+    fault = made.get(what) or cut(links, "edge_kds", "from")
+
+    async def conversation() -> None:
+        await fault.begin()
+        assert (await fault.prove()).proven
+        effect = await fault.held()
+        assert effect.proven, effect.evidence
+        for link in links.matching("edge_kds", "s1"):
+            links._server.remove_toxics(links.proxy(link).name)
+            links._server.set_enabled(links.proxy(link).name, True)
+        effect = await fault.held()
+        assert not effect.proven
+        assert effect.evidence.startswith("at the end ")
+        await fault.undo()
+
+    asyncio.run(conversation())
 
 
 @pytest.mark.slow
@@ -169,9 +198,9 @@ def test_faults_of_one_link_at_the_same_moment_do_not_disturb_each_other(store: 
         for _ in range(5):
             await asyncio.gather(slow.begin(), down.begin())
             (link, _) = links.matching("diner_edge", "s1")
-            assert links.toxic_names(link) == ["latency_downstream", "latency_upstream", "timeout_downstream"]
+            assert links.proxy(link).toxic_names() == ["latency_downstream", "latency_upstream", "timeout_downstream"]
             await asyncio.gather(slow.undo(), down.undo())
-            assert links.toxic_names(link) == []
+            assert links.proxy(link).toxic_names() == []
 
     asyncio.run(conversation())
 
@@ -186,6 +215,7 @@ def test_a_proxy_that_ignores_what_it_is_told_proves_nothing(store: Any, bad_ser
         links.create()
         faults = (
             weak(links, "diner_edge", SLOW),
+            weak(links, "diner_edge", NARROW),
             cut(links, "diner_edge", "both"),
             cut(links, "diner_edge", "from"),
             cut(links, "edge_edge", "to"),
@@ -317,11 +347,12 @@ def test_a_lossy_recorded_link_is_proven_and_undone(store: Any, links: Links, tm
 def test_requests_over_a_link_are_answered_on_their_way_and_a_cut_and_a_weakness_stay(store: Any, links: Links) -> None:
     hit = links.matching("diner_edge", "s1")
     asyncio.run(weak(links, "diner_edge", SLOW).begin())
-    links.answer(hit, {"path": "/v1/status", "status": 500})
+    answers = Share((Toxic("http_status", "downstream", {"path": "/v1/status", "status": 500}),))
+    links.begin("answers", hit, lambda link: answers)
     assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/v1/status", trust_env=False).status_code == 500
     assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/health", trust_env=False).status_code == 200
     assert round_trip_ms(store, "diner_edge.s1.a") >= 200
-    links.answer(hit, None)
+    links.end("answers")
     assert httpx.get(f"{store.link_url('diner_edge.s1.a')}/v1/status", trust_env=False).status_code == 200
 
 

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from chaos.faults.base import Effect, FaultError, Target
 from chaos.faults.database import ConnectionsExhausted
+from chaos.faults.probes import STARTUP_BYTES_MAX, exchange, probe_bytes
 from chaos.faults.processes import Killed, Paused
 from chaos.faults.slowness import Slowed
 from refsystem.processes import process_state
@@ -54,6 +56,16 @@ async def query(stack: Stack, timeout_s: float = 2.0) -> int:
             return int(await connection.fetchval("SELECT 1"))
         finally:
             connection.terminate()
+
+
+def test_postgres_answers_a_long_probe_when_it_has_all_of_it(stack: Stack) -> None:
+    address = urlsplit(stack.database_url)
+    sent = probe_bytes("cloud_database", 100_000)
+    found = asyncio.run(exchange(address.hostname or "127.0.0.1", address.port or 5432, sent, 5.0, whole=True))
+    assert found is not None
+    assert found.sent_bytes == STARTUP_BYTES_MAX + 8
+    assert found.received_bytes > 10, "it says that it knows no such version"
+    assert asyncio.run(query(stack)) == 1
 
 
 def test_postgres_is_killed_and_comes_back(stack: Stack) -> None:

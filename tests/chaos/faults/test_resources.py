@@ -50,17 +50,20 @@ def test_a_process_without_descriptors_takes_no_more_connections(store: Any, pro
 
     async def conversation() -> None:
         await fault.begin()
-        effect = await fault.prove()
-        assert effect.proven, effect.evidence
-        assert "descriptors open, its limit is " in effect.evidence
-        for _ in range(10):  # it may close connections of its own, which the next proof fills up again
-            if not await asyncio.to_thread(answers, store, process):
-                break
-            assert (await fault.prove()).proven
-        else:
-            raise AssertionError(f"{process} takes connections all the time")
-        assert (await fault.held()).proven
-        assert (await fault.undo()).startswith(f"{process} has its limit back: ")
+        try:
+            effect = await fault.prove()
+            assert effect.proven, effect.evidence
+            assert "descriptors open, its limit is " in effect.evidence
+            for _ in range(10):  # it may close connections of its own, which the next proof fills up again
+                if not await asyncio.to_thread(answers, store, process):
+                    break
+                assert (await fault.prove()).proven
+            else:
+                raise AssertionError(f"{process} takes connections all the time")
+            assert (await fault.held()).proven
+        finally:
+            undone = await fault.undo()
+        assert undone.startswith(f"{process} has its limit back: ")
 
     asyncio.run(conversation())
     assert psutil.Process(store.process(process).pid).rlimit(resource.RLIMIT_NOFILE) == before

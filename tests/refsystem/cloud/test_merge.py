@@ -53,6 +53,13 @@ A, B = IDS[0], IDS[1]
         pytest.param([order(A)], [], {A: (1, "order", False)}, [], id="an order of the store is new"),
         pytest.param([order(A), bump(A)], [], {A: (1, "order", True)}, [], id="and served when its ticket is bumped"),
         pytest.param(
+            [order(A), bump(A) | {"order_served": False}, order(B), bump(B) | {"order_served": True}],
+            [],
+            {A: (1, "order", False), B: (3, "order", True)},
+            [],
+            id="and of several tickets with the last one",
+        ),
+        pytest.param(
             [order(A, "cloud", number=1)], [held(A)], {A: (1, "order", False)}, [], id="an RC order comes back"
         ),
         pytest.param(

@@ -269,10 +269,17 @@ class Others:
     def __init__(self) -> None:
         self.body: Any = ...
         self.asked: list[str] = []
+        self.said: list[bytes] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
         self.asked.append(scope["path"])
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.said.append(body)
         status = 503 if self.body is ... else 200
         content = b"" if self.body is ... else json.dumps(self.body).encode()
         await send({"type": "http.response.start", "status": status, "headers": []})

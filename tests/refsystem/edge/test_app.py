@@ -218,7 +218,8 @@ def test_health_readiness_and_menu(pair: Any) -> None:
     primary, standby = pair.primary, pair.standby
     for slot in (primary, standby):
         assert pair.get(slot, "/health").json() == {"status": "ok"}
-        assert pair.get(slot, "/v1/menu").json() == json.loads(DEMO_MENU.to_json())
+        told = {"sold_out": [], "portions": {}}
+        assert pair.get(slot, "/v1/menu").json() == json.loads(DEMO_MENU.to_json()) | told
     assert (pair.get(primary, "/ready").status_code, pair.get(standby, "/ready").status_code) == (200, 503)
 
 

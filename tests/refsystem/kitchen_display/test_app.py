@@ -52,6 +52,7 @@ def test_a_feed_is_answered_with_cursor_and_bumps_or_with_a_judgement(tmp_path, 
                 "highest_epoch": 2,
                 "tickets": 1,
                 "bumped": 0,
+                "held": 0,
                 "waiting": 1,
             }
 
@@ -118,11 +119,14 @@ def test_the_page_names_no_other_host_and_speaks_both_languages(tmp_path):
             answer = await client.get("/")
             assert answer.headers["content-type"].startswith("text/html")
             assert answer.text == PAGE.read_text(encoding="utf-8")
+            said = re.findall(r"""(?:src|href)="(web/[^"]+)\"""", answer.text)
+            assert said == ["web/kitchen.css", "web/kitchen.js"]
+            files = [(await client.get(f"/{name}")).raise_for_status().text for name in said]
+            return answer.text, "".join(files)
 
-    asyncio.run(conversation())
-    text = PAGE.read_text(encoding="utf-8")
-    assert not re.search(r"https?:|//[a-z]|@import|<link[^>]+stylesheet|<script[^>]+src", text)
-    assert 'name="viewport"' in text
+    page, text = asyncio.run(conversation())
+    assert not re.search(r"https?:|//[a-z]|@import", page + text)
+    assert 'name="viewport"' in page
     english, chinese = re.search(r"en: \{(.*?)\n  zh: \{(.*?)\n\};", text, re.DOTALL).groups()
     keys = re.compile(r"\b(\w+):")
     assert set(keys.findall(english)) == set(keys.findall(chinese))

@@ -262,6 +262,14 @@ def test_what_is_voided_while_it_is_held_back_is_never_made():
 # --- tables, priority, age -------------------------------------------------------------------------------------------
 
 
+def test_an_add_on_goes_where_its_check_is_now_whatever_table_its_diner_still_knows():
+    brigade = Brigade()
+    first = brigade.order({"spicy-base": 1})
+    brigade.append({"kind": "act", "act": "transfer", "check_id": first, "table": "7"})
+    late = brigade.order({"plum-juice": 1}, first)
+    assert [brigade.see(order_id).table for order_id in (first, late)] == ["7", "7"]
+
+
 def test_a_transfer_and_a_merge_take_the_tickets_to_the_other_table():
     brigade, till = Brigade("hotpot"), Till()
     one, other = brigade.order({"spicy-base": 1}, table="1"), brigade.order({"tripe": 1}, table="2")

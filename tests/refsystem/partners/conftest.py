@@ -34,25 +34,16 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class GatewayProcess:
-    """A gateway that can be killed and started again on its port and data."""
+class PartnerProcess:
+    """A party's process that can be killed and started again on its ports and data; `settings` are made from the ports."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self._reservation = reserve_port()
-        port = self._reservation.getsockname()[1]
-        secret = folder / "secret"
-        secret.write_bytes(SECRET)
-        settings = {
-            "RUSHPROOF_GATEWAY_PORT": str(port),
-            "RUSHPROOF_GATEWAY_DATA": str(folder / "data"),
-            "RUSHPROOF_GATEWAY_SECRET_FILE": str(secret),
-            "RUSHPROOF_TIME_SCALE": "1000",
-            **environment,
-        }
+    def __init__(self, module: str, folder: Path, settings: Callable[..., dict[str, str]], ports: int = 1) -> None:
+        self._reservations = [reserve_port() for _ in range(ports)]
+        self.ports = [reservation.getsockname()[1] for reservation in self._reservations]
         self.process = PythonProcess(
-            "gateway", "refsystem.partners.payment_gateway", settings, port, folder / "gateway.log"
+            module, f"refsystem.partners.{module}", settings(*self.ports), self.ports[-1], folder / f"{module}.log"
         )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.ports[-1]}", timeout=10, trust_env=False)
 
     def start(self) -> None:
         self.process.start()
@@ -65,7 +56,51 @@ class GatewayProcess:
     def close(self) -> None:
         self.process.kill()
         self.client.close()
-        self._reservation.close()
+        for reservation in self._reservations:
+            reservation.close()
+
+    def misbehave(self, *rules: dict[str, Any], seed: int = 1) -> None:
+        answer = self.client.put("/v1/operator/misbehaviour", json={"seed": seed, "rules": list(rules)})
+        assert answer.status_code == 200, answer.text
+
+    def behave(self) -> dict[str, int]:
+        struck: dict[str, int] = self.client.delete("/v1/operator/misbehaviour").json()["struck"]
+        return struck
+
+    def audit(self, what: str, limit: int) -> list[dict[str, Any]]:
+        """All pages of `/v1/audit/<what>`."""
+        rows: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.client.get(f"/v1/audit/{what}", params={"after": after, "limit": limit}).json()
+            after = page.pop("next_after")
+            (found,) = page.values()
+            rows += found
+        return rows
+
+
+def mix(*rules: tuple[str, float, int]) -> list[dict[str, Any]]:
+    """Rules of these kinds, shares and milliseconds."""
+    return [{"kind": kind, "share": share, "ms": ms} for kind, share, ms in rules]
+
+
+class GatewayProcess(PartnerProcess):
+    """A gateway of which a thousand seconds are one."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        secret = folder / "secret"
+        secret.write_bytes(SECRET)
+        super().__init__(
+            "payment_gateway",
+            folder,
+            lambda port: {
+                "RUSHPROOF_GATEWAY_PORT": str(port),
+                "RUSHPROOF_GATEWAY_DATA": str(folder / "data"),
+                "RUSHPROOF_GATEWAY_SECRET_FILE": str(secret),
+                "RUSHPROOF_TIME_SCALE": "1000",
+                **environment,
+            },
+        )
 
     def ask(self, path: str, key: str | None = None, timeout_s: float = 10, **body: Any) -> httpx.Response:
         return self.client.post(path, json=body, headers={"Idempotency-Key": key or new_id()}, timeout=timeout_s)
@@ -106,22 +141,8 @@ class GatewayProcess:
         document: dict[str, Any] = answer.json()
         return document
 
-    def misbehave(self, *rules: dict[str, Any], seed: int = 1) -> None:
-        answer = self.client.put("/v1/operator/misbehaviour", json={"seed": seed, "rules": list(rules)})
-        assert answer.status_code == 200, answer.text
-
-    def behave(self) -> dict[str, int]:
-        struck: dict[str, int] = self.client.delete("/v1/operator/misbehaviour").json()["struck"]
-        return struck
-
     def ledger(self, limit: int = 1000) -> list[dict[str, Any]]:
-        movements: list[dict[str, Any]] = []
-        after: int | None = 0
-        while after is not None:
-            page = self.client.get("/v1/audit/ledger", params={"after": after, "limit": limit}).json()
-            movements += page["movements"]
-            after = page["next_after"]
-        return movements
+        return self.audit("ledger", limit)
 
 
 class Merchant:
@@ -177,37 +198,23 @@ def merchant() -> Iterator[Merchant]:
     address.close()
 
 
-class PrinterProcess:
-    """A printer that can be killed and started again on its ports and data."""
+class PrinterProcess(PartnerProcess):
+    """A printer that prints fast."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        self._reservations = [reserve_port(), reserve_port()]
-        self.port, http_port = (reservation.getsockname()[1] for reservation in self._reservations)
-        settings = {
-            "RUSHPROOF_PRINTER_PORT": str(self.port),
-            "RUSHPROOF_PRINTER_HTTP_PORT": str(http_port),
-            "RUSHPROOF_PRINTER_DATA": str(folder / "data"),
-            "RUSHPROOF_PRINTER_LINES_PER_SECOND": "2000",
-            **environment,
-        }
-        self.process = PythonProcess(
-            "printer", "refsystem.partners.receipt_printer", settings, http_port, folder / "printer.log"
+        super().__init__(
+            "receipt_printer",
+            folder,
+            lambda port, http_port: {
+                "RUSHPROOF_PRINTER_PORT": str(port),
+                "RUSHPROOF_PRINTER_HTTP_PORT": str(http_port),
+                "RUSHPROOF_PRINTER_DATA": str(folder / "data"),
+                "RUSHPROOF_PRINTER_LINES_PER_SECOND": "2000",
+                **environment,
+            },
+            ports=2,
         )
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=10, trust_env=False)
-
-    def start(self) -> None:
-        self.process.start()
-        asyncio.run(self.process.wait_ready())
-
-    def restart(self) -> None:
-        self.process.kill()
-        self.start()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.client.close()
-        for reservation in self._reservations:
-            reservation.close()
+        self.port = self.ports[0]
 
     def connect(self, timeout_s: float = 5.0) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s)
@@ -218,18 +225,8 @@ class PrinterProcess:
         document: dict[str, Any] = answer.json()
         return document
 
-    def misbehave(self, *rules: dict[str, Any], seed: int = 1) -> None:
-        answer = self.client.put("/v1/operator/misbehaviour", json={"seed": seed, "rules": list(rules)})
-        assert answer.status_code == 200, answer.text
-
     def slips(self) -> list[dict[str, Any]]:
-        slips: list[dict[str, Any]] = []
-        after: int | None = 0
-        while after is not None:
-            page = self.client.get("/v1/audit/paper", params={"after": after, "limit": 2}).json()
-            slips += page["slips"]
-            after = page["next_after"]
-        return slips
+        return self.audit("paper", 2)
 
 
 @pytest.fixture(scope="module")

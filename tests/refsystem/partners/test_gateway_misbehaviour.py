@@ -10,7 +10,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from .conftest import PATIENCE_S, GatewayProcess, Merchant, new_id, wait_until
+from .conftest import PATIENCE_S, GatewayProcess, Merchant, mix, new_id, wait_until
 
 FAST_S = 0.3
 
@@ -171,21 +171,18 @@ def test_under_any_mix_of_misbehaviour_and_kills_each_payment_is_taken_once_and_
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     draws = random.Random(seed)
-    rules = [
-        {"kind": kind, "share": share, "ms": ms}
-        for kind, share, ms in (
-            ("slow", 0.1, 20),
-            ("timeout_before", 0.15, 1000),
-            ("timeout_after", 0.15, 1000),
-            ("error_before", 0.1, 0),
-            ("error_after", 0.1, 0),
-            ("declined", 0.1, 0),
-            ("unknown", 0.3, 200),
-            ("callback_twice", 0.2, 0),
-            ("callback_late", 0.2, 100),
-            ("callback_out_of_order", 0.2, 100),
-        )
-    ]
+    rules = mix(
+        ("slow", 0.1, 20),
+        ("timeout_before", 0.15, 1000),
+        ("timeout_after", 0.15, 1000),
+        ("error_before", 0.1, 0),
+        ("error_after", 0.1, 0),
+        ("declined", 0.1, 0),
+        ("unknown", 0.3, 200),
+        ("callback_twice", 0.2, 0),
+        ("callback_late", 0.2, 100),
+        ("callback_out_of_order", 0.2, 100),
+    )
     gateway = GatewayProcess(tmp_path)
     wanted: dict[str, str] = {}
     lock = threading.Lock()

@@ -201,13 +201,13 @@ TestBooks.settings = settings(max_examples=30, stateful_step_count=30, deadline=
 
 def test_a_file_that_was_left_in_the_middle_of_a_request_has_none_of_it(tmp_path, monkeypatch):
     store = GatewayStore(tmp_path, LIMITS)
-    store.put_merchant("s1", "http://127.0.0.1:9/x")
+    store.outbox.put_receiver("s1", "http://127.0.0.1:9/x")
     store.perform("p1", Authorize("p1", "s1", 500, "CNY", "card", False, ""), 1)
 
     def fails(_: str) -> Any:
         raise RuntimeError("here")
 
-    store._posting = fails
+    monkeypatch.setattr(store.outbox, "_posting", fails)
     with pytest.raises(RuntimeError, match="here"):
         store.perform("r1", Capture("p1", 500), 2)
     assert store.request("r1") is None

@@ -76,6 +76,22 @@ def test_out_of_paper_it_says_so_keeps_the_slip_and_prints_it_on_the_new_roll(pr
     assert len(slips_of(printer, job.key)) == 1
 
 
+def test_what_had_come_in_while_it_hung_is_lost_with_the_power(printer):
+    job = new_job()
+    content = slip_of(job)
+    with printer.connect() as connection:
+        connection.sendall(content[: len(content) // 2])
+        wait_until(lambda: "桌 4" in (printer.slips() or [{"text": ""}])[-1]["text"], "the first half")
+        printer.change(hanging=True)
+        connection.sendall(content[len(content) // 2 :])
+        printer.change(power=False)
+        with contextlib.suppress(ConnectionResetError):
+            assert receive(connection, 7) == b""
+    printer.change(power=True)
+    print_job(printer, job.again())
+    assert [slip["job_ids"] for slip in slips_of(printer, job.key)] == [[job.again().job_id]]
+
+
 def test_a_jam_holds_the_slip_until_somebody_clears_it(printer):
     job = new_job()
     printer.misbehave({"kind": "jam", "times": 1})

@@ -174,7 +174,7 @@ def test_each_number_makes_exactly_one_record_in_many_more_sequences() -> None:
 class TakesWhateverIsAhead(downlink.Downlink):
     """Takes any number above the cursor, not only the next one."""
 
-    def records(self, orders: Sequence[DownlinkOrder]) -> list[dict[str, Any]]:
+    def records(self, orders: Sequence[DownlinkOrder], at_ms: int = 0) -> list[dict[str, Any]]:
         ahead = [(number, order) for number, order in orders if number > self._log.downlink_cursor]
         return [self._record(number, order, {}) for number, order in ahead]
 

@@ -520,6 +520,24 @@ def test_the_gateway_is_away_only_when_it_answers_nobody() -> None:
     other = till.world.order(NOODLES)
     for _ in range(3):
         till.lose()
+        till.world.do(Pay(other, "wallet_code", 100, instrument="code"))
+        till.commit()
+        answered = next(i for i, (_, call) in enumerate(till.world.requests) if call.tender == "wallet_code")
+        till.world.requests.insert(0, till.world.requests.pop(answered))
+        till.serve()
+        till.wait(5_000)
+        till.world.requests = [each for each in till.world.requests if each[1].tender == "card"]
+    assert till.state(slow) is PaymentState.PENDING
+    till.end()
+
+
+def test_who_settles_cards_may_be_away_while_coupons_are_verified() -> None:
+    till = Till()
+    card = till.pay("card")
+    till.commit()
+    other = till.world.order(NOODLES)
+    for _ in range(3):
+        till.lose()
         till.world.do(Pay(other, "coupon", 100, instrument="voucher"))
         till.commit()
         answered = next(i for i, (_, call) in enumerate(till.world.requests) if call.tender == "coupon")
@@ -527,8 +545,32 @@ def test_the_gateway_is_away_only_when_it_answers_nobody() -> None:
         till.serve()
         till.wait(5_000)
         till.world.requests = [each for each in till.world.requests if each[1].tender == "card"]
-    assert till.state(slow) is PaymentState.PENDING
-    till.end()
+    assert till.state(card) is PaymentState.STORED
+
+
+def test_a_coupon_is_verified_under_one_id_fourteen_times_at_most_and_then_undone() -> None:
+    """`reference/restaurant.md`: the same token on every retry, 5 x 5 s, then 40 s, at most 14."""
+    till = Till()
+    attempt = till.pay("coupon")
+    till.commit()
+    asked: list[tuple[int, str]] = []
+    while till.state(attempt) is PaymentState.PENDING:
+        assert len(asked) <= LIMITS.coupon_tries_max
+        for _ in range(1_000):
+            if till.world.requests:
+                break
+            till.wait(100)
+        if till.world.requests:
+            asked.append((till.world.now_ms, till.world.requests[0][1].attempt_id))
+            till.lose()
+        till.commit()
+    pauses_ms = [after - before for (before, _), (after, _) in itertools.pairwise(asked)]
+    assert len(asked) == LIMITS.coupon_tries_max
+    assert {attempt_id for _, attempt_id in asked} == {attempt}
+    early, late = pauses_ms[: LIMITS.coupon_first_tries], pauses_ms[LIMITS.coupon_first_tries :]
+    assert all(LIMITS.coupon_retry_ms <= pause < LIMITS.coupon_later_ms for pause in early), pauses_ms
+    assert all(pause >= LIMITS.coupon_later_ms for pause in late), pauses_ms
+    assert till.state(attempt) is PaymentState.REVERSING
 
 
 def test_when_the_gateway_is_back_all_that_waited_is_due_and_calls_are_bounded() -> None:

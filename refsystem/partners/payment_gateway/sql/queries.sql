@@ -90,44 +90,6 @@ RETURNING movement;
 -- name: insert_posting(movement, account, amount_minor)!
 INSERT INTO postings (movement, account, amount_minor) VALUES (:movement, :account, :amount_minor);
 
--- name: put_merchant(merchant, callback_url)!
-INSERT INTO merchants (merchant, callback_url) VALUES (:merchant, :callback_url)
-ON CONFLICT (merchant) DO UPDATE SET callback_url = excluded.callback_url;
-
--- name: callback_url(merchant)$
-SELECT callback_url FROM merchants WHERE merchant = :merchant;
-
--- name: insert_callback(event_id, merchant, body, made_at_us, due_at_us, held, wanted)!
-INSERT INTO callbacks (event_id, merchant, body, made_at_us, due_at_us, held, wanted)
-VALUES (:event_id, :merchant, :body, :made_at_us, :due_at_us, :held, :wanted);
-
--- name: callbacks_due(now_us, limit)
-SELECT callback, event_id, body, callback_url, tries FROM callbacks JOIN merchants USING (merchant)
-WHERE due_at_us <= :now_us
-ORDER BY due_at_us, callback
-LIMIT :limit;
-
--- name: next_callback_us()$
-SELECT min(due_at_us) FROM callbacks WHERE due_at_us IS NOT NULL;
-
--- name: note_delivery(callback, status, now_us)!
-UPDATE callbacks
-SET
-    delivered = delivered + 1, tries = tries + 1, last_status = :status,
-    first_delivered_at_us = coalesce(first_delivered_at_us, :now_us),
-    due_at_us = CASE WHEN delivered + 1 < wanted THEN :now_us END
-WHERE callback = :callback;
-
--- name: note_failure(callback, status, due_at_us)!
-UPDATE callbacks SET tries = tries + 1, last_status = :status, due_at_us = :due_at_us WHERE callback = :callback;
-
--- name: release_held(callback, now_us)!
--- What was held until a later one of its merchant was delivered.
-UPDATE callbacks SET held = 0, due_at_us = min(due_at_us, :now_us)
-WHERE
-    held = 1 AND due_at_us IS NOT NULL AND callback < :callback
-    AND merchant = (SELECT later.merchant FROM callbacks AS later WHERE later.callback = :callback);
-
 -- name: audit_ledger(after, limit)
 SELECT
     movement, kind, attempt_id, request_id, movements.merchant, movements.amount_minor, movements.currency, at_us,
@@ -154,13 +116,3 @@ FROM payments
 WHERE number > :after
 ORDER BY number
 LIMIT :limit;
-
--- name: audit_callbacks(after, limit)
-SELECT callback, event_id, merchant, body, made_at_us, due_at_us, wanted, delivered, tries, last_status, first_delivered_at_us
-FROM callbacks
-WHERE callback > :after
-ORDER BY callback
-LIMIT :limit;
-
--- name: answers()$
-SELECT 1;

@@ -86,28 +86,3 @@ CREATE TABLE IF NOT EXISTS postings (
     amount_minor INTEGER NOT NULL,
     PRIMARY KEY (movement, account)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS merchants (
-    merchant TEXT PRIMARY KEY,
-    callback_url TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE IF NOT EXISTS callbacks (
-    callback INTEGER PRIMARY KEY,
-    event_id TEXT NOT NULL UNIQUE,
-    merchant TEXT NOT NULL,
-    body TEXT NOT NULL,
-    made_at_us INTEGER NOT NULL,
-    -- NULL: nothing is to be sent any more.
-    due_at_us INTEGER,
-    -- 1: waits until a later one was delivered, or until it is due.
-    held INTEGER NOT NULL,
-    -- How often it is still to be delivered, how often it was, and how often that was tried.
-    wanted INTEGER NOT NULL,
-    delivered INTEGER NOT NULL DEFAULT 0,
-    tries INTEGER NOT NULL DEFAULT 0,
-    last_status INTEGER,
-    first_delivered_at_us INTEGER
-) STRICT;
-
-CREATE INDEX IF NOT EXISTS callbacks_due ON callbacks (due_at_us) WHERE due_at_us IS NOT NULL;

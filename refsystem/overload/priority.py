@@ -1,0 +1,33 @@
+"""What is served first: who pays, then who orders, then who looks. Everything else is not governed at all.
+
+Health, status, metrics, the audit's reads, the feeds between processes and what staff do with a device itself are few and
+never refused: to be blind or cut off in an overload makes it worse.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """The most important first."""
+
+    PAYMENT = 0
+    SUBMIT = 1
+    BROWSE = 2
+
+
+PRIORITIES = tuple(Priority)
+_LOOKS = ("/v1/menu", "/v1/orders/", "/v1/checks", "/v1/tables/")
+
+
+def priority_of(method: str, path: str) -> Priority | None:
+    """The priority of a diner's or cashier's request; None for one that is not governed.
+
+    Acts on checks count as payments: nearly all are, and the rest ends a visit sooner too.
+    """
+    if method == "POST":
+        return {"/v1/acts": Priority.PAYMENT, "/v1/orders": Priority.SUBMIT}.get(path)
+    if method == "GET" and path.startswith(_LOOKS):
+        return Priority.BROWSE
+    return None

@@ -1,0 +1,1 @@
+"""A platform of vouchers and members' balances, with calls of the payment gateway's shape; misbehaves on request."""

@@ -1,0 +1,127 @@
+// Stock: what there is, what came in (by scanning), what was counted and what is thrown away.
+
+import { askFor } from "./dialogs.js";
+import { button, byId, el, put, say, show, view } from "./dom.js";
+import { act, done, kept, outbox } from "./outbox.js";
+import { needsPerson, often, start, tell } from "./shell.js";
+import { ask } from "./store.js";
+import { data, load, save } from "./device.js";
+import { token } from "./person.js";
+
+const LEVELS_MS = 4000;
+let lines = load("stock.lines", null);
+const nameOf = id => data.ingredients[id]?.name ?? id;
+const unitOf = id => say(`unit_${data.ingredients[id]?.unit ?? "piece"}`);
+const amount = (quantity, id) => `${new Intl.NumberFormat(data.lang).format(quantity)} ${unitOf(id)}`;
+const dayText = day => (day ? `${String(day).slice(0, 4)}-${String(day).slice(4, 6)}-${String(day).slice(6)}` : "");
+const today = () => {
+  const now = new Date();
+  return (now.getFullYear() * 100 + now.getMonth() + 1) * 100 + now.getDate();
+};
+
+/** Ask for an act. It is kept before it is sent, so nobody need wait for the answer. */
+async function attempt(body) {
+  tell(say("stock_kept"));
+  try {
+    await act(body, body.ingredient_id);
+  } catch (error) {
+    tell(say("not_done", { why: error.message }));
+  }
+  refresh();
+}
+
+async function count(line) {
+  const given = await askFor(say("act_count"), [{ name: "counted", label: `${say("counted")} (${unitOf(line.ingredient_id)})`, type: "number", min: 0, value: Math.max(0, line.on_hand) }], say("ok"), nameOf(line.ingredient_id));
+  if (given) attempt({ act: "count", ingredient_id: line.ingredient_id, counted: Number(given.counted) });
+}
+
+async function waste(line) {
+  const given = await askFor(say("act_waste"), [
+    { name: "quantity", label: `${say("quantity")} (${unitOf(line.ingredient_id)})`, type: "number", min: 1 },
+    { name: "reason", label: say("reason"), maxlength: 200 }], say("ok"), nameOf(line.ingredient_id));
+  if (given) attempt({ act: "waste", ingredient_id: line.ingredient_id, quantity: Number(given.quantity), reason: given.reason });
+}
+
+function levelRow(line) {
+  const id = line.ingredient_id, first = line.lots.find(lot => lot.quantity > 0 && lot.use_by);
+  const isLate = first && first.use_by < today();
+  const tag = line.level === "out" ? el("span", { class: "tag bad", text: say("out") }) : ["low", "critical"].includes(line.level) ? el("span", { class: "tag busy", text: say("low") }) : null;
+  return el("tr", { class: line.level },
+    el("th", { scope: "row" }, nameOf(id), " ", tag, isLate && el("span", { class: "tag bad", text: say("expired") })),
+    el("td", { class: "num" }, el("b", { text: line.kept ? amount(line.on_hand, id) : "–" })),
+    el("td", { class: "num wide-only", text: line.available === null ? "–" : amount(line.available, id) }),
+    el("td", { class: "wide-only", text: first ? dayText(first.use_by) : "–" }),
+    el("td", {}, el("div", { class: "buttons" },
+      button(say("act_count"), () => count(line), { focus: `count ${id}`, "aria-label": `${say("act_count")}: ${nameOf(id)}` }),
+      button(say("act_waste"), () => waste(line), { focus: `waste ${id}`, "aria-label": `${say("act_waste")}: ${nameOf(id)}` }))));
+}
+
+function showAll() {
+  put(byId("levels"), (lines ?? []).map(levelRow));
+  show(byId("no_stock"), lines !== null && !lines.length);
+  show(byId("stock_table"), Boolean(lines?.length));
+  const received = [...kept(), ...done()].filter(made => made.kind === "act" && made.body.act === "receive").reverse();
+  put(byId("received"), received.slice(0, 20).map(made => el("li", {},
+    say("received_row", { quantity: made.body.quantity, unit: unitOf(made.body.ingredient_id), name: nameOf(made.body.ingredient_id) }), " ",
+    el("small", { text: made.body.lot_id }), " ",
+    el("span", { class: `tag ${made.state === "done" ? "good" : "busy"}`, text: made.state === "done" ? "✓" : say("sending") }))));
+}
+
+async function refresh() {
+  try {
+    lines = (await ask("/v1/stock", { token })).ingredients;
+    save("stock.lines", lines);
+  } catch (error) {
+    if (error.status === 404) lines = [];
+  }
+  showAll();
+}
+
+// --- receiving ---
+
+async function scan(event) {
+  event.preventDefault();
+  const said = byId("scan_said"), text = byId("scan").value.trim();
+  if (!text) return;
+  let label;
+  try {
+    label = await ask(`/v1/scan?${new URLSearchParams({ text })}`);
+  } catch (error) {
+    said.textContent = error.message;
+    return;
+  }
+  byId("scan").value = "";
+  if (label.ingredient_id) byId("ingredient").value = label.ingredient_id;
+  if (label.quantity || label.count || label.grams) byId("quantity").value = label.quantity || label.count || label.grams;
+  byId("lot").value = label.lot_id;
+  byId("use_by").value = dayText(label.use_by);
+  said.textContent = label.ingredient_id ? say("scan_read", { name: nameOf(label.ingredient_id) }) : say("scan_unknown", { barcode: label.barcode });
+  showUnit();
+  byId("quantity").focus();
+}
+
+const showUnit = () => { byId("unit").textContent = `(${unitOf(byId("ingredient").value)})`; };
+
+function receive(event) {
+  event.preventDefault();
+  const ingredient_id = byId("ingredient").value, quantity = Number(byId("quantity").value), use_by = Number(byId("use_by").value.replaceAll("-", ""));
+  const lot_id = byId("lot").value.trim() || `${new Date().toISOString().slice(0, 19).replace(/[-:T]/g, "")}`;
+  attempt({ act: "receive", ingredient_id, lot_id, quantity, use_by, supplier: byId("supplier").value.trim() });
+  byId("receive_form").reset();
+  byId("scan_said").textContent = "";
+  showUnit();
+  byId("scan").focus();
+}
+
+if (needsPerson(Boolean(token))) {
+  byId("ingredient").replaceChildren(...Object.entries(data.ingredients).map(([id, each]) => el("option", { value: id, text: each.name })));
+  byId("ingredient").addEventListener("change", showUnit);
+  byId("scan_form").addEventListener("submit", scan);
+  byId("receive_form").addEventListener("submit", receive);
+  outbox.addEventListener("change", showAll);
+  view("levels");
+  showUnit();
+  showAll();
+  often(refresh, LEVELS_MS);
+}
+start();

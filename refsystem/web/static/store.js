@@ -1,0 +1,71 @@
+// Requests to the store. It has two devices; whichever is the primary answers, and a request goes to the other one when the first
+// does not. Every change has a key of its own, so that asking both is safe.
+
+import { data } from "./device.js";
+
+const TIMEOUT_MS = 4000, BRIEF_MS = 800;
+const bases = data.peer && data.peer !== location.origin ? ["", data.peer] : [""];
+let current = 0;
+
+/** What the store said no with. `definite`: nothing was written by this request. */
+export class Refusal extends Error {
+  constructor(status, said, retryAfterMs) {
+    super(said.detail || said.title || `status ${status}`);
+    this.status = status;
+    this.kind = String(said.type ?? "").split(":").pop();
+    this.definite = said.definite === true;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export const reach = new EventTarget();
+let reachable = null;
+
+function tell(is) {
+  if (reachable === is) return;
+  reachable = is;
+  reach.dispatchEvent(new CustomEvent("change", { detail: is }));
+}
+
+async function once(base, path, { method = "GET", key, body, token, timeoutMs = TIMEOUT_MS } = {}) {
+  const headers = {};
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (key) headers["Idempotency-Key"] = key;
+  if (body) headers["Content-Type"] = "application/json";
+  const answer = await fetch(base + path, {
+    method, headers, body: body ? JSON.stringify(body) : undefined, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(timeoutMs),
+  });
+  const said = await answer.json();
+  if (answer.ok) return said;
+  throw new Refusal(answer.status, said, Number(answer.headers.get("Retry-After") ?? 0) * 1000);
+}
+
+const mayTryOther = error => !(error instanceof Refusal) || error.kind === "not-primary" || error.status >= 500;
+
+/** Ask whichever device answered last, once and not for long: what is nice to know, and holds nobody up. Raises as `ask` does. */
+export const askBriefly = (path, options) => once(bases[current], path, { ...options, timeoutMs: BRIEF_MS });
+
+/** Ask the store. Raises a `Refusal`, or what `fetch` raises when neither device could be reached. */
+export async function ask(path, options) {
+  let trouble = null;
+  for (let tried = 0; tried < bases.length; tried++) {
+    const place = (current + tried) % bases.length;
+    try {
+      const said = await once(bases[place], path, options);
+      current = place;
+      tell(true);
+      return said;
+    } catch (error) {
+      if (!mayTryOther(error)) {
+        current = place;
+        tell(true);
+        if (error.status === 401) reach.dispatchEvent(new Event("denied"));
+        throw error;
+      }
+      // What a device has said is worth more than another one's silence, and the primary's word more than its standby's.
+      if (trouble === null || (error instanceof Refusal && (!(trouble instanceof Refusal) || trouble.kind === "not-primary"))) trouble = error;
+    }
+  }
+  tell(false);
+  throw trouble;
+}
