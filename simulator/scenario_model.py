@@ -16,6 +16,7 @@ from refsystem.ordering.payment import Tender
 from refsystem.ordering.store_rules import Format
 from refsystem.partners.payment_gateway.misbehaviour import Rule
 from simulator.arrivals import PROFILE_POINTS, Points
+from simulator.model.settings import ModelSettings
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
 from simulator.scenario_channels import ChannelPauses
 from simulator.scenario_checks import flaws
@@ -295,6 +296,9 @@ class Scenario(Strict):
     )
     steady_state: tuple[PlannedProbe, ...] = Field(
         (), max_length=100, description="What must hold before the faults, and again after healing."
+    )
+    model: ModelSettings | None = Field(
+        None, description="What the simulator needs beyond the drill, which ignores it; left out: its defaults."
     )
     budgets: Budgets = Field(default_factory=Budgets, description="What may go wrong before the gate says fail.")
     least_exposed: int = Field(

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from chaos.bench import links, overload, proxy
+from chaos.bench import links, overload, proxy, simulator
 from chaos.bench.result import BenchResult
 
 
@@ -29,4 +29,4 @@ class Bench(Protocol):
         """Run it. `on_step` is told what is measured next. BenchError if it cannot run here."""
 
 
-BENCHES: tuple[Bench, ...] = (proxy, links, overload)
+BENCHES: tuple[Bench, ...] = (proxy, links, overload, simulator)

@@ -28,6 +28,8 @@ Load a restaurant's ordering system, break it, audit every order, judge.
   rushproof guarantees            what stands behind each promise
   rushproof scenarios list        what is shipped
   rushproof gate runs/latest      judge a run again, with other budgets
+  rushproof simulate              predict an evening in virtual time, with intervals
+  rushproof sweep, plan           designs side by side; the least that keeps given budgets
   rushproof bench proxy           throughput and added latency of the proxy server, beside Shopify's
   rushproof proxy                 a Toxiproxy-compatible server for tests of your own
 """
@@ -47,6 +49,9 @@ COMMANDS = (
     "proxy",
     "break-glass",
     "bench",
+    "simulate",
+    "sweep",
+    "plan",
 )
 
 

@@ -1,0 +1,62 @@
+"""What the commands of the model have in common: the scenario, the engine, the seed, and a bar."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chaos.cli.errors import CommandError
+from simulator.model.engines import DEFAULT_ENGINE, EngineMissing, EngineName, engine_of
+from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that runs the model."""
+    parser.add_argument(
+        "scenario",
+        metavar="SCENARIO",
+        nargs="?",
+        default=DEFAULT_SCENARIO,
+        help=f"a shipped scenario's name or a file (default: {DEFAULT_SCENARIO})",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=get_args(EngineName),
+        default=DEFAULT_ENGINE,
+        help=f"simpy, or its compiled twin, which needs numba (default here: {DEFAULT_ENGINE})",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
+
+
+def read_scenario(options: argparse.Namespace) -> Scenario:
+    """The scenario with the options applied; CommandError if it cannot be."""
+    try:
+        scenario = load_scenario(find_scenario(options.scenario))
+        return scenario if options.seed is None else with_changes(scenario, {"seed": options.seed})
+    except ScenarioError as error:
+        raise CommandError(str(error)) from error
+
+
+def engine_name(options: argparse.Namespace) -> EngineName:
+    """The engine, loaded (and compiled, the first time); CommandError if it is not there."""
+    name: EngineName = options.engine
+    try:
+        engine_of(name)
+    except EngineMissing as error:
+        raise CommandError(str(error)) from error
+    return name
+
+
+@contextmanager
+def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error if that is a terminal; yields what is told how far it is."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)

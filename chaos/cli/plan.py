@@ -1,0 +1,124 @@
+"""`rushproof plan SCENARIO --find FIELD --from A --to B --keep BUDGET`: the least that keeps the budgets, or the most."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chaos.cli.errors import CommandError
+from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from simulator.model.replications import AT_MOST, Interval
+from simulator.sweeps import Answer, Budget, SweepError, plan, read_budget
+
+DESCRIPTION = """\
+Find the least of something that keeps the budgets, or with --most the greatest: how many tables, event loops, cooks, how much
+load. A budget is kept only if the whole 95 % interval of its figure keeps it.
+
+  rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600"
+  rushproof plan mine.yaml --find model.kitchen.wok.cooks --from 1 --to 12 --keep "meal_p95<=1200"
+  rushproof plan calm --find diners.arrivals.rate_per_s --from 10 --to 400 --step 10 --most --keep "answer_p95<=500"
+
+The last one is the headroom until the answer takes too long. The search is by bisection: more must never be worse
+(with --most: never better). Figures: those of `rushproof simulate`.
+"""
+EPILOG = "Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "plan",
+        help="the least that keeps given budgets, in virtual time",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model_options(parser)
+    parser.add_argument("--find", required=True, metavar="FIELD", help="the field, named as in the scenario's file")
+    parser.add_argument("--from", required=True, type=float, dest="low", metavar="A", help="the smallest value")
+    parser.add_argument("--to", required=True, type=float, dest="high", metavar="B", help="the largest value")
+    parser.add_argument("--step", type=float, default=1.0, metavar="S", help="from one value to the next (default: 1)")
+    parser.add_argument(
+        "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
+    )
+    parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
+    parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search and tell."""
+    if not 2 <= options.replications <= AT_MOST:
+        raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
+    try:
+        budgets = [read_budget(text) for text in options.keep]
+        scenario, engine = read_scenario(options), engine_name(options)
+        with progress(f"rushproof: plan {options.find}", None) as on_trial:
+            answer = plan(
+                scenario,
+                options.find,
+                options.low,
+                options.high,
+                budgets,
+                most=options.most,
+                step=options.step,
+                engine=engine,
+                replications=options.replications,
+                on_trial=on_trial,
+            )
+    except SweepError as error:
+        raise CommandError(str(error)) from error
+    if options.json:
+        sys.stdout.write(json.dumps(_content(options, budgets, answer), indent=2, ensure_ascii=False) + "\n")
+    _tell(options, budgets, answer, Console(stderr=options.json, highlight=False))
+    return 0 if answer.value is not None else 1
+
+
+def _content(options: argparse.Namespace, budgets: list[Budget], answer: Answer) -> dict[str, Any]:
+    trials = [
+        {
+            "value": trial.value,
+            "keeps": trial.keeps,
+            "figures": {name: _bounds(found) for name, found in trial.figures.items()},
+        }
+        for trial in answer.trials
+    ]
+    return {
+        "kind": "plan",
+        "find": options.find,
+        "most": options.most,
+        "budgets": [str(budget) for budget in budgets],
+        "value": answer.value,
+        "trials": trials,
+    }
+
+
+def _bounds(found: Interval | None) -> dict[str, float | None] | None:
+    return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def _tell(options: argparse.Namespace, budgets: list[Budget], answer: Answer, console: Console) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    names = list(dict.fromkeys(budget.figure for budget in budgets))
+    for column in (options.find.rpartition(".")[2], *names, "keeps"):
+        table.add_column(column, justify="right")
+    for trial in answer.trials:
+        cells = [trial.figures[name] for name in names]
+        shown = ["-" if each is None else f"{each.mean:.4g} ±{each.half_width or 0:.2g}" for each in cells]
+        table.add_row(f"{trial.value:g}", *shown, "yes" if trial.keeps else "no")
+    console.print(table)
+    wanted = " and ".join(str(budget) for budget in budgets)
+    if answer.value is None:
+        console.print(
+            Text(f"no {options.find} from {options.low:g} to {options.high:g} keeps {wanted}"), soft_wrap=True
+        )
+    else:
+        which = "most" if options.most else "least"
+        console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)

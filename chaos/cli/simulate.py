@@ -1,0 +1,150 @@
+"""`rushproof simulate SCENARIO`: what the evening would do, in virtual time, with intervals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chaos.cli.errors import CommandError
+from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from simulator.model.figures import FIGURES, Figure
+from simulator.model.replications import AT_MOST, Come, Forecast, Interval, forecast, replayed
+from simulator.scenario import Scenario
+from simulator.trace_table import TraceError, read_trace
+
+DESCRIPTION = """\
+Predict what a scenario's evening does to diners, devices, cloud and kitchen: the same scenario files as the drill, in virtual
+time. Each replication draws other diners and other delays; the figures are means over replications with 95 % intervals.
+
+  rushproof simulate                             the lunch rush, as often as the figures need
+  rushproof simulate mine.yaml --replications 50
+  rushproof simulate calm --engine simpy         the reference engine on SimPy; the compiled twin gives the same to the last bit
+  rushproof simulate lunch_rush --out pictures   also draws the first replication
+  rushproof simulate calm --trace orders.csv.gz  real orders in place of drawn ones (columns as for a drill)
+
+What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
+`rushproof scenarios schema` describes it. Times of people and kitchens are scaled by `time_scale`, as in a drill.
+"""
+EPILOG = "Exit code: 0 done, 2 usage or environment, 130 interrupted."
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "simulate",
+        help="predict an evening in virtual time",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model_options(parser)
+    parser.add_argument(
+        "--replications",
+        metavar="N|auto",
+        default="auto",
+        help="how often; auto (default): until the figures are known to 5 %%",
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="a table of real orders (CSV, .gz too) in place of drawn diners"
+    )
+    parser.add_argument(
+        "--rate-factor", type=float, metavar="F", help="how many times faster than real the table is replayed"
+    )
+    parser.add_argument(
+        "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the picture of the first replication there")
+    parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the replications and tell the figures."""
+    wanted, scenario = _replications(options.replications), read_scenario(options)
+    try:
+        come = _come(options, scenario)
+        engine = engine_name(options)
+        with progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication:
+            found = forecast(scenario, engine, wanted, come=come, on_replication=on_replication)
+    except (TraceError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    drawn: list[str] = []
+    if options.out is not None:
+        drawn.append(_draw(found, options.out))
+    if options.json:
+        sys.stdout.write(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    tell(found, Console(stderr=options.json, highlight=False), drawn)
+    return 0
+
+
+def _come(options: argparse.Namespace, scenario: Scenario) -> Come | None:
+    if options.trace is None:
+        if options.rate_factor is not None or options.copies != 1:
+            raise CommandError("--rate-factor and --copies go with --trace, which names a table of orders")
+        return None
+    return replayed(scenario, read_trace(options.trace), options.rate_factor, options.copies)
+
+
+def tell(found: Forecast, console: Console, drawn: list[str]) -> None:
+    """The figures as a table."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("figure", "mean", "95 % interval", "unit", "what it is"):
+        table.add_column(
+            column, justify="right" if column in ("mean", "95 % interval") else "left", no_wrap=column != "what it is"
+        )
+    for figure in FIGURES:
+        cell = found.interval(figure.name)
+        if cell is not None:
+            table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), figure.says)
+    console.print(table)
+    times = "1 replication" if found.replications == 1 else f"{found.replications} replications"
+    console.print(
+        Text(f"{times}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"), soft_wrap=True
+    )
+    for name in found.not_modelled():
+        console.print(Text(f"not modelled: {name}"), soft_wrap=True)
+    for path in drawn:
+        console.print(Text(path), soft_wrap=True)
+
+
+def _number(figure: Figure, value: float) -> str:
+    return f"{value:.2%}" if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
+
+
+def _bounds(figure: Figure, cell: Interval) -> str:
+    if cell.low is None or cell.high is None:
+        return "-"
+    return f"{_number(figure, cell.low)} to {_number(figure, cell.high)}"
+
+
+def _unit(figure: Figure) -> str:
+    return "" if figure.unit == "share" else figure.unit
+
+
+def _replications(said: str) -> int | None:
+    if said == "auto":
+        return None
+    if not said.isdigit() or not 1 <= int(said) <= AT_MOST:
+        raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
+    return int(said)
+
+
+def _draw(found: Forecast, folder: Path) -> str:
+    from simulator.plots import draw_evening
+
+    assert found.first is not None
+    path = folder / f"simulate-{found.scenario.name}.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_evening(found.first, path)
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written ({error.strerror}); name a folder that can") from error
+    return str(path)

@@ -1,0 +1,129 @@
+"""`rushproof sweep SCENARIO --over FIELD=A,B,…`: designs side by side, on the same draws."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from chaos.cli.errors import CommandError
+from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from simulator.model.figures import BY_NAME
+from simulator.model.replications import AT_MOST
+from simulator.sweeps import Point, SweepError, rows, sweep
+
+DESCRIPTION = """\
+Run the model for every combination of values. All designs have the same draws, so differences between them are not noise.
+
+  rushproof sweep calm --over diners.arrivals.rate_per_s=50,100,150,200
+  rushproof sweep mine.yaml --over stores.tables=20,30,40 --over model.edge.workers=1,2 --figures table_wait,answer_p95
+  rushproof sweep mine.yaml --over model.kitchen.wok.cooks=1,2,3 --csv sweep.csv
+
+A field is named as in the scenario's file; in a list it is that of all members, or of the one named.
+"""
+FIGURES = "told_yes,answer_p95,gave_up,meal_p95"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "sweep",
+        help="designs side by side in virtual time",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model_options(parser)
+    parser.add_argument("--over", action="append", required=True, metavar="FIELD=A,B,…", help="a field and its values")
+    parser.add_argument("--figures", default=FIGURES, metavar="A,B,…", help=f"figures to tell (default: {FIGURES})")
+    parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each design (default: 20)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there")
+    parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run all designs and tell them."""
+    over = dict(_over(text) for text in options.over)
+    names = read_figures(options.figures)
+    if not 1 <= options.replications <= AT_MOST:
+        raise CommandError(f"--replications must be from 1 to {AT_MOST}, not {options.replications}")
+    scenario, engine = read_scenario(options), engine_name(options)
+    try:
+        with progress(
+            f"rushproof: sweep {scenario.name}", math.prod(len(values) for values in over.values())
+        ) as on_point:
+            points = sweep(scenario, over, engine, options.replications, on_point)
+    except SweepError as error:
+        raise CommandError(str(error)) from error
+    found = list(rows(points, names))
+    if options.csv is not None:
+        _write(options.csv, found)
+    if options.json:
+        content = {
+            "kind": "sweep",
+            "scenario": scenario.name,
+            "engine": engine,
+            "replications": options.replications,
+            "designs": found,
+        }
+        sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    _tell(points, names, Console(stderr=options.json, highlight=False))
+    return 0
+
+
+def read_figures(text: str) -> list[str]:
+    """Names of figures; CommandError for one that is not there."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in BY_NAME:
+            raise CommandError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
+    return names
+
+
+def _over(text: str) -> tuple[str, list[Any]]:
+    path, sign, values = text.partition("=")
+    if not sign or not path.strip() or not values.strip():
+        raise CommandError(f"--over takes FIELD=A,B,…, not {text!r}")
+    return path.strip(), [_value(each.strip()) for each in values.split(",")]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _tell(points: list[Point], names: list[str], console: Console) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for path in points[0].settings:
+        table.add_column(path.rpartition(".")[2])
+    for name in names:
+        table.add_column(f"{name} [{BY_NAME[name].unit or '1'}]", justify="right")
+    for point in points:
+        cells = [str(value) for value in point.settings.values()]
+        for name in names:
+            found = point.found.interval(name)
+            half = None if found is None else found.half_width
+            cells.append("-" if found is None else f"{found.mean:.4g}" + ("" if half is None else f" ±{half:.2g}"))
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _write(path: Path, found: list[dict[str, Any]]) -> None:
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(found[0]))
+            writer.writeheader()
+            writer.writerows(found)
+    except OSError as error:
+        raise CommandError(
+            f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists"
+        ) from error

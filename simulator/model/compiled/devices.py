@@ -1,0 +1,256 @@
+"""A diner's devices (lanes): attempts, rounds and pauses, as `processes.diner.Device` has them, and the dining room's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.model import purposes
+from simulator.model.compiled.calendar import at, draw, fails_on_its_way, trip
+from simulator.model.compiled.jit import compiled, inlined
+from simulator.model.compiled.kitchen import meal_is_ready
+from simulator.model.compiled.memory import (
+    ATTEMPT_TIMEOUT,
+    ATTEMPTS_MAX,
+    BACKOFF,
+    BACKOFF_MAX,
+    BUDGET_LEFT,
+    FREE_TABLES,
+    L_ACTIVE,
+    L_ATTEMPTS,
+    L_CODE,
+    L_DEADLINE,
+    L_DOOR,
+    L_HINTED,
+    L_ITEM,
+    L_KIND,
+    L_NODE,
+    L_PHASE,
+    L_ROUND,
+    L_VALUE,
+    L_WAKES,
+    L_WHICH,
+    LANE_SIZE,
+    LANES,
+    NOW,
+    ORDERS,
+    P_MEANT,
+    P_WAITS,
+    PEOPLE,
+    PERSON_SIZE,
+    R_ATTEMPT,
+    R_KIND,
+    R_NODE,
+    REQUEST_SIZE,
+    REQUESTS,
+    RETRY_AFTER,
+    RETRY_BUDGET,
+    RETRY_BURST,
+    ROWS,
+    TABLE_HEAD,
+    TABLE_QUEUE,
+    TABLE_QUEUE_MAX,
+    TABLE_TAIL,
+    TABLES_WAITING,
+    TIMETABLE,
+)  # fmt: skip
+from simulator.model.compiled.requests import answer, arrive, new_request
+from simulator.model.laws import NEVER, pause
+from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
+from simulator.model.records import ATTEMPTS, FIELDS, LEFT, OUTCOME, SEATED, SERVED_0, TOLD, WHICH
+from simulator.model.timetable import BALKS, COLUMNS, DINING, FIRST_EDGE, SEAT, SEAT_PATIENCE, THINK
+from simulator.model.vocabulary import CLOUD, REQUEST_BYTES, Code, Event, Kind, Outcome
+
+IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)
+"""What a lane is at: waiting for an answer, or for a waking and then: the next round, the order, a look, a look at the check, the
+second tap."""
+TOO_LATE, ELSEWHERE, TROUBLE, BUSY = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE), int(Code.BUSY)
+MENU, ORDER = int(Kind.MENU), int(Kind.ORDER)
+E_REQUEST, E_TIMEOUT, E_WAKE = int(Event.REQUEST), int(Event.TIMEOUT), int(Event.WAKE)
+E_DEPART, E_RENEGE = int(Event.DEPART), int(Event.RENEGE)
+BALKED, RENEGED, DINED = int(Outcome.BALKED), int(Outcome.RENEGED), int(Outcome.DINED)
+N_FIELDS = len(FIELDS)
+
+
+@compiled
+def sleep_until(m: Any, number: int, phase: int, tick: int) -> None:
+    """A lane waits for a moment."""
+    lane = m[LANES] + number * LANE_SIZE
+    m[lane + L_WAKES] += 1
+    m[lane + L_PHASE] = phase
+    at(m, tick, E_WAKE, number, m[lane + L_WAKES], 0)
+
+
+@compiled
+def go_to(m: Any, number: int, door: int) -> None:
+    """A lane uses this door from now on."""
+    lane = m[LANES] + number * LANE_SIZE
+    m[lane + L_DOOR] = door
+    m[lane + L_NODE] = CLOUD if door == 1 else m[m[TIMETABLE] + (number >> 1) * COLUMNS + FIRST_EDGE]
+
+
+@inlined
+def has_yes(m: Any, diner: int, which: int) -> bool:
+    """Whether this order of a diner was told yes."""
+    row = m[ROWS] + diner * N_FIELDS
+    return bool(m[row + TOLD] >= 0 and m[row + WHICH] == which)
+
+
+@compiled
+def attempt(m: Any, f: Any, number: int, hinted: int) -> bool:
+    """Send one request; False if it is too late."""
+    lane = m[LANES] + number * LANE_SIZE
+    left = m[lane + L_DEADLINE] - m[NOW]
+    if left <= 0:
+        return False
+    m[lane + L_ATTEMPTS] += 1
+    m[m[ROWS] + (number >> 1) * N_FIELDS + ATTEMPTS] += 1
+    which, node = m[lane + L_ATTEMPTS], m[lane + L_NODE]
+    m[lane + L_ACTIVE], m[lane + L_HINTED], m[lane + L_PHASE] = which, hinted, ASKING
+    until = m[NOW] + min(left, m[ATTEMPT_TIMEOUT])
+    link = DINER_CLOUD if node == CLOUD else DINER_EDGE
+    arrives = trip(m, f, link, TO, REQUEST_BYTES, purposes.REQUEST_TRIP, number, which)
+    if arrives < NEVER:
+        request = new_request(m, m[lane + L_KIND], number, which, m[lane + L_ITEM], until, node, 1)
+        at(m, arrives, E_REQUEST, number, which, request)
+    at(m, until, E_TIMEOUT, number, which, 0)
+    return True
+
+
+@compiled
+def begin_ask(m: Any, f: Any, number: int, kind: int, item: int, deadline: int, which: int) -> bool:
+    """Begin to ask; False if it is too late for any attempt, and so done."""
+    lane = m[LANES] + number * LANE_SIZE
+    m[lane + L_KIND], m[lane + L_ITEM], m[lane + L_DEADLINE], m[lane + L_WHICH] = kind, item, deadline, which
+    m[lane + L_ROUND], m[lane + L_CODE], m[lane + L_VALUE] = 0, TOO_LATE, 0
+    if m[RETRY_BUDGET] >= 0:
+        m[BUDGET_LEFT] = min(m[RETRY_BURST], m[BUDGET_LEFT] + m[RETRY_BUDGET])
+    return attempt(m, f, number, 0)
+
+
+@compiled
+def request_arrives(m: Any, f: Any, number: int, request: int) -> None:
+    """A device's request reaches the end of its link."""
+    r = m[REQUESTS] + request * REQUEST_SIZE
+    link = DINER_CLOUD if m[r + R_NODE] == CLOUD else DINER_EDGE
+    if fails_on_its_way(m, f, link, m[r + R_KIND] == ORDER, purposes.HTTP_ERROR, number, m[r + R_ATTEMPT]):
+        answer(m, f, request, TROUBLE, 0)
+    else:
+        arrive(m, f, request)
+
+
+@compiled
+def _next_round(m: Any, number: int) -> bool:
+    lane = m[LANES] + number * LANE_SIZE
+    following = m[lane + L_ROUND] + 1
+    if following >= m[ATTEMPTS_MAX]:
+        return True
+    u = draw(m, purposes.BACKOFF, number, m[lane + L_ATTEMPTS])
+    retry_after = m[RETRY_AFTER] if m[lane + L_CODE] == BUSY else 0
+    wakes_at = m[NOW] + pause(following, m[BACKOFF], m[BACKOFF_MAX], retry_after, u)
+    if wakes_at >= m[lane + L_DEADLINE]:
+        return True
+    if m[RETRY_BUDGET] >= 0:
+        if m[BUDGET_LEFT] < 1_000:
+            return True
+        m[BUDGET_LEFT] -= 1_000
+    m[lane + L_ROUND] = following
+    sleep_until(m, number, PAUSING, wakes_at)
+    return False
+
+
+@compiled
+def told(m: Any, f: Any, number: int, code: int, value: int) -> bool:
+    """An answer, or a time-out; whether the ask is done."""
+    lane = m[LANES] + number * LANE_SIZE
+    m[lane + L_CODE], m[lane + L_VALUE] = code, value
+    if code == ELSEWHERE and m[lane + L_HINTED] == 0 and value != m[lane + L_NODE]:
+        m[lane + L_NODE] = value
+        if attempt(m, f, number, 1):
+            return False
+    if code < ELSEWHERE:
+        return True
+    if code <= TROUBLE and m[lane + L_DOOR] == 0:
+        m[lane + L_NODE] = 1 - m[lane + L_NODE]
+    return _next_round(m, number)
+
+
+@compiled
+def try_again(m: Any, f: Any, number: int) -> bool:
+    """A pause is over; whether the ask is done all the same."""
+    lane = m[LANES] + number * LANE_SIZE
+    if m[lane + L_WHICH] >= 0 and has_yes(m, number >> 1, m[lane + L_WHICH]):
+        return True
+    return not attempt(m, f, number, 0)
+
+
+@compiled
+def _go(m: Any, diner: int, outcome: int) -> None:
+    row = m[ROWS] + diner * N_FIELDS
+    m[row + OUTCOME], m[row + LEFT] = outcome, m[NOW]
+
+
+@compiled
+def _come_in(m: Any, f: Any, diner: int) -> None:
+    row, wants = m[ROWS] + diner * N_FIELDS, m[TIMETABLE] + diner * COLUMNS
+    m[row + SEATED] = m[NOW]
+    if m[ORDERS] == 0:
+        m[row + OUTCOME] = DINED
+        at(m, m[NOW] + m[wants + DINING], E_DEPART, diner, 0, 0)
+        return
+    m[m[PEOPLE] + diner * PERSON_SIZE + P_MEANT] = m[NOW] + m[wants + THINK]
+    begin_ask(m, f, 2 * diner, MENU, 0, m[NOW] + max(m[wants + THINK], m[ATTEMPT_TIMEOUT]), -1)
+
+
+@compiled
+def diner_arrives(m: Any, f: Any, diner: int) -> None:
+    """Somebody comes."""
+    wants = m[TIMETABLE] + diner * COLUMNS
+    if m[wants + SEAT] == 0:
+        _come_in(m, f, diner)
+    elif m[FREE_TABLES] > 0 and m[TABLES_WAITING] == 0:
+        m[FREE_TABLES] -= 1
+        _come_in(m, f, diner)
+    elif m[wants + BALKS] != 0 or m[TABLES_WAITING] >= m[TABLE_QUEUE_MAX]:
+        _go(m, diner, BALKED)
+    else:
+        m[m[TABLE_QUEUE] + m[TABLE_TAIL]] = diner
+        m[TABLE_TAIL] += 1
+        m[m[PEOPLE] + diner * PERSON_SIZE + P_WAITS] = 1
+        m[TABLES_WAITING] += 1
+        at(m, m[NOW] + m[wants + SEAT_PATIENCE], E_RENEGE, diner, 0, 0)
+
+
+@compiled
+def renege(m: Any, diner: int) -> None:
+    """The patience with waiting for a table ends."""
+    waits = m[PEOPLE] + diner * PERSON_SIZE + P_WAITS
+    if m[waits] != 0:
+        m[waits] = 0
+        m[TABLES_WAITING] -= 1
+        _go(m, diner, RENEGED)
+
+
+@compiled
+def leave(m: Any, f: Any, diner: int) -> None:
+    """Somebody goes home."""
+    m[m[ROWS] + diner * N_FIELDS + LEFT] = m[NOW]
+    if m[m[TIMETABLE] + diner * COLUMNS + SEAT] == 0:
+        return
+    m[FREE_TABLES] += 1
+    while m[FREE_TABLES] > 0 and m[TABLE_HEAD] < m[TABLE_TAIL]:
+        following = m[m[TABLE_QUEUE] + m[TABLE_HEAD]]
+        m[TABLE_HEAD] += 1
+        waits = m[PEOPLE] + following * PERSON_SIZE + P_WAITS
+        if m[waits] != 0:
+            m[waits] = 0
+            m[TABLES_WAITING] -= 1
+            m[FREE_TABLES] -= 1
+            _come_in(m, f, following)
+
+
+@compiled
+def meal_may_be_there(m: Any, diner: int) -> None:
+    """Somebody was told yes; the meal may be there already."""
+    row = m[ROWS] + diner * N_FIELDS
+    if m[row + SERVED_0 + m[row + WHICH]] >= 0:
+        meal_is_ready(m, 2 * diner + m[row + WHICH])

@@ -1,0 +1,44 @@
+"""The draws and the timetable, compiled: the same bits as `draws.uniform` and `timetable.fill`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit, uint64
+from numba.extending import overload, register_jitable
+
+from simulator.model import laws, timetable
+from simulator.model.draws import MASK, MULTIPLIER_0, MULTIPLIER_1, ROUNDS, SCALE, WEYL_0, WEYL_1, uniform
+from simulator.model.leaf import LEAVES
+
+assert laws.TICKS_PER_S == 1_000_000, "the laws are loaded, and so among the leaves"
+for _leaf in LEAVES:
+    register_jitable(_leaf)
+
+
+@overload(uniform)
+def _uniform(key: Any, purpose: Any, entity: Any, index: Any) -> Any:
+    """What compiled code calls for `uniform`."""
+
+    def philox(key: Any, purpose: Any, entity: Any, index: Any) -> Any:
+        mask, shift = uint64(MASK), uint64(32)
+        k0, k1 = uint64(key[0]), uint64(key[1])
+        c0, c1, c2, c3 = uint64(entity), uint64(index), uint64(purpose), uint64(0)
+        for _ in range(ROUNDS):
+            p0, p1 = uint64(MULTIPLIER_0) * c0, uint64(MULTIPLIER_1) * c2
+            c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
+            k0, k1 = (k0 + uint64(WEYL_0)) & mask, (k1 + uint64(WEYL_1)) & mask
+        bits = ((c0 << shift) | c1) >> uint64(11)
+        return (float(bits) + 0.5) * SCALE
+
+    return philox
+
+
+def _compiled_fill() -> Any:
+    from simulator.model.compiled.jit import cached
+
+    with cached():
+        return njit(cache=True)(timetable.fill)
+
+
+fill = _compiled_fill()

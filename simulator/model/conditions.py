@@ -1,0 +1,302 @@
+"""The condition of one store over time, from a scenario's faults: who is primary, who is a member, what is up, what is slow.
+
+Faults are planned and do not wait for the load, so roles are known before the run: this module follows the time-outs of
+`refsystem.protocol` (P7 shrink, P8 grow, P9 promote, P11 restart) from fault to fault. What load itself does to a time-out is
+not modelled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from refsystem.protocol.timing import DEFAULT_TIMING
+from simulator.model.laws import NEVER
+from simulator.model.vocabulary import NO_PRIMARY, Condition
+from simulator.scenario_faults import (
+    SHARED_LINKS,
+    SHARED_PROCESSES,
+    ConnectionsExhausted,
+    DiskDead,
+    DiskErring,
+    DiskFull,
+    DiskLost,
+    DiskSlow,
+    Fault,
+    HttpErrors,
+    LinkDown,
+    LinkFault,
+    LinkWeak,
+    PowerCut,
+    ProcessKilled,
+    ProcessPaused,
+    ProcessRestarted,
+    ProcessSlow,
+    RestartLoop,
+    fault_label,
+    fault_target,
+)
+from simulator.scenario_model import Scenario, Store
+
+PROCESSES = ("edge_a", "edge_b", "cloud", "postgres", "kitchen", "gateway", "arbiter")
+DEVICES = ("edge_a", "edge_b")
+IN_STORE = ("edge_a", "edge_b", "arbiter", "kitchen")
+NORMAL_SPEED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """How a store stands from `at` on, until the next segment. `slow` is in thousandths of the normal time.
+
+    `primary`: the device that serves, or NO_PRIMARY. `two`: an entry needs both devices. `refuses`: policy `require_r2` with one
+    member. The tuples go by PROCESSES without the arbiter.
+    """
+
+    at: int
+    primary: int
+    two: bool
+    refuses: bool
+    condition: tuple[int, ...]
+    slow: tuple[int, ...]
+    flush_extra: tuple[int, int]
+
+
+@dataclass(slots=True)
+class _State:
+    down: Counter[str] = field(default_factory=Counter)
+    paused: Counter[str] = field(default_factory=Counter)
+    slow: dict[str, int] = field(default_factory=dict)
+    flush_extra: dict[str, int] = field(default_factory=dict)
+    cut: Counter[tuple[str, str]] = field(default_factory=Counter)
+    primary: int = 0
+    two: bool = True
+    unconfirmed: set[str] = field(default_factory=set)
+
+
+def faults_of(scenario: Scenario, store: Store) -> list[Fault]:
+    """The faults that this store feels."""
+    only = scenario.stores[0].name
+    shared = SHARED_LINKS | SHARED_PROCESSES
+    return [fault for fault in scenario.faults if (fault.store or only) == store.name or fault_target(fault) in shared]
+
+
+def not_modelled(scenario: Scenario, store: Store) -> list[str]:
+    """The faults whose effect the model leaves out, each as a sentence's beginning."""
+    known = (
+        LinkWeak | LinkDown | ProcessKilled | ProcessPaused | ProcessRestarted | ProcessSlow | RestartLoop
+        | DiskFull | DiskSlow | DiskDead | DiskLost | PowerCut | ConnectionsExhausted
+    )  # fmt: skip
+    left_out: list[str] = []
+    for fault in faults_of(scenario, store):
+        if isinstance(fault, HttpErrors):
+            if fault.link not in ("diner_edge", "diner_cloud"):
+                left_out.append(fault_label(fault))
+        elif isinstance(fault, DiskErring):
+            if fault.operation == "read":
+                left_out.append(fault_label(fault))
+        elif not isinstance(fault, known):
+            left_out.append(fault_label(fault))
+        elif isinstance(fault, LinkWeak) and fault.trace is not None:
+            left_out.append(f"the recorded capacity of {fault_label(fault)}")
+    return left_out
+
+
+def link_span(fault: LinkFault, duration_s: float) -> tuple[int, int]:
+    """First and last tick of a link's fault."""
+    end_s = duration_s if fault.for_s is None else fault.at_s + fault.for_s
+    return round(fault.at_s * 1e6), round(max(fault.at_s, end_s) * 1e6)
+
+
+def store_segments(scenario: Scenario, store: Store, boot: int, join: int) -> list[Segment]:
+    """The segments of a store's condition, the first at 0; `boot` and `join` are in ticks."""
+    return list(_Course(scenario, store, boot, join).segments())
+
+
+class _Course:
+    """Walks from one change to the next."""
+
+    def __init__(self, scenario: Scenario, store: Store, boot: int, join: int) -> None:
+        self._store, self._boot, self._join = store, boot, join
+        self._state = _State()
+        self._changes: list[tuple[int, int, int, Fault]] = []
+        self._targets: dict[int, tuple[str, ...]] = {}
+        self._since: dict[str, int] = {}
+        for number, fault in enumerate(faults_of(scenario, store)):
+            if isinstance(fault, LinkFault):
+                if isinstance(fault, LinkDown):
+                    begin, end = link_span(fault, scenario.duration_s)
+                    self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
+                continue
+            begin = round(fault.at_s * 1e6)
+            end = begin + round((fault.for_s or 0.0) * 1e6)
+            if _takes_down(fault):
+                end += boot
+            self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
+        self._changes.sort(key=lambda change: change[:3])
+
+    def segments(self) -> Iterator[Segment]:
+        now, last = 0, None
+        while True:
+            while self._changes and self._changes[0][0] <= now:
+                _, ends, number, fault = self._changes.pop(0)
+                self._apply(number, fault, ends=bool(ends))
+            while self._roles_move(now):
+                pass
+            made = self._segment(now)
+            if last is None or (made.primary, made.two, made.refuses, made.condition, made.slow, made.flush_extra) != (
+                last.primary, last.two, last.refuses, last.condition, last.slow, last.flush_extra
+            ):  # fmt: skip
+                yield made
+                last = made
+            later = [due for due in self._due_times(now) if due > now]
+            later += [self._changes[0][0]] if self._changes else []
+            if not later or min(later) >= NEVER:
+                return
+            now = min(later)
+
+    def _apply(self, number: int, fault: Fault, *, ends: bool) -> None:
+        state, sign = self._state, -1 if ends else 1
+        if isinstance(fault, LinkDown):
+            for way in ("to", "from"):
+                if fault.direction in ("both", way):
+                    state.cut[fault.link, way] += sign
+            return
+        if not ends:
+            self._targets[number] = self._resolve(fault)
+        for process in self._targets[number]:
+            if _takes_down(fault):
+                state.down[process] += sign
+                if not ends:
+                    state.unconfirmed.add(process)
+            elif isinstance(fault, ProcessPaused):
+                state.paused[process] += sign
+            elif isinstance(fault, ProcessSlow):
+                state.slow[process] = NORMAL_SPEED if ends else round(fault.slow_factor * NORMAL_SPEED)
+            elif isinstance(fault, DiskSlow):
+                state.flush_extra[process] = 0 if ends else round(fault.delay_ms * 1_000)
+
+    def _resolve(self, fault: Fault) -> tuple[str, ...]:
+        target = fault_target(fault)
+        if target == "store":
+            return IN_STORE
+        if target in ("primary", "standby"):
+            index = self._state.primary if target == "primary" else 1 - self._state.primary
+            return (DEVICES[index],)
+        return (target,)
+
+    def _up(self, process: str) -> bool:
+        return not self._state.down[process] and not self._state.paused[process]
+
+    def _hears(self, sender: int) -> bool:
+        """Whether what device `sender` ships reaches the other one."""
+        return not self._state.cut["edge_edge", "to" if sender == 0 else "from"]
+
+    @property
+    def _arbiter(self) -> bool:
+        cut = self._state.cut
+        return self._up("arbiter") and not cut["edge_arbiter", "to"] and not cut["edge_arbiter", "from"]
+
+    def _conditions(self, now: int) -> dict[str, bool]:
+        """What starts a time-out as long as it holds."""
+        primary, standby = self._state.primary, 1 - self._state.primary
+        p_up, s_up = self._up(DEVICES[primary]), self._up(DEVICES[standby])
+        there = self._hears(primary)
+        back = self._hears(standby)
+        return {
+            "promote": self._state.two and s_up and not (p_up and there),
+            "shrink": self._state.two and p_up and not (s_up and there and back),
+            "grow": not self._state.two and p_up and s_up and there and back,
+        }
+
+    def _due_times(self, now: int) -> list[int]:
+        wait = {
+            "promote": DEFAULT_TIMING.primary_timeout_us,
+            "shrink": DEFAULT_TIMING.standby_timeout_us,
+            "grow": self._join,
+        }
+        for name, holds in self._conditions(now).items():
+            if holds:
+                self._since.setdefault(name, now)
+            else:
+                self._since.pop(name, None)
+        return [self._since[name] + wait[name] for name in self._since]
+
+    def _roles_move(self, now: int) -> bool:
+        """Take one step of the register if one is due; whether one was."""
+        self._due_times(now)
+        state = self._state
+        if self._arbiter:
+            state.unconfirmed = {process for process in state.unconfirmed if not self._up(process)}
+            due = dict(self._since)
+            if "promote" in due and now >= due["promote"] + DEFAULT_TIMING.primary_timeout_us:
+                state.primary, state.two = 1 - state.primary, False
+            elif "shrink" in due and now >= due["shrink"] + DEFAULT_TIMING.standby_timeout_us:
+                state.two = False
+            elif "grow" in due and now >= due["grow"] + self._join:
+                state.two = True
+            else:
+                return False
+            self._since.clear()
+            return True
+        return False
+
+    def _segment(self, now: int) -> Segment:
+        state = self._state
+        device = DEVICES[state.primary]
+        serves = self._up(device) and device not in state.unconfirmed
+        names = PROCESSES[:-1]
+        condition = [
+            Condition.DOWN if state.down[name] else Condition.PAUSED if state.paused[name] else Condition.UP
+            for name in names
+        ]
+        if state.cut["cloud_database", "to"] or state.cut["cloud_database", "from"]:
+            condition[names.index("postgres")] = Condition.DOWN
+        return Segment(
+            now,
+            state.primary if serves else NO_PRIMARY,
+            state.two,
+            self._store.policy == "require_r2" and not state.two,
+            tuple(int(each) for each in condition),
+            tuple(state.slow.get(name, NORMAL_SPEED) for name in names),
+            (state.flush_extra.get("edge_a", 0), state.flush_extra.get("edge_b", 0)),
+        )
+
+
+def _takes_down(fault: Fault) -> bool:
+    if isinstance(fault, DiskErring):
+        return fault.operation != "read"
+    return isinstance(
+        fault,
+        ProcessKilled
+        | ProcessRestarted
+        | RestartLoop
+        | DiskFull
+        | DiskDead
+        | DiskLost
+        | PowerCut
+        | ConnectionsExhausted,
+    )
+
+
+_SECTIONS = ("overload", "delivery", "stock", "pauses")
+_OF_STORES = ("format", "printer", "service_delay")
+_OF_DINERS = ("parties", "pre_orders")
+
+
+def sections_not_modelled(scenario: Scenario) -> list[str]:
+    """The sections and fields of a drill that are said and have no effect in the model, by their names in the file."""
+    places = [
+        *((name, scenario, name) for name in _SECTIONS),
+        *((f"stores.{name}", store, name) for store in scenario.stores for name in _OF_STORES),
+        *((f"diners.{name}", scenario.diners, name) for name in _OF_DINERS),
+    ]
+    said = [path for path, section, name in places if _is_said(section, name)]
+    return list(dict.fromkeys(said))
+
+
+def _is_said(section: BaseModel, name: str) -> bool:
+    field = type(section).model_fields[name]
+    return bool(getattr(section, name) != field.get_default(call_default_factory=True))

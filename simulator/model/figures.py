@@ -1,0 +1,128 @@
+"""What people ask of an evening, from the rows of its runs. Every figure has a name, a unit and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.model.records import ABSENT, BUSY, Run
+from simulator.model.settings import ModelSettings
+from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Level, Outcome
+from simulator.scenario_model import Scenario
+
+Column = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """All stores of one replication, laid together."""
+
+    scenario: Scenario
+    runs: Sequence[Run]
+
+    def column(self, name: str) -> Whole:
+        """One column of all rows."""
+        return np.concatenate([run.column(name) for run in self.runs])
+
+    def of_order(self, name: str) -> Whole:
+        """A column of the order that was told yes: `committed`, `shown`, `served` or `stored`."""
+        second = self.column("which") == 1
+        return np.where(second, self.column(f"{name}_1"), self.column(f"{name}_0"))
+
+    def seconds(self, later: Whole, earlier: Whole, among: npt.NDArray[np.bool_] | None = None) -> Column:
+        """The times between two moments, of all who had both."""
+        whole = (later != ABSENT) & (earlier != ABSENT)
+        return np.asarray((later - earlier)[whole if among is None else whole & among] / 1e6)
+
+    @property
+    def ordering(self) -> npt.NDArray[np.bool_]:
+        """Who came as far as ordering."""
+        return np.asarray(self.column("meant") != ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One quantity. `of` gives its value, or nothing when nobody had it."""
+
+    name: str
+    unit: str
+    says: str
+    of: Callable[[Evening], float | None]
+
+
+def _share(flags: npt.NDArray[np.bool_]) -> float | None:
+    return float(flags.mean()) if len(flags) else None
+
+
+def _quantile(values: Column, share: float, scale: float = 1.0) -> float | None:
+    return float(np.quantile(values, share) * scale) if len(values) else None
+
+
+def _answer(evening: Evening) -> Column:
+    return evening.seconds(evening.column("told"), evening.column("meant"))
+
+
+def _meal(evening: Evening) -> Column:
+    return evening.seconds(evening.of_order("served"), evening.column("told"))
+
+
+def _table(evening: Evening) -> Column:
+    return evening.seconds(evening.column("seated"), evening.column("at"))
+
+
+def _offline(evening: Evening) -> Column:
+    at_edge = (evening.column("level") == Level.R1) | (evening.column("level") == Level.R2)
+    return evening.seconds(evening.of_order("stored"), evening.of_order("committed"), at_edge)
+
+
+def _late(evening: Evening) -> float | None:
+    late = evening.scenario.scaled_us(evening.scenario.budgets.late_after_s) / 1e6
+    return _share(evening.seconds(evening.of_order("shown"), evening.column("told")) > late)
+
+
+def _busy(evening: Evening, node: int) -> float | None:
+    said = evening.scenario.model or ModelSettings()
+    workers = said.cloud.workers if node == CLOUD else said.edge.workers
+    return float(np.mean([run.servers[node, BUSY] / (max(1, run.ended) * workers) for run in evening.runs]))
+
+
+def _outcome(*outcomes: Outcome) -> Callable[[Evening], float | None]:
+    return lambda evening: _share(np.isin(evening.column("outcome"), outcomes))
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("diners", "", "parties that came", lambda e: float(len(e.column("at")))),
+    Figure("told_yes", "share", "of those who ordered, told yes", lambda e: _share((e.column("told") != ABSENT)[e.ordering])),
+    Figure(
+        "goodput", "1/s", "orders told yes, over the time of the load",
+        lambda e: float((e.column("told") != ABSENT).sum()) / e.scenario.duration_s,
+    ),
+    Figure("answer_p50", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.5, 1e3)),
+    Figure("answer_p95", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
+    Figure("answer_p99", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
+    Figure(
+        "requests", "1/diner", "requests that a diner's devices send",
+        lambda e: float(e.column("attempts").sum() / max(1, len(e.column("at")))),
+    ),
+    Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome(Outcome.REFUSED, Outcome.UNANSWERED)),
+    Figure("balked", "share", "of all who came, went away at the door", _outcome(Outcome.BALKED)),
+    Figure("reneged", "share", "of all who came, had enough of waiting for a table", _outcome(Outcome.RENEGED)),
+    Figure("table_wait", "s", "mean wait for a table", lambda e: float(_table(e).mean()) if len(_table(e)) else None),
+    Figure("meal_p50", "s", "from yes to the meal", lambda e: _quantile(_meal(e), 0.5)),
+    Figure("meal_p95", "s", "from yes to the meal", lambda e: _quantile(_meal(e), 0.95)),
+    Figure("late", "share", "shown in the kitchen later than the budget says", _late),
+    Figure("offline_p99", "s", "from the store's commit to the cloud", lambda e: _quantile(_offline(e), 0.99)),
+    Figure("edge_a_busy", "share", "of the time, device A's event loop at work", lambda e: _busy(e, EDGE_A)),
+    Figure("edge_b_busy", "share", "of the time, device B's event loop at work", lambda e: _busy(e, EDGE_B)),
+    Figure("cloud_busy", "share", "of the time, the cloud's event loops at work", lambda e: _busy(e, CLOUD)),
+)  # fmt: skip
+BY_NAME = {figure.name: figure for figure in FIGURES}
+
+
+def figures_of(evening: Evening) -> dict[str, float | None]:
+    """All figures of one replication."""
+    return {figure.name: figure.of(evening) for figure in FIGURES}

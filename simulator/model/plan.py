@@ -1,0 +1,259 @@
+"""A scenario as the engines take it: whole numbers, ticks and tables for one store. Nothing here is random."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.model.conditions import faults_of, link_span, store_segments
+from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM
+from simulator.model.settings import Disk, ModelSettings, Server, Shape
+from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
+from simulator.network import LinkProfile
+from simulator.scenario_faults import HttpErrors, LinkDown, LinkFault, LinkWeak
+from simulator.scenario_model import Scenario, Store
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+LINKS = ("diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database")
+DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE = range(len(LINKS))
+TO, FROM = 0, 1
+
+# Columns of `link`: each direction's latency, nanoseconds a byte and whether it is cut; jitter.
+LATENCY, BYTE_NS, CUT, JITTER, LINK_COLUMNS = 0, 2, 4, 6, 7
+# Columns of `segment`.
+PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 9, 15, 17
+POSTGRES, KITCHEN, GATEWAY = 3, 4, 5
+"""Places in CONDITION and SLOW beside those of the nodes, which are 0 to 2."""
+
+SHAPES: dict[Shape, int] = {
+    "deterministic": DETERMINISTIC,
+    "exponential": EXPONENTIAL,
+    "lognormal": LOGNORMAL,
+    "uniform": UNIFORM,
+}
+TENDERS = ("cash", "wallet_code", "card")
+CASH, WALLET, CARD = range(3)
+
+
+class Plan(NamedTuple):
+    """Everything that an engine must know of a scenario's one store. Times are ticks, shares are floats from 0 to 1."""
+
+    duration: int
+    orders: int
+    tables: int
+    table_queue_max: int
+    attempts_max: int
+    backoff: int
+    backoff_max: int
+    attempt_timeout: int
+    polls_max: int
+    retap: int
+    pays: int
+    pay_patience: int
+    confirm: float
+    decline_share: float
+    gateway_extra: int
+    queue_max: int
+    waiting_max: int
+    deadline_drop: int
+    priority: int
+    lifo_after: int
+    retry_after: int
+    retry_budget: int
+    retry_burst: int
+    workers: Integers
+    service: Floats
+    service_shape: Integers
+    service_variation: Floats
+    flush: float
+    flush_shape: int
+    flush_variation: float
+    connections: int
+    transaction: float
+    transaction_shape: int
+    transaction_variation: float
+    stations: int
+    stages: int
+    cooks: Integers
+    setup: Integers
+    per_item: Integers
+    cook_shape: Integers
+    cook_variation: Floats
+    batch: Integers
+    stage: Integers
+    link_at: Integers
+    link: Integers
+    link_loss: Floats
+    link_error: Floats
+    link_error_orders_only: Integers
+    segment_at: Integers
+    segment: Integers
+
+
+def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
+    """The plan of one store (default: the first)."""
+    said, store = scenario.model or ModelSettings(), store or scenario.stores[0]
+    diners, retries, payments = scenario.diners, scenario.diners.retries, scenario.payments
+    overload, impatience, seating = said.overload, said.impatience, said.seating
+    boot, join = round(said.boot_ms * 1_000), round(said.join_ms * 1_000)
+    shares = {} if payments is None else {rule.kind: rule.share for rule in payments.misbehaviour}
+    return Plan(
+        duration=round(scenario.duration_s * 1e6),
+        orders=int(said.visit == "order"),
+        tables=0 if seating is None else store.tables,
+        table_queue_max=0 if seating is None else seating.queue_max,
+        attempts_max=retries.attempts_max,
+        backoff=retries.backoff_ms * 1_000,
+        backoff_max=retries.backoff_max_ms * 1_000,
+        attempt_timeout=diners.attempt_timeout_ms * 1_000,
+        polls_max=diners.polls_max,
+        retap=NEVER if impatience.retap_s is None else max(1, scenario.scaled_us(impatience.retap_s)),
+        pays=int(payments is not None),
+        pay_patience=0 if payments is None else max(1, scenario.scaled_us(payments.patience_s)),
+        confirm=0.0 if payments is None else payments.wallet_confirm_s * 1e6 / scenario.time_scale,
+        decline_share=shares.get("declined", 0.0),
+        gateway_extra=0,
+        queue_max=NEVER if overload.queue_max is None else overload.queue_max,
+        waiting_max=NEVER if overload.waiting_ms is None else round(overload.waiting_ms * 1_000),
+        deadline_drop=int(overload.deadline),
+        priority=int(overload.priority),
+        lifo_after=NEVER if overload.lifo_ms is None else round(overload.lifo_ms * 1_000),
+        retry_after=overload.retry_after_ms * 1_000,
+        retry_budget=-1 if overload.retry_budget is None else round(overload.retry_budget * 1_000),
+        retry_burst=overload.retry_burst * 1_000,
+        **_servers(said),
+        **_disk(said.disk),
+        connections=said.database.connections,
+        transaction=said.database.transaction_ms * 1_000.0,
+        transaction_shape=SHAPES[said.database.shape],
+        transaction_variation=said.database.variation,
+        **_kitchen(scenario, said, store),
+        **_links(scenario, store),
+        **_segments(scenario, store, boot, join),
+    )
+
+
+def _servers(said: ModelSettings) -> dict[str, Any]:
+    nodes = {EDGE_A: said.edge, EDGE_B: said.edge, CLOUD: said.cloud}
+    service = np.zeros((NODES, len(Kind)))
+    for node, server in nodes.items():
+        for kind, mean_ms in _work(server).items():
+            service[node, kind] = mean_ms * 1_000.0
+    return {
+        "workers": np.array([nodes[node].workers for node in range(NODES)], dtype=np.int64),
+        "service": service,
+        "service_shape": np.array([SHAPES[nodes[node].shape] for node in range(NODES)], dtype=np.int64),
+        "service_variation": np.array([nodes[node].variation for node in range(NODES)], dtype=np.float64),
+    }
+
+
+def _work(server: Server) -> dict[Kind, float]:
+    return {
+        Kind.MENU: server.menu_ms,
+        Kind.ORDER: server.order_ms,
+        Kind.READ: server.read_ms,
+        Kind.PAY: server.pay_ms,
+        Kind.LOOK: server.read_ms,
+        Kind.DOWNLINK: server.order_ms,
+        Kind.INGEST: server.ingest_ms,
+    }
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    return {
+        "flush": disk.flush_ms * 1_000.0,
+        "flush_shape": SHAPES[disk.shape],
+        "flush_variation": disk.variation,
+    }
+
+
+def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str, Any]:
+    stations = said.kitchen
+    if not stations:
+        return {
+            "stations": 1,
+            "stages": 1,
+            "cooks": np.zeros(1, dtype=np.int64),
+            "setup": np.array([scenario.scaled_us(store.kitchen_seconds)], dtype=np.int64),
+            "per_item": np.zeros(1, dtype=np.int64),
+            "cook_shape": np.array([DETERMINISTIC], dtype=np.int64),
+            "cook_variation": np.zeros(1),
+            "batch": np.ones(1, dtype=np.int64),
+            "stage": np.ones(1, dtype=np.int64),
+        }
+    return {
+        "stations": len(stations),
+        "stages": max(station.stage for station in stations),
+        "cooks": np.array([station.cooks for station in stations], dtype=np.int64),
+        "setup": np.array([scenario.scaled_us(station.setup_s) for station in stations], dtype=np.int64),
+        "per_item": np.array([scenario.scaled_us(station.item_s) for station in stations], dtype=np.int64),
+        "cook_shape": np.array([SHAPES[station.shape] for station in stations], dtype=np.int64),
+        "cook_variation": np.array([station.variation for station in stations], dtype=np.float64),
+        "batch": np.array([station.batch for station in stations], dtype=np.int64),
+        "stage": np.array([station.stage for station in stations], dtype=np.int64),
+    }
+
+
+def _links(scenario: Scenario, store: Store) -> dict[str, Any]:
+    """Each link's state from change to change; rows are filled up with NEVER."""
+    rows: list[list[tuple[int, list[int], float, float, int]]] = []
+    for name in LINKS:
+        faults = [each for each in faults_of(scenario, store) if isinstance(each, LinkFault) and each.link == name]
+        spans = [(*link_span(fault, scenario.duration_s), fault) for fault in faults]
+        states = []
+        for at in sorted({0, *(begin for begin, _, _ in spans), *(end for _, end, _ in spans)}):
+            active = [fault for begin, end, fault in spans if begin <= at < end]
+            profile = LinkProfile("none", 0, 0, 0, None, None, "")
+            if name in scenario.links:
+                profile = scenario.link_profile(scenario.links[name])
+            cut, error, orders_only = [0, 0], 0.0, 0
+            for fault in active:
+                if isinstance(fault, LinkWeak):
+                    profile = scenario.link_profile(fault)
+                elif isinstance(fault, LinkDown):
+                    cut[TO] |= fault.direction in ("both", "to")
+                    cut[FROM] |= fault.direction in ("both", "from")
+                elif isinstance(fault, HttpErrors):
+                    error, orders_only = fault.share, int(fault.path.startswith("/v1/orders"))
+            columns = [
+                round(profile.latency_to_ms * 1_000),
+                round(profile.latency_from_ms * 1_000),
+                _byte_ns(profile.rate_to_kbit_s),
+                _byte_ns(profile.rate_from_kbit_s),
+                *cut,
+                round(profile.jitter_ms * 1_000),
+            ]
+            states.append((at, columns, profile.loss_percent / 100, error, orders_only))
+        rows.append(states)
+    width = max(len(row) for row in rows)
+    begins = np.full((len(LINKS), width), NEVER, dtype=np.int64)
+    link = np.zeros((len(LINKS), width, LINK_COLUMNS), dtype=np.int64)
+    loss, error_share = np.zeros((len(LINKS), width)), np.zeros((len(LINKS), width))
+    only = np.zeros((len(LINKS), width), dtype=np.int64)
+    for number, row in enumerate(rows):
+        for place, (begin, figures, lost, failing, orders) in enumerate(row):
+            begins[number, place], link[number, place] = begin, figures
+            loss[number, place], error_share[number, place], only[number, place] = lost, failing, orders
+    return {
+        "link_at": begins, "link": link, "link_loss": loss, "link_error": error_share, "link_error_orders_only": only
+    }  # fmt: skip
+
+
+def _byte_ns(rate_kbit_s: float | None) -> int:
+    return 0 if rate_kbit_s is None else round(8_000_000 / rate_kbit_s)
+
+
+def _segments(scenario: Scenario, store: Store, boot: int, join: int) -> dict[str, Any]:
+    found = store_segments(scenario, store, boot, join)
+    table = [
+        [each.primary, int(each.two), int(each.refuses), *each.condition, *each.slow, *each.flush_extra]
+        for each in found
+    ]
+    return {
+        "segment_at": np.array([each.at for each in found], dtype=np.int64),
+        "segment": np.array(table, dtype=np.int64),
+    }

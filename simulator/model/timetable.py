@@ -1,0 +1,283 @@
+"""Who comes when and wants what, as columns: drawn for one replication, or taken from a drill's timetable or a replayed table.
+
+Each number is drawn by a key of its own (`draws`), so the columns are the same in both engines and on any number of workers.
+Arrivals are a Poisson process of varying rate, by inversion of the cumulated rate (Cinlar).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.arrivals import ARRIVALS_MAX, Points
+from simulator.baskets import QUANTITY_MEAN
+from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
+from simulator.model import purposes
+from simulator.model.draws import Key, uniform
+from simulator.model.laws import NEVER, drawn, geometric, ticks
+from simulator.model.leaf import leaf
+from simulator.model.plan import CARD, SHAPES, TENDERS
+from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
+from simulator.scenario_model import Scenario, Store
+
+Integers = npt.NDArray[np.int64]
+
+(
+    AT, THINK, PATIENCE, POLL, DOOR, TAPS, REORDERS, SWITCHES, RETAPS, TENDER, FIRST_EDGE, SEAT, BALKS, SEAT_PATIENCE, DINING,
+    PARTY, ITEMS,
+) = range(17)  # fmt: skip
+COLUMNS = ITEMS + STATIONS_MAX
+NO_TENDER = -1
+PLAIN, DOUBLE_TAP, TWO_DOORS = range(3)
+"""Values of TAPS: which second device sends the same key at once."""
+COMPILED = "simulator.model.compiled.drawing"
+"""Where the same is compiled; used when the compiled engine is there anyway."""
+
+
+class Recipe(NamedTuple):
+    """From what the columns are drawn; shares are cumulated."""
+
+    expected: float
+    duration: float
+    curve_at: npt.NDArray[np.float64]
+    curve_rate: npt.NDArray[np.float64]
+    curve_area: npt.NDArray[np.float64]
+    cloud_share: float
+    lines_mean: float
+    lines_max: int
+    quantity_max: int
+    think: float
+    think_shape: int
+    patience: float
+    patience_shape: int
+    poll: float
+    double_tap: float
+    two_doors: float
+    reorders: float
+    switch_share: float
+    retap_share: float
+    tenders: npt.NDArray[np.float64]
+    orders: int
+    seats: int
+    balk_share: float
+    seat_patience: float
+    seat_patience_shape: int
+    dining: float
+    dining_shape: int
+    dining_variation: float
+    parties: npt.NDArray[np.float64]
+    party_dining: npt.NDArray[np.float64]
+    stations: npt.NDArray[np.float64]
+
+
+def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
+    """From what one store's diners are drawn: its part of all arrivals, `rate_factor` times as many."""
+    said, diners = scenario.model or ModelSettings(), scenario.diners
+    seating, behaviours = said.seating or Seating(), diners.behaviours
+    rest = max(0.0, 1.0 - behaviours.double_tap - behaviours.two_doors)
+    at, rate, area = _curve(diners.arrivals.curve)
+    expected = diners.arrivals.rate_per_s * scenario.duration_s * rate_factor / len(scenario.stores)
+    if expected > ARRIVALS_MAX:
+        raise ValueError(f"{expected:.0f} arrivals are more than the {ARRIVALS_MAX} that one timetable may hold")
+    scale = 1e6 / scenario.time_scale
+    shares = np.array(seating.party_shares) / math.fsum(seating.party_shares)
+    sizes = len(seating.party_shares)
+    factors = [*seating.party_dining, *[seating.party_dining[-1]] * sizes][:sizes]
+    kitchen = [station.share for station in said.kitchen] or [1.0]
+    return Recipe(
+        expected, scenario.duration_s * 1e6, at, rate, area,
+        cloud_share=diners.channels.mini_program,
+        lines_mean=diners.basket.lines_mean,
+        lines_max=diners.basket.lines_max,
+        quantity_max=diners.basket.quantity_max,
+        think=diners.think_s * scale,
+        think_shape=SHAPES[said.think_shape],
+        patience=diners.patience_s * scale,
+        patience_shape=SHAPES[said.patience_shape],
+        poll=diners.poll_s * scale,
+        double_tap=behaviours.double_tap,
+        two_doors=behaviours.two_doors,
+        reorders=behaviours.double_tap + behaviours.two_doors + rest * behaviours.reorders,
+        switch_share=said.impatience.switch_share,
+        retap_share=said.impatience.retap_share,
+        tenders=_cumulated(_tenders(scenario)),
+        orders=int(said.visit == "order"),
+        seats=int(said.seating is not None),
+        balk_share=seating.balk_share,
+        seat_patience=0.0 if seating.patience_shape == "endless" else seating.patience_s * scale,
+        seat_patience_shape=0 if seating.patience_shape == "endless" else SHAPES[seating.patience_shape],
+        dining=seating.dining_s * scale,
+        dining_shape=SHAPES[seating.dining_shape],
+        dining_variation=seating.dining_variation,
+        parties=_cumulated(shares),
+        party_dining=np.array(factors, dtype=np.float64),
+        stations=_cumulated(kitchen),
+    )  # fmt: skip
+
+
+def draw_timetable(recipe: Recipe, key: Key) -> Integers:
+    """The columns of all diners of a replication, by arrival: an array (diners, COLUMNS) of whole numbers, times in ticks."""
+    room = int(recipe.expected + 8.0 * math.sqrt(recipe.expected + 1.0) + 50)
+    table = np.zeros((room, COLUMNS), dtype=np.int64)
+    twin = sys.modules.get(COMPILED)
+    filled = fill if twin is None else twin.fill
+    count = filled(recipe, (key.low, key.high), table)
+    assert count < room, f"{count} arrivals, {recipe.expected:.0f} expected"
+    return table[:count].copy()
+
+
+def timetable_of(
+    diners: Sequence[Diner], scenario: Scenario, store: Store, stations: Mapping[str, int], key: Key
+) -> Integers:
+    """The columns of a drill's diners of this store, with what a drill does not say drawn as in `draw_timetable`.
+
+    `stations` gives the number of the station that makes an item; an item that is not there is made at the first.
+    """
+    recipe = make_recipe(scenario)
+    mine = [diner for diner in diners if diner.store == store.name]
+    table = np.zeros((len(mine), COLUMNS), dtype=np.int64)
+    for number, diner in enumerate(mine):
+        row = table[number]
+        _people(recipe, (key.low, key.high), number, row)
+        row[AT], row[THINK], row[PATIENCE], row[POLL] = diner.at_us, diner.think_us, diner.patience_us, diner.poll_us
+        row[DOOR] = int(diner.channel == "mini_program")
+        row[TAPS] = {"double_tap": DOUBLE_TAP, "two_doors": TWO_DOORS}.get(diner.behaviour, PLAIN)
+        row[REORDERS] = int(diner.behaviour == "reorders")
+        row[TENDER] = NO_TENDER if diner.tender is None else _tender(diner.tender)
+        row[ITEMS:] = 0
+        for item_id, quantity in diner.items:
+            row[ITEMS + stations.get(item_id, 0)] += quantity
+    return table
+
+
+@leaf
+def fill(recipe: Any, key: Any, table: Any) -> int:
+    """Arrivals and people; returns how many came."""
+    reached, count, segment = 0.0, 0, 0
+    while count < table.shape[0]:
+        reached += -math.log1p(-uniform(key, purposes.ARRIVAL, count, 0))
+        share = reached / recipe.expected if recipe.expected > 0.0 else 2.0
+        if share >= recipe.curve_area[-1]:
+            return count
+        while recipe.curve_area[segment + 1] <= share:
+            segment += 1
+        rate = recipe.curve_rate[segment]
+        width = recipe.curve_at[segment + 1] - recipe.curve_at[segment]
+        slope = (recipe.curve_rate[segment + 1] - rate) / width
+        area = share - recipe.curve_area[segment]
+        denominator = rate + math.sqrt(max(0.0, rate * rate + 2.0 * slope * area))
+        place = recipe.curve_at[segment] + (2.0 * area / denominator if denominator > 0.0 else 0.0)
+        row = table[count]
+        _people(recipe, key, count, row)
+        row[AT] = ticks(recipe.duration * min(place, recipe.curve_at[segment + 1]))
+        count += 1
+    return count
+
+
+@leaf
+def _place(cumulated: Any, u: float) -> int:
+    """The place whose share holds `u`."""
+    for place in range(cumulated.shape[0]):
+        if u < cumulated[place]:
+            return place
+    return int(cumulated.shape[0]) - 1
+
+
+@leaf
+def _people(recipe: Any, key: Any, number: int, row: Any) -> None:
+    """Everything about one diner but the arrival."""
+    row[DOOR] = 0
+    if recipe.cloud_share > 0.0 and uniform(key, purposes.DOOR, number, 0) < recipe.cloud_share:
+        row[DOOR] = 1
+    row[TENDER], row[SEAT_PATIENCE], row[DINING] = NO_TENDER, NEVER, 1
+    row[SEAT] = 1 if recipe.seats == 1 and row[DOOR] == 0 else 0
+    if recipe.orders == 1:
+        _wishes(recipe, key, number, row)
+    if recipe.seats == 1:
+        _party(recipe, key, number, row)
+
+
+@leaf
+def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
+    """What a diner orders, and how."""
+    u = uniform(key, purposes.THINK, number, 0)
+    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, THINK_DEVIATION, u)))
+    u = uniform(key, purposes.PATIENCE, number, 0)
+    patience = drawn(recipe.patience_shape, recipe.patience, PATIENCE_DEVIATION, u)
+    row[PATIENCE] = max(1, ticks(min(4.0 * recipe.patience, patience)))
+    spread = 1.0 - POLL_SPREAD + 2.0 * POLL_SPREAD * uniform(key, purposes.POLL, number, 0)
+    row[POLL] = max(1, ticks(recipe.poll * spread))
+    behaviour = uniform(key, purposes.BEHAVIOUR, number, 0)
+    row[TAPS], row[REORDERS] = PLAIN, 0
+    if behaviour < recipe.double_tap:
+        row[TAPS] = DOUBLE_TAP
+    elif behaviour < recipe.double_tap + recipe.two_doors:
+        row[TAPS] = TWO_DOORS
+    elif behaviour < recipe.reorders:
+        row[REORDERS] = 1
+    row[SWITCHES] = 1 if uniform(key, purposes.SWITCH, number, 0) < recipe.switch_share else 0
+    row[RETAPS] = 1 if uniform(key, purposes.RETAP, number, 0) < recipe.retap_share else 0
+    if recipe.tenders.shape[0] > 0 and row[DOOR] == 0:
+        row[TENDER] = _place(recipe.tenders, uniform(key, purposes.TENDER, number, 0))
+    row[FIRST_EDGE] = 1 if uniform(key, purposes.FIRST_EDGE, number, 0) < 0.5 else 0
+    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_mean, recipe.lines_max)
+    row[ITEMS:] = 0
+    for line in range(lines):
+        station = 0
+        if recipe.stations.shape[0] > 1:
+            station = _place(recipe.stations, uniform(key, purposes.STATION, number, line))
+        u = uniform(key, purposes.QUANTITY, number, line)
+        row[ITEMS + station] += geometric(u, QUANTITY_MEAN, recipe.quantity_max)
+
+
+@leaf
+def _party(recipe: Any, key: Any, number: int, row: Any) -> None:
+    """How many sit down together, how long they wait for a table, and how long they stay."""
+    if recipe.balk_share > 0.0 and uniform(key, purposes.BALK, number, 0) < recipe.balk_share:
+        row[BALKS] = 1
+    party = 0
+    if recipe.parties.shape[0] > 1:
+        party = _place(recipe.parties, uniform(key, purposes.PARTY, number, 0))
+    row[PARTY] = party + 1
+    if recipe.seat_patience > 0.0:
+        u = uniform(key, purposes.SEAT_PATIENCE, number, 0)
+        row[SEAT_PATIENCE] = max(1, ticks(drawn(recipe.seat_patience_shape, recipe.seat_patience, 1.0, u)))
+    u, mean = uniform(key, purposes.DINING, number, 0), recipe.dining * recipe.party_dining[party]
+    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_variation, u)))
+
+
+def _curve(points: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Places, rates scaled to a mean of 1, and the area up to each place."""
+    curve = [(float(at), float(rate)) for at, rate in points]
+    if curve[0][0] > 0:
+        curve.insert(0, (0.0, curve[0][1]))
+    if curve[-1][0] < 1:
+        curve.append((1.0, curve[-1][1]))
+    at, rate = np.array([each[0] for each in curve]), np.array([each[1] for each in curve])
+    pieces = (rate[1:] + rate[:-1]) / 2 * np.diff(at)
+    mean = float(pieces.sum())
+    if mean <= 0:
+        raise ValueError("a profile needs a rate above 0 somewhere")
+    return at, rate / mean, np.concatenate([[0.0], np.cumsum(pieces / mean)])
+
+
+def _tenders(scenario: Scenario) -> list[float]:
+    if scenario.payments is None:
+        return []
+    shares = {str(tender): share for tender, share in scenario.payments.tenders.shares.items()}
+    return [shares[tender] for tender in TENDERS]
+
+
+def _tender(name: str) -> int:
+    """The number of a tender; one that the model does not tell apart goes the way of a card."""
+    return TENDERS.index(name) if name in TENDERS else CARD
+
+
+def _cumulated(shares: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    total = math.fsum(shares)
+    return np.cumsum(np.array(shares, dtype=np.float64) / total) if len(shares) else np.zeros(0)

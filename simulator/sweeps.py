@@ -1,0 +1,197 @@
+"""Designs side by side on common random numbers, and the least (or most) that keeps given budgets."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from simulator.model.engines import DEFAULT_ENGINE, EngineName
+from simulator.model.figures import BY_NAME
+from simulator.model.replications import Forecast, Interval, forecast
+from simulator.scenario import Scenario
+
+POINTS_MAX = 10_000
+_BUDGET = re.compile(r"^\s*([a-z_0-9]+)\s*(<=|>=)\s*([0-9.eE+-]+)\s*$")
+
+
+class SweepError(ValueError):
+    """A sweep or a plan cannot be; the message is one sentence."""
+
+
+def with_field(scenario: Scenario, path: str, value: Any) -> Scenario:
+    """The scenario with one field replaced, named as in the file (`diners.arrivals.rate_per_s`); in a list, of all its members,
+    or of the one with this number or name (`model.kitchen.wok.cooks`). Raises `SweepError`."""
+    content = scenario.model_dump(mode="json", exclude_none=True)
+    content.setdefault("model", {})
+    _set(content, path.split("."), value, path)
+    try:
+        return Scenario.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the scenario"
+        raise SweepError(f"{path}={value}: {where}: {first['msg']}") from error
+
+
+def _set(content: Any, parts: Sequence[str], value: Any, path: str) -> None:
+    if isinstance(content, list):
+        first, rest = parts[0], parts[1:]
+        chosen = [each for number, each in enumerate(content) if first in (str(number), each.get("name"))]
+        if chosen and rest:
+            parts = rest
+        for each in chosen or content:
+            _set(each, parts, value, path)
+        if not content:
+            raise SweepError(f"{path}: the list is empty in this scenario; give it members first")
+        return
+    if len(parts) == 1:
+        content[parts[0]] = value
+        return
+    if not isinstance(content, dict):
+        raise SweepError(f"{path}: {parts[0]} is no section; name a field as in the scenario's file")
+    if not isinstance(content.get(parts[0]), dict | list):
+        content[parts[0]] = {}
+    _set(content[parts[0]], parts[1:], value, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One design of a sweep, and what was found for it."""
+
+    settings: Mapping[str, Any]
+    found: Forecast
+
+
+def sweep(
+    scenario: Scenario,
+    over: Mapping[str, Sequence[Any]],
+    engine: EngineName = DEFAULT_ENGINE,
+    replications: int | None = 20,
+    on_point: Callable[[int], None] = lambda number: None,
+) -> list[Point]:
+    """Every combination of the values. All designs have the same draws, so that differences are not noise."""
+    designs = list(itertools.product(*over.values()))
+    if len(designs) > POINTS_MAX:
+        raise SweepError(f"{len(designs)} combinations are more than {POINTS_MAX}; take fewer values")
+    points = []
+    for number, values in enumerate(designs, start=1):
+        settings = dict(zip(over, values, strict=True))
+        changed = scenario
+        for path, value in settings.items():
+            changed = with_field(changed, path, value)
+        points.append(Point(settings, forecast(changed, engine, replications)))
+        on_point(number)
+    return points
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a figure may be: `table_wait<=600`. It is kept only if the whole 95 % interval keeps it."""
+
+    figure: str
+    sign: Literal["<=", ">="]
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.figure}{self.sign}{self.limit:g}"
+
+    def is_kept(self, found: Interval | None) -> bool:
+        """Whether this interval keeps it; a figure that nobody had keeps an upper limit."""
+        if found is None:
+            return self.sign == "<="
+        if self.sign == "<=":
+            return (found.mean if found.high is None else found.high) <= self.limit
+        return (found.mean if found.low is None else found.low) >= self.limit
+
+
+def read_budget(text: str) -> Budget:
+    """`answer_p95<=500`; raises `SweepError`."""
+    match = _BUDGET.match(text)
+    if match is None:
+        raise SweepError(f"{text!r} is no budget; write a figure, <= or >=, and a number, like answer_p95<=500")
+    name, sign, limit = match.groups()
+    if name not in BY_NAME:
+        raise SweepError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
+    try:
+        return Budget(name, "<=" if sign == "<=" else ">=", float(limit))
+    except ValueError as error:
+        raise SweepError(f"{text!r}: {limit!r} is no number") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One value that a plan tried: whether it keeps the budgets, and the figures they are about."""
+
+    value: float
+    keeps: bool
+    figures: Mapping[str, Interval | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a plan found: the value (None: none in the range keeps the budgets), and all trials."""
+
+    value: float | None
+    trials: Sequence[Trial]
+
+
+def plan(
+    scenario: Scenario,
+    path: str,
+    low: float,
+    high: float,
+    budgets: Sequence[Budget],
+    *,
+    most: bool = False,
+    step: float = 1.0,
+    engine: EngineName = DEFAULT_ENGINE,
+    replications: int = 20,
+    on_trial: Callable[[int], None] = lambda number: None,
+) -> Answer:
+    """The least value of a field (with `most`: the greatest) from `low` to `high` by `step` that keeps the budgets.
+
+    By bisection: more of it is taken to be never worse (with `most`: never better). All trials have the same draws.
+    """
+    if step <= 0 or high < low:
+        raise SweepError(f"from {low:g} to {high:g} by {step:g} is no range")
+    count = int((high - low) / step + 1e-9)
+    trials: list[Trial] = []
+
+    def keeps(number: int) -> bool:
+        value = round(low + number * step, 9)
+        whole = int(value) if float(value).is_integer() and step >= 1 else value
+        found = forecast(with_field(scenario, path, whole), engine, replications)
+        figures = {budget.figure: found.interval(budget.figure) for budget in budgets}
+        kept = all(budget.is_kept(figures[budget.figure]) for budget in budgets)
+        trials.append(Trial(float(value), kept, figures))
+        on_trial(len(trials))
+        return kept
+
+    best: int | None = None
+    first, last = 0, count
+    while first <= last:
+        middle = (first + last) // 2
+        if keeps(middle):
+            best = middle
+            first, last = (middle + 1, last) if most else (first, middle - 1)
+        else:
+            first, last = (first, middle - 1) if most else (middle + 1, last)
+    value = None if best is None else round(low + best * step, 9)
+    return Answer(value, sorted(trials, key=lambda trial: trial.value))
+
+
+def rows(points: Sequence[Point], figures: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One flat row for each design, for a table or a file: its settings, and mean, low and high of each figure."""
+    for point in points:
+        row: dict[str, Any] = dict(point.settings)
+        for name in figures:
+            found = point.found.interval(name)
+            row[name] = None if found is None else found.mean
+            row[f"{name}_low"] = None if found is None else found.low
+            row[f"{name}_high"] = None if found is None else found.high
+        yield row

@@ -1,0 +1,96 @@
+"""`rushproof simulate`, `sweep` and `plan`, on the reference engine, so that nothing has to be compiled."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from chaos.cli import main
+
+EVENING = """\
+name: evening
+duration_s: 20
+stores: [{name: s1, tables: 12, kitchen_seconds: 1}]
+diners: {arrivals: {rate_per_s: 5}, channels: {qr: 0.8, cashier: 0.0, mini_program: 0.2}, think_s: 1, polls_max: 1, poll_s: 2}
+faults: [{name: a wrong clock, fault: clock_offset, process: primary, at_s: 5, for_s: 3, offset_s: 9}]
+model: {seating: {dining_s: 4, patience_s: 5}}
+"""
+
+
+@pytest.fixture
+def evening(tmp_path: Path) -> str:
+    path = tmp_path / "evening.yaml"
+    path.write_text(EVENING, encoding="utf-8")
+    return str(path)
+
+
+def test_simulate_tells_figures_with_intervals_what_is_not_modelled_and_draws(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "simulate",
+        evening,
+        "--engine",
+        "simpy",
+        "--replications",
+        "4",
+        "--json",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["replications"] == 4
+    assert found["not_modelled"] == ["a wrong clock"]
+    wait = found["figures"]["table_wait"]
+    assert wait["low"] < wait["mean"] < wait["high"]
+    assert "not modelled: a wrong clock" in said.err
+    assert (tmp_path / "out" / "simulate-evening.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*arguments[:-2], "--seed", "2"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["diners"] != found["figures"]["diners"]
+
+
+def test_sweep_writes_a_table_and_plan_says_the_least(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "sweep.csv"
+    common = [evening, "--engine", "simpy", "--replications", "6"]
+    assert main(["sweep", *common, "--over", "stores.tables=8,24", "--figures", "reneged", "--csv", str(table)]) == 0
+    with table.open(encoding="utf-8") as file:
+        designs = list(csv.DictReader(file))
+    assert float(designs[0]["reneged"]) > float(designs[1]["reneged"])
+    capsys.readouterr()
+    find = ["plan", *common, "--find", "stores.tables", "--from", "10", "--to", "40", "--json"]
+    assert main([*find, "--keep", "reneged<=0.05"]) == 0
+    value = json.loads(capsys.readouterr().out)["value"]
+    assert 10 < value < 40
+    assert main([*find, "--keep", "reneged<=-1"]) == 1
+    assert json.loads(capsys.readouterr().out)["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["simulate", "nonsense"], "there is no shipped scenario with this name"),
+        (["simulate", "calm", "--replications", "0"], "--replications takes a number from 1"),
+        (["simulate", "calm", "--copies", "2"], "go with --trace"),
+        (["simulate", "calm", "--trace", "/none.csv"], "/none.csv"),
+        (["simulate", "calm", "--engine", "simpy", "--seed", "-3"], "seed"),
+        (["sweep", "calm", "--over", "stores.tables"], "--over takes FIELD=A,B"),
+        (["sweep", "calm", "--over", "a=1", "--figures", "b"], "there is no figure 'b'"),
+        (["sweep", "calm", "--engine", "simpy", "--over", "diners.x=1"], "diners.x"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "x"], "is no budget"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "9", "--to", "2", "--keep", "late<=1"], "is no range"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_in_one_sentence(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from simulator.model.replications import forecast, interval, paired
+from simulator.scenario import Scenario, load_scenario
+from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_field
+
+EVENING = """\
+name: evening
+duration_s: 60
+stores: [{name: s1, tables: 20}, {name: s2, tables: 20}]
+diners: {arrivals: {rate_per_s: 10}, channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}}
+model:
+  visit: table_only
+  seating: {dining_s: 4, patience_s: 3}
+  kitchen: [{name: wok, cooks: 1, setup_s: 1}, {name: cold, cooks: 2}]
+"""
+
+
+@pytest.fixture
+def evening() -> Scenario:
+    return load_scenario(EVENING)
+
+
+def test_a_field_is_named_as_in_the_file_and_in_a_list_it_is_that_of_all_or_of_one(evening: Scenario) -> None:
+    assert [store.tables for store in with_field(evening, "stores.tables", 7).stores] == [7, 7]
+    assert [store.tables for store in with_field(evening, "stores.s2.tables", 7).stores] == [20, 7]
+    model = with_field(evening, "model.kitchen.cold.cooks", 9).model
+    assert model is not None
+    assert [station.cooks for station in model.kitchen] == [1, 9]
+    fresh = with_field(
+        load_scenario("name: x\nduration_s: 9\ndiners: {arrivals: {rate_per_s: 1}}"), "model.edge.workers", 3
+    )
+    assert fresh.model is not None
+    assert fresh.model.edge.workers == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("diners.x", 1, "Extra inputs are not permitted"),
+        ("stores.tables", -1, "greater than or equal to 1"),
+        ("name.x", 1, "valid string"),
+        ("faults.at_s", 1, "the list is empty"),
+    ],
+)
+def test_a_field_that_cannot_be_is_said_in_a_sentence(evening: Scenario, path: str, value: int, said: str) -> None:
+    with pytest.raises(SweepError, match=said):
+        with_field(evening, path, value)
+
+
+def test_designs_have_the_same_draws_and_more_tables_lose_fewer(evening: Scenario) -> None:
+    points = sweep(evening, {"stores.tables": [14, 20, 30]}, "simpy", replications=3)
+    lost = [[value for value in point.found.values["reneged"] if value is not None] for point in points]
+    assert [point.found.values["diners"] for point in points] == [points[0].found.values["diners"]] * 3
+    assert all(low >= high for low, high in zip(lost[0], lost[2], strict=True))
+    difference = paired(lost[0], lost[2])
+    assert difference.high is not None
+    assert difference.high < 0
+    table = list(rows(points, ["reneged"]))
+    assert [row["stores.tables"] for row in table] == [14, 20, 30]
+    assert table[0]["reneged_low"] < table[0]["reneged"] < table[0]["reneged_high"]
+
+
+def test_a_plan_finds_the_least_that_keeps_the_budget_and_the_most_load_that_does(evening: Scenario) -> None:
+    budget = read_budget("reneged<=0.05")
+    found = plan(evening, "stores.tables", 10, 40, [budget], engine="simpy", replications=3)
+    assert found.value is not None
+    assert 20 < found.value < 40
+    kept = {trial.value: trial.keeps for trial in found.trials}
+    assert kept[found.value]
+    assert not kept.get(found.value - 1, False)
+    most = plan(
+        evening, "diners.arrivals.rate_per_s", 2, 20, [budget], most=True, step=2, engine="simpy", replications=3
+    )
+    assert most.value is not None
+    assert most.value < 10
+    none = plan(evening, "stores.tables", 1, 3, [budget], engine="simpy", replications=3)
+    assert none.value is None
+
+
+def test_budgets_are_read_and_kept_by_the_whole_interval() -> None:
+    assert read_budget(" answer_p95 <= 500 ") == Budget("answer_p95", "<=", 500.0)
+    for wrong in ("answer_p95<500", "nonsense<=1", "answer_p95<=.", ""):
+        with pytest.raises(SweepError):
+            read_budget(wrong)
+    found = interval([90.0, 100.0, 110.0])
+    assert found.high is not None
+    assert found.mean == 100
+    assert found.high == pytest.approx(100 + 4.302653 * 10 / 3**0.5)
+    assert not Budget("answer_p95", "<=", 110).is_kept(found)
+    assert Budget("answer_p95", "<=", 125).is_kept(found)
+    assert not Budget("told_yes", ">=", 90).is_kept(found)
+
+
+def test_replications_end_when_the_figures_are_known(evening: Scenario) -> None:
+    found = forecast(evening, "simpy", None, precision=0.9, at_most=30)
+    assert found.replications == 10
+    assert forecast(evening, "simpy", 2).replications == 2
+    content = found.to_json()
+    assert content["figures"]["reneged"]["low"] < content["figures"]["reneged"]["mean"]
+    assert content["figures"]["answer_p95"]["mean"] is None
