@@ -6,7 +6,7 @@ import { sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { drop, entry, isOld, kept, outbox, withdraw } from "./outbox.js";
 import { cardToken, isOnItsWay, pay, walletCode } from "./paying.js";
-import { often, start, tell } from "./shell.js";
+import { often, start, tell, whyItWaits } from "./shell.js";
 import { ask } from "./store.js";
 import { load, remove, save } from "./device.js";
 import { table, token } from "./person.js";
@@ -66,7 +66,7 @@ function showPay() {
   const total = made.body.total_minor;
   byId("pay_total").textContent = money(total);
   if (made.state === "waiting") {
-    put(place, [el("p", { class: "big", text: say(made.tries ? "kept_here" : "sending") }), made.tries > 2 && el("p", { text: say("kiosk_wait") })]);
+    put(place, [el("p", { class: "big", text: say(made.tries ? "kept_here" : "sending") }), made.tries > 2 && el("p", { text: whyItWaits(made) || say("kiosk_wait") })]);
     return;
   }
   if (made.state === "refused") {

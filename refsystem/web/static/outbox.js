@@ -44,7 +44,7 @@ export const isOld = made => made.kind === "order" && made.state === "waiting" &
   && !kept().some(other => other.kind === "act" && other.chain === made.chain);
 
 /** What was never sent, and an order of which the store can be asked whether it came. */
-export const mayWithdraw = made => made.state === "waiting" && (made.unsent === true || (made.kind === "order" && (isOld(made) || isDenied(made))));
+export const mayWithdraw = made => made.state === "waiting" && (made.unsent === true || (made.kind === "order" && (isOld(made) || isDenied(made) || made.problem === "channel-paused")));
 
 /** By whose token something is sent: its own, or the newer one of the same person. An order may go by any of the staff's. */
 function tokenFor(made) {
@@ -117,8 +117,8 @@ async function sendOne(made) {
 
 function later(made, error) {
   const wait = Math.min(WAIT_MOST_MS, WAIT_LEAST_MS * 2 ** made.tries) * (0.5 + Math.random());
-  const asked = error instanceof Refusal ? error.retryAfterMs : 0;
-  write(`out.${made.id}`, { ...made, tries: made.tries + 1, next_ms: Date.now() + Math.max(wait, asked), problem: error.kind ?? "", why: error.message });
+  const asked = error instanceof Refusal && error.kind !== "not-primary" ? error.retryAfterMs : 0, now = Date.now();
+  write(`out.${made.id}`, { ...made, tries: made.tries + 1, next_ms: now + asked + wait, asked_ms: now + asked, problem: error.kind ?? "", why: error.message });
 }
 
 /** Whether the store has an order that was sent before; it is settled then. Raises when the store does not say for certain. */
@@ -172,7 +172,7 @@ export async function flush() {
 export function sendNow(id) {
   const made = read(`out.${id}`);
   if (made?.state !== "waiting") return;
-  write(`out.${id}`, { ...made, confirmed_ms: Date.now(), next_ms: 0 });
+  write(`out.${id}`, { ...made, confirmed_ms: Date.now(), next_ms: made.asked_ms ?? 0 });
   changed();
   flush();
 }
@@ -191,9 +191,9 @@ export async function withdraw(id) {
   });
 }
 
-/** Send now what waits, because the store can be reached again. */
+/** Send now what waits, because the store can be reached again; what the store has asked to wait, waits. */
 export function hurry() {
-  for (const made of kept()) if (made.state === "waiting" && made.next_ms) write(`out.${made.id}`, { ...made, next_ms: 0 });
+  for (const made of kept()) if (made.state === "waiting" && made.next_ms && !((made.asked_ms ?? 0) > Date.now())) write(`out.${made.id}`, { ...made, next_ms: 0 });
   flush();
 }
 

@@ -276,3 +276,33 @@ def test_the_kiosk_forgets_a_guest_who_leaves_before_paying(bench: Bench, page: 
     later(page, 2)
     page.wait("document.body.dataset.view === 'start'")
     assert kept(page, "kiosk.order") == []
+
+
+def test_a_store_that_is_full_is_not_away_and_is_asked_again_when_it_said(bench: Bench, page: Page) -> None:
+    """503 with Retry-After: the page says why, and no good answer to something else makes it send before the time."""
+    full = problem("overloaded") | {"retry_after": 8}
+    bench.answers |= {
+        "GET /v1/menu": lambda _: (200, {"items": []}),
+        "GET /v1/tables/5/checks": lambda _: (503, dict(full)),
+        "POST /v1/questions": lambda _: (200, {"questions": []}),
+        "POST /v1/orders": lambda _: (503, dict(full)),
+    }
+    opened(page, bench, "order", {"table": "5"})
+    choose(page, "tripe")
+    click(page, "#send")
+    page.wait(says("more to do than it can take", "#outbox"))
+    looks = "(async () => { const { ask } = await import('/web/store.js'); await ask('/v1/menu'); "
+    looks += "const { hurry } = await import('/web/outbox.js'); hurry(); await ask('/v1/menu'); })()"
+    page.run(looks)
+    assert not page.run(says("cannot be reached", "#banner"))
+    assert len(bench.sent("/v1/orders")) == 1
+    (made,) = kept(page, "out.")
+    assert made["next_ms"] - made["made_ms"] >= 8_000
+    for _ in range(3):
+        page.run(f"import('/web/store.js').then(store => store.ask('/v1/tables/5/checks')).catch(no => no.kind)")
+    assert sum(each["path"] == "/v1/tables/5/checks" for each in bench.asked) == 1, "what is read again rests as well"
+
+    bench.answers["POST /v1/orders"] = taken
+    later(page, 0.15)
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    assert [order["key"] for order in bench.sent("/v1/orders")] == [made["id"]] * 2
