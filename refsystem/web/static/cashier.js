@@ -123,7 +123,7 @@ async function refund(check, payment) {
 function paymentButtons(check, payment) {
   const id = payment.attempt_id, buttons = [];
   if (payment.state === "unverified") buttons.push(button(say("act_accept_payment"), () => withReason(say("act_accept_payment"), { act: "accept_payment", attempt_id: id }), { focus: `accept ${id}` }));
-  if (["unverified", "pending", "stored"].includes(payment.state)) buttons.push(button(say("act_cancel_payment"), () => withReason(say("act_cancel_payment"), { act: "cancel_payment", attempt_id: id }), { focus: `cancel ${id}` }));
+  if (["unverified", "pending", "authorized", "stored"].includes(payment.state)) buttons.push(button(say("act_cancel_payment"), () => withReason(say("act_cancel_payment"), { act: "cancel_payment", attempt_id: id }), { focus: `cancel ${id}` }));
   if (payment.state === "captured") buttons.push(button(say("act_refund"), () => refund(check, payment), { focus: `refund ${id}`, kind: "plain" }));
   return buttons.length ? el("div", { class: "buttons whole" }, buttons) : null;
 }

@@ -1,7 +1,7 @@
 // The waiter's tablet: tables, their checks, and what is done with them.
 
 import { Cart } from "./cart.js";
-import { checkCard } from "./checks.js";
+import { checkCard, chooseCheck } from "./checks.js";
 import { button, byId, el, itemName, money, put, readMoney, say, shortId, view } from "./dom.js";
 import { askFor } from "./dialogs.js";
 import { MenuView } from "./menu.js";
@@ -14,7 +14,7 @@ import { role, token } from "./person.js";
 
 const CHECKS_MS = 2000, WAYS_MAX = 20, ORDERS_MAX = 10;
 let menu = null, checks = load("waiter.checks", []), read = false;
-let chosen = load("waiter.table", "");
+let chosen = load("waiter.table", ""), adding = ""; // `adding`: the check of that table whose Add was tapped
 let carts = new Map();
 const isManager = role === "manager";
 
@@ -39,6 +39,7 @@ function tableTile(table) {
 }
 
 function choose(table) {
+  if (table !== chosen) adding = "";
   chosen = table;
   save("waiter.table", table);
   view("table");
@@ -133,8 +134,16 @@ function checkButtons(check) {
   if (check.status !== "open") return [];
   const paying = check.due_minor > 0 ? [make("tender_cash", takeCash, "primary"), make("tender_wallet_code", takeCode, "primary")] : [];
   const close = check.due_minor === 0 ? [make("act_close", () => attempt(() => act({ act: "close", check_id: id })))] : [];
-  return [button(say("add_on"), () => { view("menu"); menu.show(); }, { focus: `add ${id}` }), ...paying, make("act_fire", fire), make("act_transfer", transfer), make("act_merge", merge),
+  return [button(say("add_on"), () => addTo(id), { focus: `add ${id}` }), ...paying, make("act_fire", fire), make("act_transfer", transfer), make("act_merge", merge),
     make("split_evenly", splitEvenly), make("split_lines", splitLines), ...close, ...(isManager ? [make("act_discount", discount)] : [])];
+}
+
+/** What is chosen next goes on this check, whatever else stands at the table. */
+function addTo(checkId) {
+  adding = checkId;
+  view("menu");
+  menu.show();
+  showAll();
 }
 
 function lineButtons(check) {
@@ -146,9 +155,10 @@ function showAll() {
   put(byId("tables"), tables().map(tableTile));
   if (!chosen) return;
   for (const place of document.querySelectorAll("[data-table]")) place.textContent = say("table", { table: chosen });
+  byId("adding_to").textContent = adding ? say("check_at", { id: shortId(adding), table: chosen }) : say("table", { table: chosen });
   const there = at(chosen);
   put(byId("checks"), there.length ? there.map(check => checkCard(check, { check: checkButtons, line: lineButtons(check) }))
-    : [el("p", { class: "quiet", text: say(read ? "table_has_none" : "reading") }), button(say("new_order"), () => { view("menu"); menu.show(); }, { kind: "primary" })]);
+    : [el("p", { class: "quiet", text: say(read ? "table_has_none" : "reading") }), button(say("new_order"), () => addTo(""), { kind: "primary" })]);
 }
 
 async function refresh() {
@@ -161,10 +171,15 @@ async function refresh() {
 }
 
 async function send() {
-  const table = chosen, open = at(table).find(check => check.status === "open");
+  const table = chosen;
   try {
-    const made = await menu.send({ table, ...(open ? { check_id: open.check_id } : {}) });
-    if (made && table === chosen) view("table");
+    const checkId = await chooseCheck(at(table), { chosen: adding });
+    if (checkId === null || table !== chosen) return;
+    const made = await menu.send({ table, ...(checkId ? { check_id: checkId } : {}) });
+    if (made && table === chosen) {
+      adding = "";
+      view("table");
+    }
   } catch {
     tell(say("no_room"));
   }

@@ -99,6 +99,23 @@ def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, pag
     assert typed["items"] == {"tripe": 2}, "what was half typed stays"
     assert page.run("document.querySelectorAll('#cart_lines li').length") == 1
 
+    # of two checks of the table the dishes go on the one whose Add was tapped, and without a tap it is asked
+    checks.append(check("c7-two", "7", 300))
+    press(page, "Table 7", "nav")
+    page.wait("document.querySelectorAll('#checks .check').length === 2")
+    press(page, "Add", "#checks [data-check=c7-two]")
+    page.wait(says("-TWO", "#adding_to"))
+    click(page, "#send")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
+    assert bench.sent("/v1/orders")[-1]["body"]["check_id"] == "c7-two"
+    choose(page, "plum-juice")
+    click(page, "#send")
+    page.wait(says("On which check?", "dialog"))
+    page.run("document.querySelector('dialog select').value = 'c7'")
+    press(page, "Send order", "dialog")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 3")
+    assert [each["body"]["check_id"] for each in bench.sent("/v1/orders")] == ["c5", "c7-two", "c7"]
+
 
 def later(page: Page, minutes: float) -> None:
     """Let time pass for a page."""
@@ -205,6 +222,15 @@ def test_the_till_pays_the_check_that_it_shows(bench: Bench, page: Page, browser
     press(page, "¥50.00", "#cash_notes")
     page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
     assert [act["body"]["check_id"] for act in bench.sent("/v1/acts")] == ["c5", "c7"]
+
+    # a card whose sum is held, and not taken, can be given up
+    held = {"attempt_id": "p1", "tender": "card", "amount_minor": 3000, "state": "authorized", "refunds": []}
+    checks[1] |= {"payments": [held], "due_minor": 0}
+    press(page, "Cancel payment", "#pay_check")
+    type_into(page, "dialog [name=reason]", "pays cash")
+    press(page, "OK", "dialog")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 3")
+    assert bench.sent("/v1/acts")[-1]["body"]["act"] == "cancel_payment"
 
 
 def test_an_order_that_nobody_may_be_waiting_for_is_asked_about(bench: Bench, page: Page) -> None:
