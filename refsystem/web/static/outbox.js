@@ -3,6 +3,7 @@
 // in the storage, so that two tabs cannot overwrite each other's.
 
 import { alone, load, names, newId, onOtherTab, remove, save } from "./device.js";
+import { say } from "./dom.js";
 import { Refusal, ask } from "./store.js";
 import * as person from "./person.js";
 
@@ -52,11 +53,19 @@ function tokenFor(made) {
   return person.token && (made.who === whoIs() || isAnyones) ? person.token : made.token;
 }
 
+let latestMs = 0; // two that are kept in the same millisecond keep their order
+
+function keepOne(kind, id, body, chain, after = "") {
+  if (kept().length >= KEPT_MAX) throw new Error("full");
+  latestMs = Math.max(Date.now(), latestMs + 1);
+  const made = { id, kind, body, chain, after, token: person.token, who: whoIs(), made_ms: latestMs, tries: 0, next_ms: 0, state: "waiting", unsent: true };
+  save(`out.${id}`, made);
+  return made;
+}
+
 /** Keep something to be sent. `chain` holds it back behind what was kept before it in the same chain. Raises if there is no room. */
 export function keep(kind, id, body, chain = "") {
-  if (kept().length >= KEPT_MAX) throw new Error("full");
-  const made = { id, kind, body, chain, token: person.token, who: whoIs(), made_ms: Date.now(), tries: 0, next_ms: 0, state: "waiting", unsent: true };
-  save(`out.${id}`, made);
+  const made = keepOne(kind, id, body, chain);
   changed();
   flush();
   return made;
@@ -65,6 +74,28 @@ export function keep(kind, id, body, chain = "") {
 /** Ask for an act; resolves with the store's answer, or raises its `Refusal`. It is sent on if this page is closed meanwhile. */
 export function act(body, chain = "") {
   const { id } = keep("act", newId(), body, chain || body.check_id || body.attempt_id || "");
+  return answerTo(id);
+}
+
+/**
+ * Ask for `bodies`, one after another, of `chain`; resolves with all answers, or raises the first refusal. All are kept before the
+ * first is sent, so that a page which closes in between leaves nothing half done; what follows a refusal is not sent.
+ */
+export function actsInOrder(bodies, chain) {
+  const made = [];
+  try {
+    for (const body of bodies) made.push(keepOne("act", newId(), body, chain, made.at(-1)?.id));
+  } catch (error) {
+    made.forEach(each => forget(`out.${each.id}`));
+    throw error;
+  }
+  const answers = Promise.all(made.map(each => answerTo(each.id)));
+  changed();
+  flush();
+  return answers;
+}
+
+function answerTo(id) {
   return new Promise((resolve, reject) => {
     function look() {
       const now = entry(id);
@@ -151,7 +182,10 @@ async function sendAll() {
       if (made.chain) held.add(made.chain);
       continue;
     }
-    if (isOld(made)) await lookAtOld(made);
+    const before = made.after && entry(made.after)?.state;
+    if (before === "waiting") continue;
+    if (made.after && before !== "done") write(`out.${made.id}`, { ...made, state: "refused", problem: "step-refused", why: say("problem_step-refused") });
+    else if (isOld(made)) await lookAtOld(made);
     else if (!(await sendOne(made)) && made.chain) held.add(made.chain);
     changed();
   }

@@ -332,3 +332,47 @@ def test_a_store_that_is_full_is_not_away_and_is_asked_again_when_it_said(bench:
     later(page, 0.15)
     page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
     assert [order["key"] for order in bench.sent("/v1/orders")] == [made["id"]] * 2
+
+
+def test_a_refund_is_kept_whole_before_its_first_step_is_sent(bench: Bench, page: Page) -> None:
+    """Reopen, give back, on the house: the page is closed in between, and nothing stays half done; a no ends it."""
+    line = {
+        "order_id": "o9",
+        "line": 0,
+        "item_id": "tripe",
+        "quantity": 2,
+        "amount_minor": 5800,
+        "voided": 0,
+        "comped": 0,
+    }
+    paid = {"attempt_id": "p9", "tender": "cash", "amount_minor": 5800, "state": "captured", "refunds": []}
+    closed = check("c9", "", 0, status="closed", total_minor=5800, covered_minor=5800, lines=[line], payments=[paid])
+    bench.answers["GET /v1/checks"] = lambda _: (200, {"checks": [], "closed": [closed]})
+    manager = {"who": "Wu", "role": "manager"}
+
+    def give_back() -> None:
+        press(page, "Number C9", "#closed_checks")
+        press(page, "Payments and refunds")
+        press(page, "Refund", "#pay_check")
+        type_into(page, "dialog [name=reason]", "cold")
+        press(page, "OK", "dialog")
+
+    opened(page, bench, "cashier", manager)
+    give_back()
+    page.wait(f"{OUT}.length === 3")
+    opened(page, bench, "cashier", manager)
+    assert len(kept(page, "out.")) == 3
+    bench.answers["POST /v1/acts"] = taken
+    bench.asked.clear()
+    page.run(DUE)
+    page.wait(f"{OUT}.length === 0")
+    bodies = [act["body"] for act in bench.sent("/v1/acts")]
+    assert [body["act"] for body in bodies] == ["reopen", "refund", "comp"]
+    assert (bodies[1]["amount_minor"], bodies[2]["quantity"]) == (2900, 1)
+
+    bench.answers["POST /v1/acts"] = lambda _: (409, problem("check-not-closed"))
+    press(page, "Next guest")
+    give_back()
+    page.wait(says("it is check-not-closed", "#banner"))
+    page.wait(f"{OUT}.length === 0")
+    assert [act["body"]["act"] for act in bench.sent("/v1/acts")][3:] == ["reopen"], "what follows a no is not sent"
