@@ -4,12 +4,12 @@ import { Cart } from "./cart.js";
 import { checkCard, receipt } from "./checks.js";
 import { attempt, checkButtons, dueAgain, lineButtons, refund } from "./correcting.js";
 import { button, byId, el, money, put, readMoney, say, shortId, show, view } from "./dom.js";
-import { askFor } from "./dialogs.js";
+import { askFor, sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { act, entry, kept, outbox } from "./outbox.js";
 import { askAmount, isOnItsWay, pay, usualNotes } from "./paying.js";
 import { needsPerson, often, start, tell } from "./shell.js";
-import { ask } from "./store.js";
+import { ask, askBriefly } from "./store.js";
 import { data, load, remove, save } from "./device.js";
 import { token } from "./person.js";
 
@@ -85,14 +85,37 @@ function payCash(givenMinor) {
   payNow("cash", { given_minor: givenMinor });
 }
 
-function payByCode(tender) {
+async function payByCode(tender) {
   const code = byId("code").value.trim();
   if (!code) {
     tell(say("code_missing"));
     byId("code").focus();
     return;
   }
-  payNow(tender, { instrument: code });
+  if (await isWorthIt(tender, code)) payNow(tender, { instrument: code });
+}
+
+/** What a voucher or balance can pay is asked first, and taken as the part that it pays. Whether to go on; a silent platform asks nothing. */
+async function isWorthIt(tender, code) {
+  const check = rendered;
+  if (!check || !["coupon", "stored_value"].includes(tender)) return true;
+  let worth = null;
+  try {
+    worth = await askBriefly("/v1/instruments", { method: "POST", body: { tender, instrument: code }, token });
+  } catch {
+    return true;
+  }
+  if (rendered?.check_id !== check.check_id) return false;
+  const kind = tender === "coupon" ? "voucher" : "member", due = dueNow(check);
+  if (!worth.known || worth.used || worth.value_minor === 0) {
+    tell(say(`decline_${!worth.known ? `${kind}-unknown` : worth.used ? "voucher-used" : "insufficient-value"}`));
+    return false;
+  }
+  if (worth.value_minor < due) amount = worth.value_minor;
+  if (tender === "coupon" && worth.value_minor > due) {
+    return sure(say("tender_coupon"), say("voucher_rest", { amount: money(worth.value_minor), due: money(due), rest: money(worth.value_minor - due) }), say("pay_yes", { amount: money(due) }));
+  }
+  return true;
 }
 
 async function withReason(title, body) {

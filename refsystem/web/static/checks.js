@@ -14,11 +14,18 @@ function lineRow(line, actions, withNotes = true) {
     actions.line?.(line));
 }
 
+/** Why a payment was declined, in words; what whoever settles it said where there are none. */
+export function whyDeclined(payment) {
+  const key = `decline_${payment.detail}`, said = say(key);
+  return said === key ? say("decline_other", { why: payment.detail ?? "" }) : said;
+}
+
 function paymentRow(payment, actions) {
   const kind = PAID.includes(payment.state) ? "good" : ["declined", "reversed"].includes(payment.state) ? "bad" : "busy";
   return el("li", {},
     el("span", { class: "grow" }, say(`tender_${payment.tender}`), " ", el("span", { class: `tag ${kind}`, text: say(`payment_${payment.state}`) })),
     el("span", { class: "amount", text: money(payment.amount_minor) }),
+    payment.state === "declined" && el("small", { class: "whole", text: whyDeclined(payment) }),
     payment.refunds.map(refund => el("small", { class: "whole", text: say(`refund_${refund.state}`, { amount: money(refund.amount_minor) }) })),
     actions.payment?.(payment));
 }

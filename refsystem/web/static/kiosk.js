@@ -1,6 +1,7 @@
 // The kiosk: choose, pay, take the number. It forgets a guest who has left.
 
 import { Cart } from "./cart.js";
+import { whyDeclined } from "./checks.js";
 import { button, byId, el, money, put, say, shortId, show, view } from "./dom.js";
 import { sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
@@ -79,7 +80,7 @@ function showPay() {
     return;
   }
   put(place, [
-    last?.state === "declined" && el("p", { class: "note bad", text: say("payment_declined") }),
+    last?.state === "declined" && el("p", { class: "note bad", text: [say("payment_declined"), whyDeclined(last)].join(say("colon")) }),
     el("div", { class: "tiles" },
       button(say("tender_wallet_code"), () => payWith("wallet_code", walletCode()), { kind: "tile primary" }),
       button(say("tender_card"), () => payWith("card", cardToken()), { kind: "tile primary" }),

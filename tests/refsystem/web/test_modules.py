@@ -325,7 +325,7 @@ def test_a_store_that_is_full_is_not_away_and_is_asked_again_when_it_said(bench:
     (made,) = kept(page, "out.")
     assert made["next_ms"] - made["made_ms"] >= 8_000
     for _ in range(3):
-        page.run(f"import('/web/store.js').then(store => store.ask('/v1/tables/5/checks')).catch(no => no.kind)")
+        page.run("import('/web/store.js').then(store => store.ask('/v1/tables/5/checks')).catch(no => no.kind)")
     assert sum(each["path"] == "/v1/tables/5/checks" for each in bench.asked) == 1, "what is read again rests as well"
 
     bench.answers["POST /v1/orders"] = taken
@@ -376,3 +376,32 @@ def test_a_refund_is_kept_whole_before_its_first_step_is_sent(bench: Bench, page
     page.wait(says("it is check-not-closed", "#banner"))
     page.wait(f"{OUT}.length === 0")
     assert [act["body"]["act"] for act in bench.sent("/v1/acts")][3:] == ["reopen"], "what follows a no is not sent"
+
+
+def test_a_voucher_pays_what_it_is_worth_and_a_decline_is_told(bench: Bench, page: Page) -> None:
+    declined = {"attempt_id": "p1", "tender": "coupon", "amount_minor": 3000, "state": "declined", "refunds": []}
+    checks = [check("c5", "5", 3000, payments=[declined | {"detail": "voucher-used"}])]
+    worth = {"known": True, "used": False, "value_minor": 2000}
+    bench.answers |= {
+        "GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}),
+        "POST /v1/acts": taken,
+        "POST /v1/instruments": lambda _: (200, worth),
+    }
+    opened(page, bench, "cashier", {"who": "Li", "role": "cashier"})
+    press(page, "Table 5", "#open_checks")
+    page.wait(says("The voucher was used before.", "#pay_check"))
+    type_into(page, "#code", "V1")
+    press(page, "Voucher", "#code_form")
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    assert [(act["body"]["tender"], act["body"]["amount_minor"]) for act in bench.sent("/v1/acts")] == [
+        ("coupon", 2000)
+    ]
+    worth["value_minor"] = 5000
+    type_into(page, "#code", "V2")
+    press(page, "Voucher", "#code_form")
+    page.wait(says("¥20.00 of it is lost", "dialog"))
+    press(page, "Cancel", "dialog")
+    worth |= {"used": True, "value_minor": 0}
+    press(page, "Voucher", "#code_form")
+    page.wait(says("The voucher was used before.", "#banner"))
+    assert len(bench.sent("/v1/acts")) == 1
