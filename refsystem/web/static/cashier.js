@@ -8,6 +8,7 @@ import { askFor, sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { act, entry, kept, outbox } from "./outbox.js";
 import { askAmount, isOnItsWay, pay, usualNotes } from "./paying.js";
+import { lookForRecovered } from "./recovered.js";
 import { needsPerson, often, start, tell } from "./shell.js";
 import { ask, askBriefly } from "./store.js";
 import { data, load, remove, save } from "./device.js";
@@ -199,6 +200,7 @@ if (needsPerson(Boolean(token))) {
   byId("reprint").addEventListener("click", () => window.print());
   byId("to_payments").addEventListener("click", () => { showPay(); goTo("pay"); });
   outbox.addEventListener("change", showPay);
+  lookForRecovered();
   goTo(wanted ? "pay" : "menu");
   often(refresh, CHECKS_MS);
 }

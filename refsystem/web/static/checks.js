@@ -1,8 +1,10 @@
 // A check as a person reads it: its lines, what is taken off, what is paid, what is due.
 
+import { data } from "./device.js";
 import { askFor } from "./dialogs.js";
 import { dateTime, el, itemName, money, say, shortId } from "./dom.js";
 
+const isStaffPage = !["order", "kiosk"].includes(data.page);
 const PAID = ["captured", "stored", "expiring", "bad_debt", "charged_back"];
 
 function lineRow(line, actions, withNotes = true) {
@@ -26,6 +28,7 @@ function paymentRow(payment, actions) {
     el("span", { class: "grow" }, say(`tender_${payment.tender}`), " ", el("span", { class: `tag ${kind}`, text: say(`payment_${payment.state}`) })),
     el("span", { class: "amount", text: money(payment.amount_minor) }),
     payment.state === "declined" && el("small", { class: "whole", text: whyDeclined(payment) }),
+    isStaffPage && payment.attention && el("small", { class: "whole strong", text: data.lang === "en" ? payment.attention.text : payment.attention.text_zh }),
     payment.refunds.map(refund => el("small", { class: "whole", text: say(`refund_${refund.state}`, { amount: money(refund.amount_minor) }) })),
     actions.payment?.(payment));
 }

@@ -31,7 +31,7 @@ async function discount(check, after) {
     { name: "amount", label: say("amount"), inputmode: "decimal" }, { name: "reason", label: say("reason"), maxlength: 200 }]);
   if (!given) return undefined;
   const amount_minor = readMoney(given.amount);
-  if (!amount_minor) return tell(say("amount_wrong"));
+  if (!amount_minor) return tell(say("not_an_amount"));
   return attempt(() => act({ act: "discount", check_id: check.check_id, amount_minor, reason: given.reason }), after);
 }
 
@@ -77,7 +77,7 @@ export async function refund(check, payment, after) {
   } else if (given.what === "discount") {
     less = { act: "discount", check_id, amount_minor, reason };
   }
-  if (!amount_minor) return tell(say("amount_wrong"));
+  if (!amount_minor) return tell(say("not_an_amount"));
   if (amount_minor > left) return tell(say("refund_over", { amount: money(left) }));
   const acts = [check.status === "closed" && { act: "reopen", check_id, reason }, { act: "refund", attempt_id: payment.attempt_id, amount_minor, reason }, less];
   return attempt(() => actsInOrder(acts.filter(Boolean), check_id), after);

@@ -57,6 +57,12 @@ function mustRest(path, options) {
   restUntil.delete(path);
 }
 
+/** Ask every device for what each knows alone; the answers of those that gave one. */
+export async function askEach(path, options) {
+  const said = await Promise.allSettled(bases.map(base => once(base, path, options)));
+  return said.filter(each => each.status === "fulfilled").map(each => each.value);
+}
+
 /** Ask the store. Raises a `Refusal`, or what `fetch` raises when neither device could be reached. */
 export async function ask(path, options) {
   let trouble = null;

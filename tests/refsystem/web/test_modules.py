@@ -225,7 +225,9 @@ def test_the_till_pays_the_check_that_it_shows(bench: Bench, page: Page, browser
 
     # a card whose sum is held, and not taken, can be given up
     held = {"attempt_id": "p1", "tender": "card", "amount_minor": 3000, "state": "authorized", "refunds": []}
+    held["attention"] = {"code": "offline-limit", "text": "Over the cap: take cash.", "text_zh": "超过上限"}
     checks[1] |= {"payments": [held], "due_minor": 0}
+    page.wait(says("Over the cap: take cash.", "#pay_check"))
     press(page, "Cancel payment", "#pay_check")
     type_into(page, "dialog [name=reason]", "pays cash")
     press(page, "OK", "dialog")
@@ -405,3 +407,37 @@ def test_a_voucher_pays_what_it_is_worth_and_a_decline_is_told(bench: Bench, pag
     press(page, "Voucher", "#code_form")
     page.wait(says("The voucher was used before.", "#banner"))
     assert len(bench.sent("/v1/acts")) == 1
+
+
+def test_a_manager_is_told_what_was_set_aside_and_enters_it_again_under_its_id(bench: Bench, page: Page) -> None:
+    order = {
+        "order_id": "0190-o7",
+        "channel": "qr",
+        "table": "7",
+        "total_minor": 1800,
+        "note": "no ice",
+        "given_up": True,
+    }
+    order["items"] = [{"item_id": "plum-juice", "quantity": 1}]
+    payment = {"attempt_id": "p7", "check_id": "0190-o7", "tender": "card", "amount_minor": 1800, "given_up": True}
+    listed = {"node_id": "a-1", "orders": [order], "payments": [payment], "next_after": None}
+    bench.answers |= {
+        "GET /v1/checks": lambda _: (200, {"checks": [], "closed": []}),
+        "GET /v1/recovered": lambda _: (200, listed),
+        "POST /v1/orders": taken,
+    }
+    opened(page, bench, "cashier", {"who": "Li", "role": "cashier"})
+    opened(page, bench, "cashier", {"who": "Wu", "role": "manager"})
+    page.wait(says("Its guest was told that it was taken", "#recovered"))
+    page.wait(says("It may have been charged", "#recovered"))
+    press(page, "Enter it again", "#recovered")
+    press(page, "Enter it again", "dialog")
+    page.wait(f"Object.keys(localStorage).some(name => name === '{PREFIX}done.0190-o7')")
+    (sent,) = bench.sent("/v1/orders")
+    body = {name: order[name] for name in ("table", "items", "total_minor", "note")}
+    assert (sent["key"], sent["body"]) == ("0190-o7", body | {"channel": "cashier"})
+    for _ in range(2):
+        press(page, "Settled", "#recovered")
+    page.wait("document.getElementById('recovered').hidden")
+    asked = [each for each in bench.asked if each["path"] == "/v1/recovered"]
+    assert [each["token"] for each in asked] == [token(who="Wu", role="manager")], "a cashier's page does not ask"
