@@ -135,7 +135,11 @@ export function start(takeBack = null) {
   for (const each of document.querySelectorAll("[data-to]")) each.addEventListener("click", () => view(each.dataset.to));
   if (!isLasting && person.token) for (const link of document.querySelectorAll(".languages a")) link.hash = person.token;
   for (const kind of ["error", "unhandledrejection"]) {
-    window.addEventListener(kind, event => { if ((event.error ?? event.reason)?.name === "QuotaExceededError") tell(say("no_room")); });
+    window.addEventListener(kind, event => {
+      const error = event.error ?? event.reason;
+      if (error?.name === "QuotaExceededError") tell(say("no_room"));
+      if (error?.name === "CartFull") tell(error.message);
+    });
   }
   const who = byId("who");
   if (person.role && !person.table) {

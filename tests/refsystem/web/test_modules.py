@@ -192,6 +192,13 @@ def test_a_refused_order_is_taken_back_with_its_note_into_a_cart_that_is_not_emp
     choose(page, "tripe", "ice-jelly")
     type_into(page, "#note", "no ice")
     press(page, "My table")
+    # more than an order holds: nothing changes, and the card stays
+    many = f"localStorage['{PREFIX}cart.table.5']"
+    page.run(f"window.typed = {many}; {many} = JSON.stringify({{...JSON.parse(typed), items: {{tripe: 999}}}})")
+    press(page, "Change it", "#outbox")
+    page.wait(says("more than fits in one order", "#banner"))
+    assert [made["state"] for made in kept(page, "out.")] == ["refused"]
+    page.run(f"{many} = typed")
     # without room the card stays
     page.run(
         "(() => { const was = Storage.prototype.setItem; window.room = () => { Storage.prototype.setItem = was; };"
