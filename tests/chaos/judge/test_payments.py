@@ -27,6 +27,7 @@ from refsystem.ordering.check_acts import (
 )
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.payment import Step
+from refsystem.protocol.break_glass import BreakGlass, fork_record
 from simulator.history import Attempt
 
 AT_MS = 1_700_000_000_000
@@ -136,6 +137,70 @@ def test_money_under_an_id_that_the_log_does_not_know_is_mischarged(till: Till) 
     verdict = till.judged()
     assert (verdict.verdict, subjects(verdict, "mischarged")) == ("fail", {"other"})
     assert "1 check or payment is mischarged" in verdict.cause
+
+
+STORY = """
+n-gone  entry {seq} of epoch 3  pay 4400 by card, committed by n-gone alone
+gateway                        captures 4400 for {attempt}
+person                         n-gone is off; the store goes on without it: a fork at entry {seq}, epoch 4
+n-gone  comes back             sets entry {seq} of epoch 3 aside, given up
+gateway                        still holds 4400, and the log has no such payment
+"""
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "name"),
+    [
+        ("", "given_up"),
+        ("nobody confirms that the device was off", "mischarged"),
+        ("it was not committed", "mischarged"),
+        ("it stood before the fork", "mischarged"),
+        ("it is another act", "mischarged"),
+    ],
+)
+def test_money_of_a_payment_that_was_given_up_is_told_apart_from_what_nobody_can_explain(
+    till: Till, spoilt: str, name: str
+) -> None:
+    run, attempt = till.run, str(uuid.uuid4())
+    till.follow()
+    seq = len(run.records) + 1
+    story = STORY.format(seq=seq, attempt=attempt)
+    pay = Act(attempt, "waiter Li", Pay(order(run, 3), "card", 4_400, 0, "card-1"))
+    aside = {"seq": seq, "epoch": 3, "hash": "00", "record": pay.record(AT_MS), "at_epoch": 4, "given_up": True}
+    run.records.append((4, fork_record(BreakGlass(("n-gone",), "Li", "burnt"), seq, "ab", "copied")))
+    till.moves(attempt, "capture", 4_400)
+    run.fault(off_node_ids=[] if spoilt.startswith("nobody") else ["n-gone"], hits_primary=False)
+    if spoilt == "it was not committed":
+        aside["given_up"] = False
+    elif spoilt == "it stood before the fork":
+        aside["seq"] = seq - 1
+    elif spoilt == "it is another act":
+        aside["record"]["act_id"] = str(uuid.uuid4())
+    run.write()
+    run.edit_reads("edge_b", lambda read: {**read, "set_aside": [aside]})
+    for number in (1, 2):
+        read = {"movements": till.movements, "payments": [], "struck": till.struck}
+        (run.path / "reads" / str(number) / "s1" / "gateway.json").write_text(json.dumps(read), encoding="utf-8")
+    verdict = judge_run(run.path)
+    assert {each: subjects(verdict, each) for each in ("given_up", "mischarged")} == {
+        each: ({attempt} if each == name else set()) for each in ("given_up", "mischarged")
+    }, story
+    (found,) = verdict.audit.by_class[name]
+    if not spoilt:
+        assert f"edge_b set it aside, entry {seq} of epoch 3" in found.evidence
+        assert "1 case is given up" in next(check.detail for check in verdict.checks if check.name == "given_up")
+
+
+def test_money_of_a_payment_that_fell_with_the_only_device_that_had_it_is_given_up(till: Till) -> None:
+    till.follow()
+    attempt = till.act(Pay(order(till.run, 3), "card", 4_400, 0, "card-1"), level="R1", node_id="n-gone", seq=None)
+    till.run.records.pop()
+    till.moves(attempt, "capture", 4_400)
+    assert subjects(till.judged(), "mischarged") == {attempt}
+    till.run.fault(disk_lost_node_ids=["n-gone"])
+    found = till.judged().audit.by_class
+    assert [finding.place for finding in found["given_up"]] == ["edge", "gateway"]
+    assert found["mischarged"] == ()
 
 
 def test_money_that_was_undone_under_such_an_id_is_not(till: Till) -> None:
