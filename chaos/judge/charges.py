@@ -154,12 +154,23 @@ def _payment(ledger: StoreLedger, check: Check, payment: Payment, moved: list[Mo
 
 
 def _check(ledger: StoreLedger, check: Check, movements: dict[str, list[Movement]]) -> Iterator[Finding]:
-    """A closed check is covered exactly, and no check by more than it owes."""
+    """A closed check is covered exactly, and no check by more than it owes.
+
+    A refund that failed because a dispute had taken the money was not owed any more: its payer has it.
+    """
     taken_minor = sum(_cover_minor(ledger, payment, movements) for payment in check.payments)
+    disputed_minor = sum(_back_by_dispute_minor(payment) for payment in check.payments)
     exact = check.status is CheckStatus.CLOSED
-    if taken_minor > check.total_minor or (exact and taken_minor != check.total_minor):
+    if taken_minor - disputed_minor > check.total_minor or (exact and taken_minor != check.total_minor):
         text = f"the check is {check.status} with a total of {check.total_minor}; {taken_minor} were taken for it"
         yield _finding(ledger, check.check_id, text)
+
+
+def _back_by_dispute_minor(payment: Payment) -> int:
+    if payment.state is not PaymentState.CHARGED_BACK:
+        return 0
+    failed = sum(refund.amount_minor for refund in payment.refunds if refund.state is RefundState.FAILED)
+    return min(failed, payment.amount_minor - _refunded_minor(payment))
 
 
 def _cover_minor(ledger: StoreLedger, payment: Payment, movements: dict[str, list[Movement]]) -> int:

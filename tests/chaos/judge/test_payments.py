@@ -19,8 +19,11 @@ from refsystem.ordering.check_acts import (
     Comp,
     Content,
     GiveDiscount,
+    GiveRefund,
     Pay,
     PaymentOutcome,
+    RefundOutcome,
+    Reopen,
     Split,
     Void,
     derived_id,
@@ -250,6 +253,29 @@ def test_bad_debt_covers_the_check_and_is_told_as_a_loss(till: Till) -> None:
     assert verdict.verdict == "pass", verdict.cause
     assert verdict.audit.payments["s1"].bad_debt_minor == 4_400
     assert any("the store lost 4400" in note for note in verdict.notes)
+
+
+def test_a_refund_that_failed_because_a_dispute_had_taken_the_money_charges_nobody_too_much(till: Till) -> None:
+    check_id = order(till.run, 3)
+    attempt_id = till.pays(check_id)
+    till.act(Reopen(check_id, "cold"), "cashier Li")
+    refund_id = till.act(GiveRefund(attempt_id, 4_400, "cold"), "cashier Li")
+    for line in till.book.check(check_id).lines:
+        till.act(Comp(check_id, line.order_id, line.line, line.quantity, "cold"), "manager Li")
+    disputed, failed = (
+        PaymentOutcome(attempt_id, Step.CHARGE_BACK),
+        RefundOutcome(refund_id, "failed", True, "none left"),
+    )
+    for key, content in ((attempt_id, disputed), (refund_id, failed)):
+        own = Act(derived_id(key, content.outcome), "system", content)
+        till.run.records.append((3, till.book.decide(own, AT_MS)))
+        till.follow()
+    till.moves(attempt_id, "dispute_lost", 4_400)
+    verdict = till.judged()
+    assert subjects(verdict, "mischarged") == set(), verdict.cause
+    assert verdict.audit.payments["s1"].charged_back_minor == 4_400
+    till.moves(attempt_id, "refund", 100)
+    assert subjects(till.judged(), "mischarged") == {check_id}, "more went back than the log says"
 
 
 def test_a_charge_back_is_a_loss_only_if_the_gateway_lost_the_dispute(till: Till) -> None:
