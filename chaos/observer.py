@@ -204,19 +204,19 @@ class Observer:
         return {"status": status, "entries": entries, "set_aside": set_aside["entries"], "stock": stock}
 
     async def _cloud(self, store: str) -> Json:
-        url = self.stack.url("cloud")
-        entries = await self._entries(f"{url}/v1/audit/entries", {"store": store})
+        url, headers = self.stack.url("cloud"), self.stack.chain_headers()
+        entries = await self._entries(f"{url}/v1/audit/entries", {"store": store}, headers)
         orders: list[Json] = []
         for _ in range(PAGES_MAX):
             after = orders[-1]["order_id"] if orders else ""
             query = {"store": store, "limit": PAGE} | ({"after": after} if after else {})
-            page = (await self._get(f"{url}/v1/audit/orders", query))["orders"]
+            page = (await self._get(f"{url}/v1/audit/orders", query, headers))["orders"]
             orders += page
             if len(page) < PAGE:
                 break
-        alarms = await self._get(f"{url}/v1/audit/alarms", {"store": store})
+        alarms = await self._get(f"{url}/v1/audit/alarms", {"store": store}, headers)
         status = await self._get(f"{url}/v1/stores/{store}/status")
-        stock = await self._get(f"{url}/v1/audit/stock", {"store": store})
+        stock = await self._get(f"{url}/v1/audit/stock", {"store": store}, headers)
         return {"status": status, "orders": orders, "entries": entries, "alarms": alarms["alarms"], "stock": stock}
 
     async def _delivery_platform(self, store: str) -> Json:

@@ -48,7 +48,8 @@ async def platform_differences(stack: Stack, http: httpx.AsyncClient, stores: It
             if count
         ]
         for store in stores:
-            left = (await _get(http, f"{stack.url('cloud')}/v1/stores/{store}/cancellations"))["orders"]
+            url = f"{stack.url('cloud')}/v1/stores/{store}/cancellations"
+            left = (await _get(http, url, stack.chain_headers()))["orders"]
             if left:
                 found.append(f"{len(left)} cancelled orders are not voided in {store}")
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
@@ -70,8 +71,8 @@ async def read_platform(stack: Stack, pages: Pages, http: httpx.AsyncClient, sto
     }
 
 
-async def _get(http: httpx.AsyncClient, url: str) -> Json:
-    answer = await http.get(url, timeout=READ_TIMEOUT_S)
+async def _get(http: httpx.AsyncClient, url: str, headers: dict[str, str] | None = None) -> Json:
+    answer = await http.get(url, headers=headers, timeout=READ_TIMEOUT_S)
     answer.raise_for_status()
     body: Json = answer.json()
     return body

@@ -80,7 +80,7 @@ async def _until_known(http: httpx.AsyncClient, stack: Stack, stocking: Stocking
     url = f"{stack.url('cloud')}/v1/audit/stock"
     lacking = "the cloud was not asked"
     while time.monotonic() < deadline_s:
-        answer = await http.get(url, params={"store": stocking.store})
+        answer = await http.get(url, params={"store": stocking.store}, headers=stack.chain_headers())
         if answer.status_code == httpx.codes.OK:
             told = answer.json()
             rows = {row["ingredient_id"]: row for row in told["ingredients"]}

@@ -24,6 +24,7 @@ from refsystem.store_settings import find_menu, find_store_rules
 
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
+CHAIN_SECRET_VARIABLE = "RUSHPROOF_CHAIN_SECRET_FILE"
 BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, *STOCK_VARIANTS, *PRINT_VARIANTS, "synchronous-normal")
 
 
@@ -40,8 +41,8 @@ class EdgeSettings:
 
     Without a `gateway_url` the store takes no cards and wallet codes, without a `coupon_url` no coupons and no members' balances.
     The gateway calls back to `callback_url` and signs with `gateway_secret`. `access_secret` signs the tokens of tables and
-    staff; without one the device knows nobody. `parties` get `(name, basis points)` of what is captured. Without `store_rules` a
-    kitchen has one station.
+    staff; without one the device knows nobody. `chain_secret` is sent to the cloud and the kitchen display. `parties` get
+    `(name, basis points)` of what is captured. Without `store_rules` a kitchen has one station.
     """
 
     store: str
@@ -74,6 +75,7 @@ class EdgeSettings:
     tables: tuple[str, ...] = ()
     delivery: bool = False
     channel_rules: ChannelRules | None = None
+    chain_secret: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         tables=read.names("RUSHPROOF_TABLES"),
         delivery=read.flag("RUSHPROOF_DELIVERY"),
         channel_rules=read.channel_rules(),
+        chain_secret=read.chain_secret(),
     )
 
 
@@ -205,6 +208,13 @@ class Reader:
             raise SettingsError(f"{name}: {path} cannot be read ({why})") from error
         if len(secret) < SECRET_BYTES_MIN:
             raise SettingsError(f"{name}: {path} must hold {SECRET_BYTES_MIN} bytes or more, not {len(secret)}")
+        return secret
+
+    def chain_secret(self) -> bytes | None:
+        """The chain's secret, which is sent in a header; None without one."""
+        secret = self.secret(CHAIN_SECRET_VARIABLE)
+        if secret is not None and (not secret.isascii() or any(byte <= 32 or byte == 127 for byte in secret)):
+            raise SettingsError(f"{CHAIN_SECRET_VARIABLE}: its file must hold one word of printable ASCII")
         return secret
 
     def parties(self, name: str) -> tuple[tuple[str, int], ...]:

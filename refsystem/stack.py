@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from refsystem.access import SCHEME, staff_token
+from refsystem.chain_access import chain_headers
 from refsystem.cloud.postgres import PrivatePostgres
 from refsystem.drill_control import CONTROL_VARIABLE
 from refsystem.processes import (
@@ -28,7 +29,7 @@ from refsystem.processes import (
     StackError,
     reserve_port,
 )
-from refsystem.settings import HOST
+from refsystem.settings import CHAIN_SECRET_VARIABLE, HOST
 from refsystem.stack_coupons import COUPON_MODULE, LINK_KIND, coupon_environment, coupon_link
 from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_database import DatabaseProcess
@@ -93,7 +94,10 @@ class Stack:
         return any(each.printer for each in self.settings.stores if each.name == store)
 
     def secret(self, name: str) -> Path:
-        """The file of a secret of this stack: "access" signs tokens of tables and staff, "gateway" the gateway's callbacks."""
+        """The file of a secret of this stack: "access" signs tokens of tables and staff, "gateway" the gateway's callbacks.
+
+        "chain" is what its devices, its displays and its cloud know each other by.
+        """
         path = self.settings.folder / "secrets" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,6 +109,10 @@ class Stack:
         """What an operator of the store's devices sends to them."""
         secret = self.secret("access").read_bytes().strip()
         return {"Authorization": f"{SCHEME}{staff_token(secret, store, 'of the stack', 'operator', FOR_EVER_S)}"}
+
+    def chain_headers(self) -> dict[str, str]:
+        """What a process of the chain sends to the cloud's routes for stores and audits, and to a display's feed."""
+        return chain_headers(self.secret("chain").read_bytes().strip())
 
     def links(self) -> list[Link]:
         """Every link of the stack."""
@@ -292,6 +300,7 @@ class Stack:
             "RUSHPROOF_DATABASE_URL": self._routed_database_url(),
             "RUSHPROOF_CLOUD_HOST": HOST,
             "RUSHPROOF_CLOUD_PORT": str(self.port("cloud")),
+            CHAIN_SECRET_VARIABLE: str(self.secret("chain")),
             "RUSHPROOF_OVERLOAD_OFF": self.settings.overload_off,
             "RUSHPROOF_MENU": str(self.settings.menu_path),
             "RUSHPROOF_STORE_MENUS": ",".join(
@@ -332,6 +341,8 @@ class Stack:
                     "RUSHPROOF_KITCHEN_HOST": HOST,
                     "RUSHPROOF_KITCHEN_PORT": str(self.port(kitchen)),
                     "RUSHPROOF_KITCHEN_DATA": str(self.data_folder(kitchen)),
+                    CHAIN_SECRET_VARIABLE: str(self.secret("chain")),
+                    "RUSHPROOF_ACCESS_SECRET_FILE": str(self.secret("access")),
                     "RUSHPROOF_KITCHEN_SECONDS": str(store.kitchen_seconds),
                     "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
                     **self._menu_and_rules(store),
@@ -392,6 +403,7 @@ class Stack:
             "RUSHPROOF_SYNCHRONOUS": self.settings.synchronous,
             "RUSHPROOF_TIME_SCALE": str(self.settings.time_scale),
             "RUSHPROOF_ACCESS_SECRET_FILE": str(self.secret("access")),
+            CHAIN_SECRET_VARIABLE: str(self.secret("chain")),
             "RUSHPROOF_OVERLOAD_OFF": self.settings.overload_off,
             "RUSHPROOF_SERVICE_DELAY": store.service_delay,
             "RUSHPROOF_TABLES": ",".join(store.tables),
@@ -429,7 +441,8 @@ class Stack:
         """Set the store up in the cloud, which lives a moment before its database is open."""
         deadline_s = time.monotonic() + MEMBERS_TIMEOUT_S
         while True:
-            answer = await http.put(f"{self.url('cloud')}/v1/stores/{store.name}", json={"name": store.name})
+            url, body = f"{self.url('cloud')}/v1/stores/{store.name}", {"name": store.name}
+            answer = await http.put(url, json=body, headers=self.chain_headers())
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline_s:
                 answer.raise_for_status()
                 return

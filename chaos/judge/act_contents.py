@@ -15,7 +15,7 @@ from refsystem.ordering.stock_acts import ReturnRights, SettleRights
 from refsystem.ordering.store_acts import STORE_ACTS, bump_again, escalate, fire_in_time, from_downlink
 from refsystem.ordering.ticket import TicketKey
 
-_SLIPS = {PRINTING: ("slip", "slip_seq", "copy", "done_seq"), PRINTED: ("done_seq",)}
+_SLIPS = {PRINTING: ("slip", "slip_seq", "copy", "done_seq"), PRINTED: ("slip", "copy", "done_seq")}
 _BALANCES = ("grant_rights", "ask_rights")
 
 
@@ -74,10 +74,7 @@ def _own_keys(record: Mapping[str, Any], seq: int) -> Iterator[str]:
             for changed_seq in range(seq - 1, -1, -1):
                 yield derived_id(f"{record['ingredient_id']}/{changed_seq}", "balance")
         case name if name in _SLIPS:
-            if name == PRINTED:  # its key is its slip's, which it does not name: it only repeats what is on paper
-                yield record["act_id"]
-            else:
-                yield derived_id(record["slip"], f"{PRINTING}/{record['copy']}")
+            yield derived_id(record["slip"], f"{name}/{record['copy']}")
 
 
 def _ticket(record: Mapping[str, Any]) -> TicketKey:

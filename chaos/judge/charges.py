@@ -6,7 +6,7 @@ against the plain sum of all orders, voids, comps and discounts. What was taken 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from chaos.judge.findings import Finding
@@ -37,11 +37,14 @@ class Sums:
     unverified: int = 0
 
 
-def mischarged(ledger: StoreLedger, before: GatewayRead | Unreadable | None) -> Iterator[Finding]:
-    """Cases of the class; needs F(edge). What may still move, because the store has not settled, is not judged.
+def mischarged(
+    ledger: StoreLedger, before: GatewayRead | Unreadable | None, given_up_acts: Set[str] = frozenset()
+) -> Iterator[Finding]:
+    """Cases of the class, and payments that were given up; needs F(edge).
 
-    `before` is the gateway's ledger in the first round of reads, older than F(edge): what it holds must be in the log by now,
-    settled or not, for no payment is called before it is committed (P16).
+    What may still move, because the store has not settled, is not judged. `before` is the gateway's ledger in the first round of
+    reads, older than F(edge): what it holds must be in the log by now, settled or not, for no payment is called before it is
+    committed (P16). `given_up_acts` are acts that fell with their device.
     """
     if ledger.primary is None:
         return
@@ -51,9 +54,9 @@ def mischarged(ledger: StoreLedger, before: GatewayRead | Unreadable | None) -> 
         if captures > 1:
             yield _finding(ledger, attempt_id, f"the gateway captured {captures} times under this one id")
     if ledger.unsettled is not None:
-        yield from _unknown_to_the_log(ledger, _by_attempt(before))
+        yield from _unknown_to_the_log(ledger, _by_attempt(before), given_up_acts)
         return
-    yield from _unknown_to_the_log(ledger, movements)
+    yield from _unknown_to_the_log(ledger, movements, given_up_acts)
     for check in ledger.book.checks:
         for payment in check.payments:
             yield from _payment(ledger, check, payment, movements.get(payment.attempt_id, []))
@@ -97,13 +100,34 @@ def _refunded_minor(payment: Payment) -> int:
     return sum(refund.amount_minor for refund in payment.refunds if refund.state is RefundState.DONE)
 
 
-def _unknown_to_the_log(ledger: StoreLedger, movements: dict[str, list[Movement]]) -> Iterator[Finding]:
+def _unknown_to_the_log(
+    ledger: StoreLedger, movements: dict[str, list[Movement]], given_up_acts: Set[str]
+) -> Iterator[Finding]:
     known = {payment.attempt_id for check in ledger.book.checks for payment in check.payments}
+    set_aside = _given_up_payments(ledger)
     for attempt_id, moved in movements.items():
-        if attempt_id not in known and _net_minor(moved):
-            yield _finding(
-                ledger, attempt_id, f"the gateway holds {_net_minor(moved)} under an id that is not in the log"
-            )
+        net_minor = _net_minor(moved)
+        if attempt_id in known or not net_minor:
+            continue
+        if attempt_id in set_aside or attempt_id in given_up_acts:
+            where = set_aside.get(attempt_id, "the device that held it is gone for good")
+            text = f"the gateway holds {net_minor} for a payment that was given up ({where}): a person gives it back"
+            yield Finding("given_up", ledger.store, attempt_id, "gateway", text)
+        else:
+            yield _finding(ledger, attempt_id, f"the gateway holds {net_minor} under an id that is not in the log")
+
+
+def _given_up_payments(ledger: StoreLedger) -> dict[str, str]:
+    """Payments that a fork left behind, and where: a device set them aside as committed, and F(edge) has the fork (P19).
+
+    The word of a device alone excuses nothing: without a fork that `faults.jsonl` confirms, such money is mischarged.
+    """
+    return {
+        str(entry.record.get("act_id")): f"{slot} set it aside, entry {entry.seq} of epoch {entry.epoch}"
+        for slot, device in ledger.devices.items()
+        for entry in device.set_aside
+        if entry.given_up and entry.record.get("act") == "pay" and ledger.left_behind(entry.seq, entry.epoch)
+    }
 
 
 def _payment(ledger: StoreLedger, check: Check, payment: Payment, moved: list[Movement]) -> Iterator[Finding]:
@@ -130,12 +154,23 @@ def _payment(ledger: StoreLedger, check: Check, payment: Payment, moved: list[Mo
 
 
 def _check(ledger: StoreLedger, check: Check, movements: dict[str, list[Movement]]) -> Iterator[Finding]:
-    """A closed check is covered exactly, and no check by more than it owes."""
+    """A closed check is covered exactly, and no check by more than it owes.
+
+    A refund that failed because a dispute had taken the money was not owed any more: its payer has it.
+    """
     taken_minor = sum(_cover_minor(ledger, payment, movements) for payment in check.payments)
+    disputed_minor = sum(_back_by_dispute_minor(payment) for payment in check.payments)
     exact = check.status is CheckStatus.CLOSED
-    if taken_minor > check.total_minor or (exact and taken_minor != check.total_minor):
+    if taken_minor - disputed_minor > check.total_minor or (exact and taken_minor != check.total_minor):
         text = f"the check is {check.status} with a total of {check.total_minor}; {taken_minor} were taken for it"
         yield _finding(ledger, check.check_id, text)
+
+
+def _back_by_dispute_minor(payment: Payment) -> int:
+    if payment.state is not PaymentState.CHARGED_BACK:
+        return 0
+    failed = sum(refund.amount_minor for refund in payment.refunds if refund.state is RefundState.FAILED)
+    return min(failed, payment.amount_minor - _refunded_minor(payment))
 
 
 def _cover_minor(ledger: StoreLedger, payment: Payment, movements: dict[str, list[Movement]]) -> int:

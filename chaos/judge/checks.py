@@ -239,13 +239,27 @@ def _case(name: str, count: int, limit: int, audit: Audit) -> str:
     if name == "lost":
         cells = [f"{level} at the {place}: {n}" for level, row in audit.lost_by.items() for place, n in row.items()]
         where = f" ({', '.join(cells)})"
+    things = _things(name, audit)
+    cases = f"{count} {things[0] + ' is' if count == 1 else things[1] + ' are'} {name.replace('_', ' ')}"
+    return f"{cases}{where}{allowed}; the first, {first.subject}: {first.evidence}"
+
+
+def _things(name: str, audit: Audit) -> tuple[str, str]:
+    """What the cases of a class are, one and several: orders or acts where all of them are, else just cases."""
     named = {
         "split": ("log place or epoch", "log places or epochs"),
         "mischarged": ("check or payment", "checks or payments"),
     }
-    things = named.get(name, ("order", "orders"))
-    cases = f"{count} {things[0] + ' is' if count == 1 else things[1] + ' are'} {name.replace('_', ' ')}"
-    return f"{cases}{where}{allowed}; the first, {first.subject}: {first.evidence}"
+    if name in named:
+        return named[name]
+    found = audit.by_class[name]
+    orders, acts = set(audit.stories), set(audit.acts)
+    for ledger in audit.ledgers.values():
+        orders |= set(ledger.order_entries)
+        acts |= set(ledger.acts)
+    if all(finding.order_id is not None or finding.subject in orders for finding in found):
+        return "order", "orders"
+    return ("act", "acts") if all(finding.subject in acts for finding in found) else ("case", "cases")
 
 
 def _exposure(evidence: Evidence) -> Check:

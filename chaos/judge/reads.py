@@ -45,7 +45,10 @@ class Place(Record):
 
 
 class LogEntry(Record):
-    """An entry of a log as an audit endpoint serves it. The senders are known only where it came by a feed."""
+    """An entry of a log as an audit endpoint serves it. The senders are known only where it came by a feed.
+
+    `given_up` is said of what was set aside: it had been committed in a branch that was left (P19).
+    """
 
     seq: int
     epoch: int
@@ -53,6 +56,7 @@ class LogEntry(Record):
     record: dict[str, Any]
     sender_epoch: int | None = None
     sender_node_id: str | None = None
+    given_up: bool = False
 
     @property
     def kind(self) -> str:

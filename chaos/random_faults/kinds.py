@@ -28,6 +28,7 @@ class Place(Enum):
     WAN = "the way to the cloud"
     CLOUD = "the cloud and its database"
     KITCHEN = "the kitchen display and the way to it"
+    PRINTER = "a store's printer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Kind:
     """A kind of fault. `draw` makes the fields beside name, store and times; it lasts `least_s` to `most_s`.
 
     A kind that `leads` makes a link slow: it begins before the others of its episode, which find orders in flight. A kind
-    that `destroys` takes a device's files: it comes only when both devices are whole.
+    that `destroys` takes a device's files: it comes only when both devices are whole. What is of a printer is drawn only for a
+    store that has one.
     """
 
     name: str
@@ -47,6 +49,11 @@ class Kind:
     destroys: bool = False
     database: bool = False
     lasts: bool = True
+
+    @property
+    def of_printer(self) -> bool:
+        """Whether it is of a printer alone, and needs a store that has one."""
+        return self.places == {Place.PRINTER}
 
     def fault(self, draws: Draws, at_s: float, for_s: float, store: str | None) -> Fault:
         """One fault of this kind; `store` is None where there is only one."""
@@ -67,7 +74,7 @@ DINER_PROFILES = ("store_wifi_crowded", "store_wifi_far_corner", "3g_fast", "4g_
 WAN_PROFILES = ("dsl", "3g_fast", "4g_fallback", "slow_4g", "fast_4g")
 WRITING_DEVICE = frozenset({Place.DEVICES, Place.DINERS})
 """Trouble of a disk shows when something is written: on the primary, as long as orders reach it."""
-STORE_PLACES = frozenset({Place.DEVICES, Place.PEERS, Place.ARBITER, Place.KITCHEN})
+STORE_PLACES = frozenset({Place.DEVICES, Place.PEERS, Place.ARBITER, Place.KITCHEN, Place.PRINTER})
 
 
 def _kinds() -> Sequence[Kind]:
@@ -76,6 +83,7 @@ def _kinds() -> Sequence[Kind]:
         *_cut_links(),
         *_devices(),
         *_others(),
+        *_printers(),
     )
 
 
@@ -132,6 +140,24 @@ def _others() -> Sequence[Kind]:
         Kind("postgres slow", cloud, _slowed(("postgres",)), least_s=2.0, database=True),
         Kind("postgres without connections", cloud, _on("connections_exhausted", ("postgres",)), database=True),
     )
+
+
+def _printers() -> Sequence[Kind]:
+    """What happens to a printer, each trouble a kind of its own: a seed may have a roll that ends and no jam."""
+    return tuple(
+        Kind(f"printer {words}", frozenset({Place.PRINTER}), _printer_trouble(trouble), least_s=2.0)
+        for trouble, words in (
+            ("paper_out", "out of paper"),
+            ("jam", "jammed"),
+            ("cover_open", "with an open cover"),
+            ("hang", "hanging"),
+            ("off", "without power"),
+        )
+    )
+
+
+def _printer_trouble(trouble: str) -> Callable[[Draws], Mapping[str, Any]]:
+    return lambda _: {"fault": "printer_trouble", "process": "printer", "trouble": trouble}
 
 
 def _process(name: str, place: Place, *, database: bool = False) -> Sequence[Kind]:

@@ -82,7 +82,7 @@ def random_scenario(base: Scenario, seed: int) -> Scenario:
 def draw_timeline(base: Scenario, seed: int) -> Drawn:
     """The faults of `seed` for the stores and the duration of `base`, sorted by time."""
     draws = Draws(Streams(seed))
-    enabled = _enabled(draws)
+    enabled = _enabled(draws, any(store.printer for store in base.stores))
     radius = base.blast_radius
     faults = [
         fault
@@ -92,9 +92,9 @@ def draw_timeline(base: Scenario, seed: int) -> Drawn:
     return Drawn(tuple(sorted(faults, key=lambda fault: fault.at_s)), tuple(kind.name for kind in enabled))
 
 
-def _enabled(draws: Draws) -> Sequence[Kind]:
+def _enabled(draws: Draws, has_printer: bool) -> Sequence[Kind]:
     """The kinds of this seed; at least a few of them strike and do not only make a link slow."""
-    kinds = list(KINDS.values())
+    kinds = [kind for kind in KINDS.values() if has_printer or not kind.of_printer]
     enabled = {kind.name for kind in kinds if draws.within("swarm").chance(kind.name, ENABLED_SHARE)}
     striking = draws.shuffled("kinds that strike", [kind.name for kind in kinds if not kind.leads])
     missing = STRIKING_LEAST - len(enabled.intersection(striking))
@@ -110,7 +110,8 @@ def _episodes(draws: Draws, enabled: Sequence[Kind], base: Scenario) -> Iterator
         episode = draws.within(f"episode {number}")
         store = episode.choice("store", base.stores) if len(base.stores) > 1 else base.stores[0]
         begins_s = free_at_s
-        kinds = _kinds_of(episode, [_in_store(kind, store) for kind in enabled])
+        there = [_in_store(kind, store) for kind in enabled if store.printer or not kind.of_printer]
+        kinds = _kinds_of(episode, there)
         if number > 0 and any(kind.destroys for kind in kinds):
             begins_s = max(begins_s, quiet_since_s + CALM_BEFORE_DESTROYING_S)
         faults = list(_faults(episode, kinds, begins_s, last_s, store.name if len(base.stores) > 1 else None))

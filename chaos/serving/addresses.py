@@ -19,6 +19,10 @@ STAFF: tuple[tuple[str, Role, str], ...] = (
 """Who works in the demo: name, role, and the page that they use."""
 
 
+COOK = "Ma"
+"""Whose token opens the kitchen display's page."""
+
+
 @dataclass(frozen=True, slots=True)
 class StaffLink:
     """One member of the staff and the page that they open."""
@@ -61,6 +65,7 @@ def addresses(
 ) -> Addresses:
     """The addresses of a store whose tokens are signed with `secret`; those of the staff end after a shift from `now_s` on."""
     pages = devices["a"]
+    cook = staff_token(secret, store, COOK, "kitchen", now_s + SHIFT_S)
 
     def link(who: str, role: Role, page: str) -> StaffLink:
         return StaffLink(who, role, page, f"{pages}/{page}#{staff_token(secret, store, who, role, now_s + SHIFT_S)}")
@@ -68,7 +73,7 @@ def addresses(
     return Addresses(
         store,
         devices,
-        kitchen,
+        f"{kitchen}/#{cook}",
         {table: f"{pages}/order#{table_token(secret, store, table)}" for table in tables},
         f"{pages}/kiosk#{table_token(secret, store, KIOSK)}",
         tuple(link(*each) for each in STAFF),

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from refsystem.branch_messages import BranchBody, BranchReply, answer_json
+from refsystem.chain_access import Guard, chain_guard
 from refsystem.cloud.audit_reads import AuditReads
 from refsystem.cloud.branch import BranchReads
 from refsystem.cloud.channels import CloudChannels, channel_routes
@@ -63,11 +64,18 @@ Number = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 READ_PROBLEMS = (errors.STORAGE_UNAVAILABLE, errors.OVERLOADED)
 WRITE_PROBLEMS = (*READ_PROBLEMS, errors.OUTCOME_UNKNOWN)
+FEED_PROBLEMS = (
+    *(errors.TOKEN_INVALID, errors.STORE_UNKNOWN, errors.ORDER_INVALID, REQUEST_INVALID),
+    *WRITE_PROBLEMS,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CloudSettings:
-    """What a cloud process needs to know. `menus` are of stores that have one of their own."""
+    """What a cloud process needs to know. `menus` are of stores that have one of their own.
+
+    `chain_secret` is known to the stores' devices and to audits; without one the routes for them are open.
+    """
 
     database_url: str
     host: str = "127.0.0.1"
@@ -78,12 +86,14 @@ class CloudSettings:
     overload: OverloadSettings = DEFAULT_OVERLOAD
     platform: PlatformSettings | None = None
     channel_rules: ChannelRules | None = None
+    chain_secret: bytes | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
         """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU`, `_STORE_MENUS` and `_CLOUD_READY_FILE`.
 
-        And what is told of overload (see `refsystem/overload/README.md`), and of a delivery platform (`read_platform`).
+        And what is told of overload (see `refsystem/overload/README.md`), of a delivery platform (`read_platform`), and of the
+        chain's secret (`Reader.chain_secret`).
 
         Raises `ValueError` that names the variable.
         """
@@ -107,6 +117,7 @@ class CloudSettings:
             read_overload(environment),
             read_platform(environment),
             Reader(environment).channel_rules(),
+            Reader(environment).chain_secret(),
         )
 
 
@@ -129,10 +140,12 @@ def create_app(settings: CloudSettings) -> FastAPI:
     app = FastAPI(title="Rushproof cloud", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
     app.include_router(_diner_routes(database, menus, channels))
-    app.include_router(_store_routes(database, channels))
-    app.include_router(_operator_routes(database))
-    app.include_router(_audit_routes(database, menus))
-    app.include_router(platform_routes(platforms))
+    guard = chain_guard(settings.chain_secret, "the routes of stores and audits")
+    reads = AuditReads(database, knows_readers=settings.chain_secret is not None)
+    app.include_router(_store_routes(database, channels, guard))
+    app.include_router(_operator_routes(database, guard))
+    app.include_router(_audit_routes(database, menus, reads, guard))
+    app.include_router(platform_routes(platforms, guard))
     app.include_router(channel_routes(channels))
     app.add_middleware(BodyLimit)
     telemetry = Telemetry("cloud")
@@ -187,15 +200,15 @@ def _diner_routes(database: Database, menus: StoreMenus, channels: CloudChannels
     return router
 
 
-def _store_routes(database: Database, channels: CloudChannels) -> APIRouter:
-    router = APIRouter(prefix="/v1/stores/{store}", tags=["store"])
+def _store_routes(database: Database, channels: CloudChannels, guard: Guard) -> APIRouter:
+    router = APIRouter(prefix="/v1/stores/{store}", tags=["store"], dependencies=[Depends(guard)])
     ingest, dispatch, branches = Ingest(database), Dispatch(database), BranchReads(database)
 
     @router.post(
         "/uplink",
         response_model=CursorReply,
         responses={
-            **problem_docs(errors.STORE_UNKNOWN, errors.ORDER_INVALID, REQUEST_INVALID, *WRITE_PROBLEMS),
+            **problem_docs(*FEED_PROBLEMS),
             409: {"model": FeedRefusal, "description": "The batch was not taken"},
         },
     )
@@ -213,7 +226,7 @@ def _store_routes(database: Database, channels: CloudChannels) -> APIRouter:
         "/branch",
         response_model=BranchReply,
         responses={
-            **problem_docs(errors.STORE_UNKNOWN, errors.ORDER_INVALID, REQUEST_INVALID, *WRITE_PROBLEMS),
+            **problem_docs(*FEED_PROBLEMS),
             409: {"model": FeedRefusal, "description": "A higher sender was seen: stale-sender"},
         },
     )
@@ -229,7 +242,11 @@ def _store_routes(database: Database, channels: CloudChannels) -> APIRouter:
             return refusal_response(answer)
         return JSONResponse(answer_json(answer))
 
-    @router.get("/downlink", response_model=DownlinkReply, responses=problem_docs(errors.STORE_UNKNOWN, *READ_PROBLEMS))
+    @router.get(
+        "/downlink",
+        response_model=DownlinkReply,
+        responses=problem_docs(errors.TOKEN_INVALID, errors.STORE_UNKNOWN, *READ_PROBLEMS),
+    )
     async def downlink(
         store: StoreName, after: Number = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> Response:
@@ -240,10 +257,14 @@ def _store_routes(database: Database, channels: CloudChannels) -> APIRouter:
     return router
 
 
-def _operator_routes(database: Database) -> APIRouter:
+def _operator_routes(database: Database, guard: Guard) -> APIRouter:
     router = APIRouter(tags=["operator"])
 
-    @router.put("/v1/stores/{store}", responses=problem_docs(REQUEST_INVALID, *WRITE_PROBLEMS))
+    @router.put(
+        "/v1/stores/{store}",
+        dependencies=[Depends(guard)],
+        responses=problem_docs(errors.TOKEN_INVALID, REQUEST_INVALID, *WRITE_PROBLEMS),
+    )
     async def put_store(store: StoreName, body: StoreSetup) -> dict[str, str]:
         """Set a store up, or name it anew."""
         async with database.statement() as connection:
@@ -280,9 +301,10 @@ def _operator_routes(database: Database) -> APIRouter:
     return router
 
 
-def _audit_routes(database: Database, menus: StoreMenus) -> APIRouter:
-    router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problem_docs(*READ_PROBLEMS))
-    reads, checks, store_reads = AuditReads(database), CheckReads(database, menus), StoreReads(database, menus)
+def _audit_routes(database: Database, menus: StoreMenus, reads: AuditReads, guard: Guard) -> APIRouter:
+    docs = problem_docs(errors.TOKEN_INVALID, *READ_PROBLEMS)
+    router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=docs, dependencies=[Depends(guard)])
+    checks, store_reads = CheckReads(database, menus), StoreReads(database, menus)
 
     @router.get("/stock", responses=problem_docs(errors.STORE_UNKNOWN))
     async def audit_stock(store: StoreName) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import asyncpg
 from refsystem.clocks import wall_us
 from refsystem.cloud import stock
 from refsystem.cloud.database import STATEMENT_ERRORS, Connection, Database, queries
-from refsystem.cloud.store_reads import StoreReads
+from refsystem.cloud.store_reads import Seen, StoreReads
 from refsystem.ordering.errors import (
     KEY_REUSED,
     NOT_CONFIRMED,
@@ -58,8 +58,8 @@ class Orders:
         check_price(order, self._menus.of(store))
         try:
             if keeps_stock:
-                await self._reads.check_order(store, order)
-                number = await self._insert_with_stock(store, order)
+                seen = await self._reads.check_order(store, order)
+                number = await self._insert_with_stock(store, order, seen)
             else:
                 number = await self._insert_alone(store, order)
         except asyncpg.UniqueViolationError:
@@ -99,14 +99,16 @@ class Orders:
         async with self._database.statement() as connection:
             return await self._insert(connection, store, order, [])
 
-    async def _insert_with_stock(self, store: str, order: Order) -> int | None:
+    async def _insert_with_stock(self, store: str, order: Order, seen: Seen) -> int | None:
         """In one transaction: the next number under the lock on the store's row, what it takes of the stock (P18), the order."""
         async with self._database.transaction() as connection:
             row = await queries.lock_store(connection, store=store)
             if row is None:
                 return None
             next_number = row["last_number"] + 1
-            reserved = await stock.reserve(connection, store, order, self._menus.of(store), next_number)
+            menu = self._menus.of(store)
+            await stock.must_be_left(connection, store, order, menu, seen.seq, seen.left)
+            reserved = await stock.reserve(connection, store, order, menu, next_number)
             number = await self._insert(connection, store, order, reserved)
             assert number == next_number, "the store's row is locked"
         return number

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from refsystem.callback_messages import SIGNATURE_HEADER
+from refsystem.chain_access import Guard
 from refsystem.cloud.models import StoreName
 from refsystem.cloud.platforms import Platforms
-from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED, STORAGE_UNAVAILABLE, Problem
+from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED, STORAGE_UNAVAILABLE, TOKEN_INVALID, Problem
 from refsystem.problems import REQUEST_INVALID, REQUEST_TOO_LARGE, ProblemError, problem_docs
 
 WEBHOOK_BYTES_MAX = 256 * 1024
@@ -19,7 +20,7 @@ PLATFORM_UNKNOWN = Problem("platform-unknown", 404, "The chain does not serve th
 FAILURES = (STORAGE_UNAVAILABLE, OVERLOADED, OUTCOME_UNKNOWN)
 
 
-def platform_routes(platforms: Platforms | None) -> APIRouter:
+def platform_routes(platforms: Platforms | None, guard: Guard) -> APIRouter:
     """Without a platform, nobody is known and nothing was cancelled."""
     router = APIRouter(tags=["platform"])
 
@@ -43,7 +44,12 @@ def platform_routes(platforms: Platforms | None) -> APIRouter:
             raise ProblemError(REQUEST_INVALID, str(error)) from error
         return Response(status_code=204)
 
-    @router.get("/v1/stores/{store}/cancellations", tags=["store"], responses=problem_docs(*FAILURES))
+    @router.get(
+        "/v1/stores/{store}/cancellations",
+        tags=["store"],
+        dependencies=[Depends(guard)],
+        responses=problem_docs(TOKEN_INVALID, *FAILURES),
+    )
     async def cancellations(store: StoreName) -> dict[str, Any]:
         """Orders of platforms that were cancelled there and are not voided in the store."""
         return {"orders": [] if platforms is None else await platforms.cancellations(store)}

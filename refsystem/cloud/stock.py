@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from refsystem.cloud.database import Connection, queries
 from refsystem.cloud.merge import Alarm
+from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.order import Order
 from refsystem.ordering.recipe import Needs, needs_of
@@ -71,6 +73,24 @@ async def reserve(connection: Connection, store: str, order: Order, menu: Menu, 
     rights.reserve(number, needs, escrowed)
     await _save(connection, store, rights)
     return escrowed
+
+
+async def must_be_left(
+    connection: Connection, store: str, order: Order, menu: Menu, seen_seq: int, left: Mapping[str, int]
+) -> None:
+    """Raises `OrderRejected` where too little is left for `order`: `left` as of entry `seen_seq`, less what the cloud took since.
+
+    To be called under the lock on the store's row, so that of many who ask at once no two are promised the same.
+    """
+    if not left:
+        return
+    rows = queries.items_not_seen(connection, store=store, seen_seq=seen_seq)
+    taken = needs_of(menu.recipes, [(str(name), int(n)) async for row in rows for name, n in json.loads(row["items"])])
+    for name, quantity in needs_of(menu.recipes, order.items).items():
+        if name in left and quantity > left[name] - taken.get(name, 0):
+            short = next(item_id for item_id, _ in order.items if name in dict(menu.recipes.get(item_id, ())))
+            still = max(0, left[name] - taken.get(name, 0))
+            raise OrderRejected(ITEM_SOLD_OUT, f"{short} is sold out: {still} of {name} are left")
 
 
 async def load(connection: Connection, store: str) -> CloudRights | None:

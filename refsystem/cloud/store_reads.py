@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from refsystem.cloud import stock as cloud_stock
@@ -28,6 +29,14 @@ class CloudStock(Stock):
         return super().available(ingredient_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a store's log said up to entry `seq`: `left` of what an order takes and the store alone promises (`edge_owned`)."""
+
+    seq: int
+    left: dict[str, int]
+
+
 class StoreView:
     """Kitchen and stock of one store."""
 
@@ -50,11 +59,17 @@ class StoreReads:
         self._menus = menus
         self._views = Following(database, lambda store: StoreView(menus, store))
 
-    async def check_order(self, store: str, order: Order) -> None:
-        """Raises `OrderRejected` if something of an order is sold out, as far as the cloud knows; rights are looked at apart."""
-        async with self._views.of(store) as (view, _):
+    async def check_order(self, store: str, order: Order) -> Seen:
+        """Raises `OrderRejected` if something of an order is sold out, as far as came up; rights are looked at apart.
+
+        What the cloud itself has taken, and the store has not, is not in the log: `stock.must_be_left` subtracts it.
+        """
+        async with self._views.of(store) as (view, known_seq):
             view.kitchen.check_available(order.items)
-            view.stock.check_order(order.items, from_cloud=True)
+            needs = view.stock.check_order(order.items, from_cloud=True)
+            owned = [name for name in needs if view.stock.policy(name) == "edge_owned"]
+            left = {name: left for name in owned if (left := view.stock.available(name)) is not None}
+            return Seen(known_seq, left)
 
     async def menu(self, store: str) -> dict[str, Any]:
         """The menu of a store with what of it can be ordered here now; without a store the common one, all of it."""

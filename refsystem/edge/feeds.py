@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from refsystem.branch_messages import BranchReply, question_json
+from refsystem.chain_access import chain_headers
 from refsystem.edge.cashier_desk import wall_ms
 from refsystem.feed_messages import batch_json
 from refsystem.ordering.errors import ACT_INVALID, OrderRejected
@@ -60,6 +61,7 @@ class Feeds:
         self._settings = settings
         self._device = device
         self._http = http
+        self._headers = chain_headers(settings.chain_secret)
         self._pump = pump
         self._now_us = now_us
         self._wakes: dict[FeedName, asyncio.Event] = {"kitchen": asyncio.Event(), "uplink": asyncio.Event()}
@@ -130,7 +132,7 @@ class Feeds:
                 await asyncio.sleep(IDLE_DOWNLINK_S)
 
     async def _ask_branch(self, url: str, question: BranchQuestion) -> BranchAnswer | StaleSender:
-        answer = await self._http.post(url, json=question_json(question), timeout=TIMEOUT_S)
+        answer = await self._http.post(url, json=question_json(question), headers=self._headers, timeout=TIMEOUT_S)
         try:
             if answer.status_code == 200:
                 return BranchReply.model_validate_json(answer.content).to_answer()
@@ -181,7 +183,7 @@ class Feeds:
     async def _post(self, url: str, batch: Batch, refused: Mapping[str, str]) -> FeedAnswer:
         """Send a batch, and with it what became of acts that were refused."""
         told = {"refused": [{"act_id": act_id, "why": why} for act_id, why in refused.items()]} if refused else {}
-        answer = await self._http.post(url, json=batch_json(batch) | told, timeout=TIMEOUT_S)
+        answer = await self._http.post(url, json=batch_json(batch) | told, headers=self._headers, timeout=TIMEOUT_S)
         if answer.status_code not in (200, 409):
             raise FeedTrouble(f"status {answer.status_code}")
         try:
@@ -194,7 +196,8 @@ class Feeds:
 
     async def _downlink_orders(self, url: str, after: int) -> tuple[list[DownlinkOrder], int]:
         """The orders behind number `after`, and the last number that the cloud has given."""
-        answer = await self._http.get(url, params={"after": after, "limit": DOWNLINK_MAX}, timeout=TIMEOUT_S)
+        query = {"after": after, "limit": DOWNLINK_MAX}
+        answer = await self._http.get(url, params=query, headers=self._headers, timeout=TIMEOUT_S)
         if answer.status_code != 200:
             raise FeedTrouble(f"status {answer.status_code}")
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from refsystem.access import Role
+from refsystem.chain_access import without_instrument
 from refsystem.edge.check_routes import person_asking
 from refsystem.edge.driver import Driver
 from refsystem.ordering.errors import NOT_ALLOWED, OrderRejected
@@ -25,7 +25,4 @@ def must_be_operator(driver: Driver, headers: Mapping[str, str], *others: Role) 
 
 def told_record(driver: Driver, record: dict[str, Any]) -> dict[str, Any]:
     """A record as operators see it. Where no token is asked for, `instrument` (a wallet code, a card) is a fingerprint."""
-    instrument = record.get("instrument")
-    if driver.settings.access_secret is not None or not instrument:
-        return record
-    return {**record, "instrument": f"sha256:{hashlib.sha256(str(instrument).encode()).hexdigest()[:16]}"}
+    return record if driver.settings.access_secret is not None else without_instrument(record)

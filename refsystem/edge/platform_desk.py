@@ -13,6 +13,7 @@ from functools import partial
 
 import httpx
 
+from refsystem.chain_access import chain_headers
 from refsystem.ordering.check_acts import Act, Void, derived_id
 from refsystem.ordering.errors import OrderRejected
 from refsystem.protocol.device import Device
@@ -52,11 +53,12 @@ class PlatformDesk:
         if not self._settings.delivery:
             return
         url = f"{self._settings.cloud_url}/v1/stores/{self._settings.store}/cancellations"
+        headers = chain_headers(self._settings.chain_secret)
         while True:
             pause_s = ASK_EVERY_S
             if self._device.is_primary:
                 try:
-                    answer = await self._http.get(url, timeout=TIMEOUT_S)
+                    answer = await self._http.get(url, headers=headers, timeout=TIMEOUT_S)
                     answer.raise_for_status()
                     named = [(str(row["order_id"]), str(row["reason"])) for row in answer.json()["orders"]]
                     self._void(named)

@@ -76,11 +76,30 @@ class RecoveredOrder(BaseModel):
     given_up: Annotated[bool, Field(description="it was committed in a branch that was left; its diner was told yes")]
 
 
+class RecoveredPayment(BaseModel):
+    """A payment of the list. Where it was given up the gateway may hold its money: somebody looks there, and gives it back."""
+
+    number: int
+    attempt_id: str
+    check_id: str
+    tender: str
+    amount_minor: int
+    who: str
+    at_ms: int
+    epoch: int
+    seq: int
+    set_aside_at_epoch: int
+    given_up: Annotated[
+        bool, Field(description="it was committed in a branch that was left; it may have been captured")
+    ]
+
+
 class RecoveredReply(BaseModel):
     """A page of the list; `next_after` is where the next one begins, null at the end."""
 
     node_id: str
     orders: list[RecoveredOrder]
+    payments: list[RecoveredPayment]
     next_after: int | None
 
 
@@ -147,18 +166,22 @@ def _add_recovered(app: FastAPI, driver: Driver) -> None:
         after: int = Query(0, ge=0, le=NUMBER_MAX),
         limit: int = Query(RECOVERED_MAX, ge=1, le=RECOVERED_MAX),
     ) -> dict[str, Any]:
-        """Orders that were set aside here and are not committed since, oldest first; one is entered again under its order_id."""
+        """Orders and payments that were set aside here and are not committed since, oldest first.
+
+        An order is entered again under its order_id; what was paid under a payment's attempt_id is given back at the gateway.
+        """
         must_be_operator(driver, request.headers, "manager")
         rows = await run_in_threadpool(driver.store.recovered, after, limit)
         replica = driver.device.replica
-        orders = [found for row in rows if (found := _recovered_order(row)) is not None]
-        open_orders = []
-        for order in orders:
-            key = replica.log.key(order["order_id"])
-            if key is None or key.seq > replica.commit_seq:
-                open_orders.append(order)
+
+        def is_open(identity: str) -> bool:
+            key = replica.log.key(identity)
+            return key is None or key.seq > replica.commit_seq
+
+        orders = [found for row in rows if (found := _recovered_order(row)) and is_open(found["order_id"])]
+        payments = [found for row in rows if (found := _recovered_payment(row)) and is_open(found["attempt_id"])]
         next_after = rows[-1].number if len(rows) == limit else None
-        return {"node_id": replica.node_id, "orders": open_orders, "next_after": next_after}
+        return {"node_id": replica.node_id, "orders": orders, "payments": payments, "next_after": next_after}
 
 
 def glass_json(driver: Driver) -> dict[str, Any]:
@@ -197,6 +220,21 @@ def _recovered_order(row: Recovered) -> dict[str, Any] | None:
         "number": row.number,
         **{name: content[name] for name in ("order_id", "channel", "table", "total_minor", "note")},
         "items": [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]],
+        "epoch": row.entry.epoch,
+        "seq": row.entry.seq,
+        "set_aside_at_epoch": row.at_epoch,
+        "given_up": row.given_up,
+    }
+
+
+def _recovered_payment(row: Recovered) -> dict[str, Any] | None:
+    content = row.entry.content()
+    if content["kind"] != "act" or content["act"] != "pay":
+        return None
+    return {
+        "number": row.number,
+        "attempt_id": content["act_id"],
+        **{name: content[name] for name in ("check_id", "tender", "amount_minor", "who", "at_ms")},
         "epoch": row.entry.epoch,
         "seq": row.entry.seq,
         "set_aside_at_epoch": row.at_epoch,

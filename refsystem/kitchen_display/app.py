@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import apsw
-from fastapi import APIRouter, FastAPI, Header, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from refsystem.access import Person, Role, person_of
+from refsystem.chain_access import chain_guard
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, CursorBody, FeedRefusal, Text, cursor_json, refusal_response
 from refsystem.kitchen_display.shown import Shown
 from refsystem.kitchen_display.store import DELIVERIES_MAX, STATION, WHO, Bump, KitchenStore
@@ -25,10 +27,12 @@ from refsystem.ordering.errors import (
     ITEM_UNKNOWN,
     KEY_MISSING,
     KEY_REUSED,
+    NOT_ALLOWED,
     ORDER_INVALID,
     OUTCOME_UNKNOWN,
     OVERLOADED,
     STORE_UNKNOWN,
+    TOKEN_INVALID,
     OrderRejected,
 )
 from refsystem.ordering.kitchen_acts import EightySix
@@ -47,6 +51,7 @@ from refsystem.problems import (
     read_json,
 )
 from refsystem.protocol.uplink import Accepted, Forked, Judgement, Matched
+from refsystem.settings import Reader
 from refsystem.store_settings import find_menu, find_store_rules
 from refsystem.telemetry import Telemetry
 from refsystem.web.files import FRESH, PageFiles
@@ -63,6 +68,7 @@ PAGE_HEADERS = FRESH | {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+COOKS: tuple[Role, ...] = ("kitchen", "manager")
 COOKS_ACTS = ("fire", "recall", "rush", "eighty_six", "restore")
 Station = Annotated[str, Query(max_length=40)]
 Number = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
@@ -71,7 +77,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class KitchenSettings:
-    """What a kitchen display needs to know. After `kitchen_s` seconds a ticket is done by itself; 0: by a person."""
+    """What a kitchen display needs to know. After `kitchen_s` seconds a ticket is done by itself; 0: by a person.
+
+    The feed is for whoever knows the `chain_secret`, taps are for the kitchen by tokens signed with the `access_secret`; without
+    a secret they are open.
+    """
 
     store: str
     data: Path
@@ -81,12 +91,15 @@ class KitchenSettings:
     menu: Menu = DEMO_MENU
     ready_file: Path | None = None
     rules: KitchenRules = ONE_SLIP
+    chain_secret: bytes | None = None
+    access_secret: bytes | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> KitchenSettings:
         """Read `RUSHPROOF_KITCHEN_STORE`, `_DATA`, `_HOST`, `_PORT`, `_SECONDS`, `_READY_FILE` and `RUSHPROOF_MENU`.
 
-        And `RUSHPROOF_STORE_RULES`, whose times `RUSHPROOF_TIME_SCALE` divides; without rules a kitchen has one station.
+        And the secrets' files, as a device does; and `RUSHPROOF_STORE_RULES`, whose times `RUSHPROOF_TIME_SCALE` divides;
+        without rules a kitchen has one station.
         Raises `ValueError` that names the variable.
         """
         prefix = "RUSHPROOF_KITCHEN_"
@@ -106,6 +119,8 @@ class KitchenSettings:
             find_menu(environment.get("RUSHPROOF_MENU", "")),
             Path(ready_file) if ready_file else None,
             _rules(environment),
+            Reader(environment).chain_secret(),
+            Reader(environment).secret("RUSHPROOF_ACCESS_SECRET_FILE"),
         )
 
 
@@ -190,7 +205,7 @@ def create_app(settings: KitchenSettings) -> FastAPI:
     app = FastAPI(title="Rushproof kitchen display", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
     app.include_router(_feed_routes(display, settings))
-    app.include_router(_cook_routes(display, settings.menu, Shown(settings.menu, settings.rules)))
+    app.include_router(_cook_routes(display, settings, Shown(settings.menu, settings.rules)))
     app.include_router(_operator_routes(display))
     app.mount("/web", PageFiles(), name="web")
     app.add_middleware(BodyLimit)
@@ -199,13 +214,13 @@ def create_app(settings: KitchenSettings) -> FastAPI:
 
 
 def _feed_routes(display: Display, settings: KitchenSettings) -> APIRouter:
-    router = APIRouter(tags=["store"])
+    router = APIRouter(tags=["store"], dependencies=[Depends(chain_guard(settings.chain_secret, "the feed"))])
 
     @router.post(
         "/v1/feed",
         response_model=FeedReply,
         responses={
-            **problem_docs(STORE_UNKNOWN, ORDER_INVALID, OVERLOADED, OUTCOME_UNKNOWN),
+            **problem_docs(TOKEN_INVALID, STORE_UNKNOWN, ORDER_INVALID, OVERLOADED, OUTCOME_UNKNOWN),
             409: {"model": FeedRefusal, "description": "The batch was not taken"},
         },
     )
@@ -233,8 +248,19 @@ def _feed_routes(display: Display, settings: KitchenSettings) -> APIRouter:
     return router
 
 
-def _cook_routes(display: Display, menu: Menu, shown: Shown) -> APIRouter:
+def _cook_routes(display: Display, settings: KitchenSettings, shown: Shown) -> APIRouter:
     router = APIRouter(tags=["kitchen"])
+    menu = settings.menu
+
+    def cook(request: Request) -> Person | None:
+        """Who taps; None where the display was given no secret to know anybody by."""
+        if settings.access_secret is None:
+            return None
+        header, now_s = request.headers.get("Authorization"), int(time.time())
+        person = person_of(settings.access_secret, settings.store, header, now_s)
+        if person.role not in COOKS:
+            raise OrderRejected(NOT_ALLOWED, f"this is for the store's {' or '.join(COOKS)}")
+        return person
 
     @router.get("/", response_class=HTMLResponse)
     async def page() -> HTMLResponse:
@@ -274,14 +300,22 @@ def _cook_routes(display: Display, menu: Menu, shown: Shown) -> APIRouter:
         rows = await display.run(lambda store: store.bumped_tickets(BUMPED_TICKETS_MAX, station))
         return {"tickets": [shown.ticket(row, _now_us()) for row in rows]}
 
-    @router.post("/v1/tickets/{order_id}/bump", responses=problem_docs(TICKET_UNKNOWN, REQUEST_INVALID, OVERLOADED))
+    @router.post(
+        "/v1/tickets/{order_id}/bump",
+        responses=problem_docs(TOKEN_INVALID, NOT_ALLOWED, TICKET_UNKNOWN, REQUEST_INVALID, OVERLOADED),
+    )
     async def bump(
-        order_id: str, x_requested_with: Annotated[str, Header()], version: Number = 1, station: str = STATION
+        request: Request,
+        order_id: str,
+        x_requested_with: Annotated[str, Header()],
+        version: Number = 1,
+        station: str = STATION,
     ) -> dict[str, str]:
         """A ticket is done. Pending until the store's log has it; saying it twice changes nothing.
 
         `X-Requested-With`, with any value, keeps other sites' pages out: a browser lets none of them send it here.
         """
+        cook(request)
         status = await display.run(lambda store: store.ask_bump(Bump(order_id, version, station), _now_us()))
         if status is None:
             raise ProblemError(TICKET_UNKNOWN, "there is no such ticket")
@@ -290,16 +324,31 @@ def _cook_routes(display: Display, menu: Menu, shown: Shown) -> APIRouter:
     @router.post(
         "/v1/acts",
         responses=problem_docs(
-            *(ACT_INVALID, KEY_MISSING, KEY_REUSED, ITEM_UNKNOWN, ITEM_STATE, TICKET_UNKNOWN, TICKET_STATE),
+            *(
+                TOKEN_INVALID,
+                NOT_ALLOWED,
+                ACT_INVALID,
+                KEY_MISSING,
+                KEY_REUSED,
+                ITEM_UNKNOWN,
+                ITEM_STATE,
+                TICKET_UNKNOWN,
+                TICKET_STATE,
+            ),
             *(COURSE_NOT_HELD, OVERLOADED, OUTCOME_UNKNOWN),
         ),
     )
-    async def act(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> dict[str, str]:
+    async def act(
+        request: Request,
+        idempotency_key: Annotated[str | None, Header()] = None,
+    ) -> dict[str, str]:
         """Something else the kitchen wants: `recall`, `fire`, `rush`, `eighty_six`, `restore`.
 
         Pending until the store's log has it; then logged, or refused with a reason. The same key asks again where it stands.
         """
-        wanted = parse_store_act(parse_key(idempotency_key), WHO, await read_json(request))
+        person = cook(request)
+        who = WHO if person is None else person.who
+        wanted = parse_store_act(parse_key(idempotency_key), who, await read_json(request))
         if wanted.name not in COOKS_ACTS:
             raise OrderRejected(ACT_INVALID, f"the kitchen may {', '.join(COOKS_ACTS)}, not {wanted.name}")
         if isinstance(wanted.content, EightySix) and wanted.content.item_id not in menu.by_id:

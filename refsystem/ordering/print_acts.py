@@ -36,12 +36,13 @@ class SlipDue:
 def printing_record(due: SlipDue, done_seq: int, at_ms: int) -> dict[str, Any]:
     """The act that comes before a slip; all slips up to entry `done_seq` are on paper."""
     content = {"slip": due.job.key, "slip_seq": due.seq, "copy": due.job.copy, "done_seq": done_seq}
-    return _act(PRINTING, derived_id(due.job.key, f"printing/{due.job.copy}"), content, at_ms)
+    return _act(PRINTING, derived_id(due.job.key, f"{PRINTING}/{due.job.copy}"), content, at_ms)
 
 
 def printed_record(done: SlipDue, at_ms: int) -> dict[str, Any]:
     """The act that says that all slips up to this one are on paper, when no other follows at once."""
-    return _act(PRINTED, derived_id(done.job.key, f"printed/{done.job.copy}"), {"done_seq": done.seq}, at_ms)
+    content = {"slip": done.job.key, "copy": done.job.copy, "done_seq": done.seq}
+    return _act(PRINTED, derived_id(done.job.key, f"{PRINTED}/{done.job.copy}"), content, at_ms)
 
 
 def _act(name: str, act_id: str, content: dict[str, Any], at_ms: int) -> dict[str, Any]:

@@ -383,8 +383,11 @@ class Cashier:
         return self._call(op, gateway_id, key, payment, amount_minor, instrument)
 
     def _money_back_call(self, payment: Payment, work: Work) -> Call | None:
-        """Of a captured payment: first it is split, then each refund in turn, when the parties have returned their shares."""
-        if payment.state not in (PaymentState.CAPTURED, PaymentState.UNWANTED):
+        """Of a captured payment: first it is split, then each refund in turn, when the parties have returned their shares.
+
+        A refund that was under way when a dispute took the payment back is asked about to its end: it may have been done.
+        """
+        if payment.state not in (PaymentState.CAPTURED, PaymentState.UNWANTED, PaymentState.CHARGED_BACK):
             return None
         attempt_id = payment.attempt_id
         if payment.state is PaymentState.CAPTURED and payment.parties_state == "due":
@@ -392,7 +395,8 @@ class Cashier:
         refund = _pending_refund(payment)
         if refund is None:
             return None
-        if refund.returned and payment.parties_state == "done" and refund.refund_id not in work.returned:
+        may_be_split = payment.parties_state == "done" or _was_to_be_split(payment)
+        if refund.returned and may_be_split and refund.refund_id not in work.returned:
             key = derived_id(refund.refund_id, Op.RETURN)
             return self._call(Op.RETURN, attempt_id, key, payment, shares=refund.returned)
         return self._call(Op.REFUND, attempt_id, refund.refund_id, payment, refund.amount_minor)
@@ -425,7 +429,7 @@ class Cashier:
             refund = _pending_refund(payment)
             if refund is None or call.key not in (refund.refund_id, derived_id(refund.refund_id, Op.RETURN)):
                 return None, ""
-            if call.op is Op.RETURN and final == "done":
+            if call.op is Op.RETURN and (final == "done" or _was_to_be_split(payment)):
                 return None, refund.refund_id
             return RefundOutcome(refund.refund_id, final, call.op is Op.REFUND, detail), ""
         step = STEP_OF.get((payment.state, answer.result))
@@ -471,3 +475,8 @@ class Cashier:
 
 def _pending_refund(payment: Payment) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.state is RefundState.PENDING), None)
+
+
+def _was_to_be_split(payment: Payment) -> bool:
+    """A dispute took it before the split's answer came: whether it was split is found by asking for the shares back."""
+    return payment.state is PaymentState.CHARGED_BACK and payment.parties_state == "due"

@@ -78,6 +78,9 @@ class Places:
     def operator_headers(self, store: str) -> dict[str, str]:
         return {"Authorization": f"Bearer operator of {store}"}
 
+    def chain_headers(self) -> dict[str, str]:
+        return {"Authorization": "Bearer of the chain"}
+
     def answer(self, path: str) -> Any:
         parts = urlsplit(path)
         _, process, rest = parts.path.split("/", 2)

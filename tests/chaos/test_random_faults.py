@@ -93,7 +93,9 @@ def check_episode(seed: int, group: list[Fault]) -> None:
 def test_seeds_differ_in_what_they_enable_and_together_draw_every_kind() -> None:
     drawn = {seed: draw_timeline(CALM, seed) for seed in SEEDS}
     enabled = Counter(name for one in drawn.values() for name in one.enabled)
-    assert set(enabled) == set(KINDS)
+    assert set(enabled) == {name for name, kind in KINDS.items() if not kind.of_printer}, (
+        "without a printer none of its own"
+    )
     assert max(enabled.values()) < len(SEEDS) * 0.7
     hit = Counter((fault.fault, fault_target(fault)) for one in drawn.values() for fault in one.faults)
     expected = {(draw["fault"], str(draw.get("link") or draw.get("process"))) for draw in every_draw()}
@@ -104,7 +106,7 @@ def test_seeds_differ_in_what_they_enable_and_together_draw_every_kind() -> None
 def every_draw() -> Iterator[dict[str, object]]:
     """What each kind makes of many draws."""
     for kind in KINDS.values():
-        for number in range(60):
+        for number in range(60 * (not kind.of_printer)):
             yield dict(kind.draw(Draws(Streams(number), kind.name)))
 
 
@@ -113,6 +115,20 @@ def test_with_two_stores_both_are_hit_and_the_scenario_is_right() -> None:
         fault.store for seed in range(1, 41) for fault in random_scenario(TWO_STORES, seed).faults if fault.store
     )
     assert set(stores) == {"s1", "s2"}
+
+
+def test_a_printers_troubles_are_drawn_where_a_store_has_one() -> None:
+    base = with_changes(CALM, {"stores": [{"name": "s1", "tables": 10, "printer": True}, {"name": "s2", "tables": 10}]})
+    troubles: Counter[tuple[str | None, str]] = Counter()
+    for seed in SEEDS[:60]:
+        scenario = random_scenario(base, seed)
+        troubles.update((fault.store, fault.trouble) for fault in scenario.faults if fault.fault == "printer_trouble")
+        assert any(fault.fault != "printer_trouble" for fault in scenario.faults), f"seed {seed}"
+        for group in episodes(scenario.faults):
+            assert sum(fault.fault == "printer_trouble" for fault in group) <= 1, (
+                f"seed {seed}: two troubles of one printer"
+            )
+    assert set(troubles) == {("s1", trouble) for trouble in ("paper_out", "jam", "cover_open", "hang", "off")}
 
 
 def test_where_the_arbiter_stands_in_the_cloud_the_wan_and_the_way_to_it_are_one() -> None:

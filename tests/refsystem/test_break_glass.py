@@ -47,7 +47,8 @@ class Store:
         return self.stack.url(name if name == "cloud" else f"s1.{name}")
 
     def get(self, name: str, path: str, **query: Any) -> Any:
-        answer = self.http.get(f"{self.url(name)}{path}", params=query, headers=self.stack.operator_headers("s1"))
+        headers = self.stack.chain_headers() if name == "cloud" else self.stack.operator_headers("s1")
+        answer = self.http.get(f"{self.url(name)}{path}", params=query, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

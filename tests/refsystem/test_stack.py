@@ -58,9 +58,9 @@ class Shop:
         return self.stack.process(self.name(process))
 
     def get(self, process: str, path: str, **query: Any) -> Any:
-        answer = self.http.get(
-            f"{self.stack.url(self.name(process))}{path}", params=query, headers=self.stack.operator_headers(self.store)
-        )
+        stack, url = self.stack, f"{self.stack.url(self.name(process))}{path}"
+        headers = stack.chain_headers() if process == "cloud" else stack.operator_headers(self.store)
+        answer = self.http.get(url, params=query, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -83,7 +83,10 @@ def test_an_order_is_accepted_once_it_is_in_the_store_and_voided_once_it_is_canc
             (void,) = until(lambda: [r for r in records() if r.get("act") == "void"], "a void")
             assert (void["order_id"], void["who"]) == (platform_order_id("platform", cancelled), "platform")
             cancellations = f"{stack.url('cloud')}/v1/stores/s1/cancellations"
-            until(lambda: http.get(cancellations).json()["orders"] == [], "the cloud has seen the void")
+            until(
+                lambda: http.get(cancellations, headers=stack.chain_headers()).json()["orders"] == [],
+                "the cloud has seen the void",
+            )
 
             store = f"{stack.url(PROCESS)}/v1/stores/s1"
             token = staff_token(stack.secret("access").read_bytes().strip(), "s1", "chef Ma", "kitchen", 2**40)

@@ -96,7 +96,8 @@ class Till:
         }
 
     def get(self, process: str, path: str, **query: Any) -> Any:
-        answer = self.http.get(f"{self.stack.url(process)}{path}", params=query)
+        headers = self.stack.chain_headers() if process == "cloud" else {}
+        answer = self.http.get(f"{self.stack.url(process)}{path}", params=query, headers=headers)
         answer.raise_for_status()
         return answer.json()
 

@@ -41,7 +41,7 @@ class Shop:
     def __init__(self, stack: Stack) -> None:
         self.http = httpx.Client(trust_env=False, timeout=5)
         self.edge, self.cloud, self.kitchen = (stack.url(name) for name in ("s1.edge_a", "cloud", "s1.kitchen"))
-        self.operator = stack.operator_headers("s1")
+        self.operator, self.chain = stack.operator_headers("s1"), stack.chain_headers()
         secret = stack.secret("access").read_bytes().strip()
         self.token = staff_token(secret, "s1", "Li", "manager", int(time.time()) + 3_600)
 
@@ -61,7 +61,8 @@ class Shop:
         return next(row for row in rows if row["ingredient_id"] == "shrimp")
 
     def cloud_stock(self) -> dict[str, Any]:
-        told: dict[str, Any] = self.http.get(f"{self.cloud}/v1/audit/stock", params={"store": "s1"}).json()
+        answer = self.http.get(f"{self.cloud}/v1/audit/stock", params={"store": "s1"}, headers=self.chain)
+        told: dict[str, Any] = answer.json()
         return told
 
     def sold_out(self, door: str) -> dict[str, str]:
@@ -109,7 +110,8 @@ def test_both_doors_sell_all_that_is_in_escrow_and_nothing_more_and_close_togeth
     assert (row["received"], row["sold"], row["on_hand"], row["oversold"]) == (quantity, quantity, 0, 0)
 
     eighty_six = {"act": "eighty_six", "item_id": "ice-jelly", "reason": "melted"}
-    asked = shop.http.post(f"{shop.kitchen}/v1/acts", json=eighty_six, headers={"Idempotency-Key": key()})
+    headers = {"Idempotency-Key": key(), "Authorization": f"Bearer {shop.token}"}
+    asked = shop.http.post(f"{shop.kitchen}/v1/acts", json=eighty_six, headers=headers)
     assert asked.status_code == 200, asked.text
     for door in sold:
         wait_until(lambda door=door: shop.order(door, JELLY) == "item-sold-out", "a kitchen's word at every door")

@@ -48,6 +48,11 @@ ALTER TABLE orders ADD COLUMN IF NOT EXISTS reserved jsonb;
 
 CREATE INDEX IF NOT EXISTS orders_by_store ON orders (store, order_id);
 
+-- What a store has not taken yet, and what stands in its log behind an entry.
+CREATE INDEX IF NOT EXISTS orders_on_their_way ON orders (store) WHERE number IS NOT NULL AND outcome IS NULL;
+
+CREATE INDEX IF NOT EXISTS orders_from_cloud_by_seq ON orders (store, store_seq) WHERE number IS NOT NULL;
+
 -- The stores' logs as they came, whether their entries could be applied or not.
 CREATE TABLE IF NOT EXISTS entries (
     store text NOT NULL REFERENCES stores (store),

@@ -28,6 +28,14 @@ ON CONFLICT (store) DO UPDATE SET rights = excluded.rights, reserved = excluded.
 -- name: send_rights(store, number, content)*!
 INSERT INTO rights_sent (store, number, content) VALUES (:store, :number, :content::jsonb);
 
+-- name: items_not_seen(store, seen_seq)
+-- What entered here and the store's log, up to entry :seen_seq, does not have: on its way there, or behind that entry.
+SELECT items FROM orders
+WHERE store = :store AND number IS NOT NULL AND outcome IS NULL
+UNION ALL
+SELECT items FROM orders
+WHERE store = :store AND number IS NOT NULL AND store_seq > :seen_seq AND outcome = 'order';
+
 -- name: newest_fork(store)^
 SELECT seq, epoch FROM entries
 WHERE store = :store AND record LIKE '%"kind":"fork"%'

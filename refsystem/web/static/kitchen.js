@@ -14,6 +14,7 @@ const WORDS = {
     never: "The store has not sent anything yet.", full: "Too much waits to be sent. This tap was not kept.",
     refused: why => `The store did not take it. ${why}`, noneDone: "Nothing was done yet.",
     givenUp: "The store lost the device that took this order. Ask before you make it.",
+    unknown: "Nobody is signed in here, or the sign-in has ended. Open this page by the kitchen's own link. What you tap is kept and sent then.",
     channels: { qr: "QR code", cashier: "Cashier", mini_program: "Mini-program", platform: "Delivery", kiosk: "Kiosk", waiter: "Waiter" } },
   zh: { lang: "zh-CN", title: "厨房", other: "English", otherLabel: "Switch to English", open: n => `${n} 张待做`, done: "完成",
     nothing: "没有待做的单。", table: t => `${t} 号桌`, minutes: m => `${m} 分钟`, all: "全部档口",
@@ -27,6 +28,7 @@ const WORDS = {
     never: "还没有收到门店的任何消息。", full: "待提交的操作太多，这次点击没有保存。",
     refused: why => `门店未接受此操作。${why}`, noneDone: "还没有完成的单。",
     givenUp: "接单的设备已损坏，制作前请先确认。",
+    unknown: "尚未登录或登录已过期，请用厨房专用链接打开本页。您的操作会保存，登录后提交。",
     channels: { qr: "扫码", cashier: "收银台", mini_program: "小程序", platform: "外卖", kiosk: "自助机", waiter: "服务员" } },
 };
 const byId = id => document.getElementById(id);
@@ -35,6 +37,12 @@ function load(name, otherwise) { try { return JSON.parse(localStorage.getItem(na
 function save(name, value) { try { localStorage.setItem(name, JSON.stringify(value)); } catch { /* private mode, or full */ } }
 
 const asked = new URLSearchParams(location.search).get("lang");
+// Who taps: the token behind # in the address, kept here and taken out of sight at once.
+const token = location.hash.slice(1) || load("kitchen.token", "");
+if (location.hash) {
+  save("kitchen.token", token);
+  history.replaceState(null, "", location.pathname + location.search);
+}
 let language = asked ?? load("kitchen.language", navigator.language.startsWith("zh") ? "zh" : "en");
 if (!WORDS[language]) language = "en";
 let station = load("kitchen.station", ""), sound = load("kitchen.sound", true);
@@ -43,7 +51,7 @@ let outbox = load("kitchen.outbox", []);
 if (!Array.isArray(outbox)) outbox = [];
 const stored = load("kitchen.known", null);
 let known = Array.isArray(stored) ? new Map(stored) : null; // tickets that were there, with their colours
-let latest = null, kitchen = null, lost = false, shown = "", dialog = "", bumped = [], shownRows = "", message = "", audio = null;
+let latest = null, kitchen = null, lost = false, unknown = false, shown = "", dialog = "", bumped = [], shownRows = "", message = "", audio = null;
 
 function element(tag, className, text) {
   const made = document.createElement(tag);
@@ -239,6 +247,7 @@ function show() {
   byId("sound").setAttribute("aria-pressed", String(sound && !asks));
   let trouble = "";
   if (lost) trouble = words.lost;
+  else if (unknown) trouble = words.unknown;
   else if (latest && latest.fed_ms_ago === null) trouble = words.never;
   else if (latest && latest.fed_ms_ago > SILENT_MS) trouble = words.silent(Math.floor(latest.fed_ms_ago / 1000));
   if (byId("trouble").textContent !== trouble) byId("trouble").textContent = trouble;
@@ -319,12 +328,15 @@ function settled(wanted) {
 
 async function sendOne(wanted) {
   const options = { method: "POST", headers: { "X-Requested-With": "kitchen display" } };
+  if (token) options.headers.Authorization = `Bearer ${token}`;
   if (wanted.body) {
     Object.assign(options.headers, { "Content-Type": "application/json", "Idempotency-Key": wanted.key });
     options.body = JSON.stringify(wanted.body);
   }
   const answer = await request(wanted.path, options);
   if (answer.status >= 500) throw new Error(`status ${answer.status}`);
+  unknown = answer.status === 401;
+  if (unknown) return; // kept, and asked again: with another token it is taken
   const said = await answer.json();
   if (!answer.ok) message = WORDS[language].refused(said.detail || "");
   else if (said.status === "refused") message = WORDS[language].refused(said.why);

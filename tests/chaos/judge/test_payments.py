@@ -19,14 +19,18 @@ from refsystem.ordering.check_acts import (
     Comp,
     Content,
     GiveDiscount,
+    GiveRefund,
     Pay,
     PaymentOutcome,
+    RefundOutcome,
+    Reopen,
     Split,
     Void,
     derived_id,
 )
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.payment import Step
+from refsystem.protocol.break_glass import BreakGlass, fork_record
 from simulator.history import Attempt
 
 AT_MS = 1_700_000_000_000
@@ -138,6 +142,70 @@ def test_money_under_an_id_that_the_log_does_not_know_is_mischarged(till: Till) 
     assert "1 check or payment is mischarged" in verdict.cause
 
 
+STORY = """
+n-gone  entry {seq} of epoch 3  pay 4400 by card, committed by n-gone alone
+gateway                        captures 4400 for {attempt}
+person                         n-gone is off; the store goes on without it: a fork at entry {seq}, epoch 4
+n-gone  comes back             sets entry {seq} of epoch 3 aside, given up
+gateway                        still holds 4400, and the log has no such payment
+"""
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "name"),
+    [
+        ("", "given_up"),
+        ("nobody confirms that the device was off", "mischarged"),
+        ("it was not committed", "mischarged"),
+        ("it stood before the fork", "mischarged"),
+        ("it is another act", "mischarged"),
+    ],
+)
+def test_money_of_a_payment_that_was_given_up_is_told_apart_from_what_nobody_can_explain(
+    till: Till, spoilt: str, name: str
+) -> None:
+    run, attempt = till.run, str(uuid.uuid4())
+    till.follow()
+    seq = len(run.records) + 1
+    story = STORY.format(seq=seq, attempt=attempt)
+    pay = Act(attempt, "waiter Li", Pay(order(run, 3), "card", 4_400, 0, "card-1"))
+    aside = {"seq": seq, "epoch": 3, "hash": "00", "record": pay.record(AT_MS), "at_epoch": 4, "given_up": True}
+    run.records.append((4, fork_record(BreakGlass(("n-gone",), "Li", "burnt"), seq, "ab", "copied")))
+    till.moves(attempt, "capture", 4_400)
+    run.fault(off_node_ids=[] if spoilt.startswith("nobody") else ["n-gone"], hits_primary=False)
+    if spoilt == "it was not committed":
+        aside["given_up"] = False
+    elif spoilt == "it stood before the fork":
+        aside["seq"] = seq - 1
+    elif spoilt == "it is another act":
+        aside["record"]["act_id"] = str(uuid.uuid4())
+    run.write()
+    run.edit_reads("edge_b", lambda read: {**read, "set_aside": [aside]})
+    for number in (1, 2):
+        read = {"movements": till.movements, "payments": [], "struck": till.struck}
+        (run.path / "reads" / str(number) / "s1" / "gateway.json").write_text(json.dumps(read), encoding="utf-8")
+    verdict = judge_run(run.path)
+    assert {each: subjects(verdict, each) for each in ("given_up", "mischarged")} == {
+        each: ({attempt} if each == name else set()) for each in ("given_up", "mischarged")
+    }, story
+    (found,) = verdict.audit.by_class[name]
+    if not spoilt:
+        assert f"edge_b set it aside, entry {seq} of epoch 3" in found.evidence
+        assert "1 case is given up" in next(check.detail for check in verdict.checks if check.name == "given_up")
+
+
+def test_money_of_a_payment_that_fell_with_the_only_device_that_had_it_is_given_up(till: Till) -> None:
+    till.follow()
+    attempt = till.act(Pay(order(till.run, 3), "card", 4_400, 0, "card-1"), level="R1", node_id="n-gone", seq=None)
+    till.run.records.pop()
+    till.moves(attempt, "capture", 4_400)
+    assert subjects(till.judged(), "mischarged") == {attempt}
+    till.run.fault(disk_lost_node_ids=["n-gone"])
+    found = till.judged().audit.by_class
+    assert [finding.place for finding in found["given_up"]] == ["edge", "gateway"]
+    assert found["mischarged"] == ()
+
+
 def test_money_that_was_undone_under_such_an_id_is_not(till: Till) -> None:
     till.moves("other", "capture", 4_400)
     till.moves("other", "reversal", 4_400)
@@ -185,6 +253,29 @@ def test_bad_debt_covers_the_check_and_is_told_as_a_loss(till: Till) -> None:
     assert verdict.verdict == "pass", verdict.cause
     assert verdict.audit.payments["s1"].bad_debt_minor == 4_400
     assert any("the store lost 4400" in note for note in verdict.notes)
+
+
+def test_a_refund_that_failed_because_a_dispute_had_taken_the_money_charges_nobody_too_much(till: Till) -> None:
+    check_id = order(till.run, 3)
+    attempt_id = till.pays(check_id)
+    till.act(Reopen(check_id, "cold"), "cashier Li")
+    refund_id = till.act(GiveRefund(attempt_id, 4_400, "cold"), "cashier Li")
+    for line in till.book.check(check_id).lines:
+        till.act(Comp(check_id, line.order_id, line.line, line.quantity, "cold"), "manager Li")
+    disputed, failed = (
+        PaymentOutcome(attempt_id, Step.CHARGE_BACK),
+        RefundOutcome(refund_id, "failed", True, "none left"),
+    )
+    for key, content in ((attempt_id, disputed), (refund_id, failed)):
+        own = Act(derived_id(key, content.outcome), "system", content)
+        till.run.records.append((3, till.book.decide(own, AT_MS)))
+        till.follow()
+    till.moves(attempt_id, "dispute_lost", 4_400)
+    verdict = till.judged()
+    assert subjects(verdict, "mischarged") == set(), verdict.cause
+    assert verdict.audit.payments["s1"].charged_back_minor == 4_400
+    till.moves(attempt_id, "refund", 100)
+    assert subjects(till.judged(), "mischarged") == {check_id}, "more went back than the log says"
 
 
 def test_a_charge_back_is_a_loss_only_if_the_gateway_lost_the_dispute(till: Till) -> None:

@@ -6,9 +6,10 @@ import asyncio
 import uuid
 from dataclasses import replace
 
+from refsystem.cloud.checks import BookView
 from refsystem.feed_messages import batch_json
 from refsystem.ordering.book import Book
-from refsystem.ordering.check_acts import Act, Pay, Split
+from refsystem.ordering.check_acts import Act, Pay, Split, Void
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import Order, parse_order
 from refsystem.protocol.break_glass import BreakGlass, fork_record
@@ -120,3 +121,48 @@ def test_two_readers_at_once_follow_the_log_once(with_cloud):
         assert all(page == pages[0] for page in pages)
 
     with_cloud(conversation)
+
+
+def test_pages_and_what_stands_are_found_without_walking_the_whole_log_each_time():
+    walked = 0
+
+    class Watched(Book):
+        @property
+        def checks(self):
+            nonlocal walked
+            walked += 1
+            return super().checks
+
+    store, view = Store(), BookView(Watched(DEMO_MENU))
+    orders = [store.order() for _ in range(40)]
+    cancelled, split_off, merely_late = orders[0], orders[1], new_id()
+    store.act(Split(split_off, ((split_off, 0, 2),)))
+    store.act(Void(cancelled, cancelled, 0, 2, "cancelled there"))
+    fed = 0
+
+    def feed():
+        nonlocal fed
+        for entry in store.entries[fed:]:
+            view.follow(entry, entry.content())
+        fed = len(store.entries)
+
+    feed()
+    asked = {cancelled, split_off, merely_late}
+    assert view.standing(asked) == {split_off}, "it stands on the check that it was split off to"
+    (new_check,) = {check.check_id for check in store.book.checks} - set(orders)
+    store.act(Void(new_check, split_off, 0, 2, "cancelled there"))
+    feed()
+    assert view.standing(asked) == frozenset()
+    walked = 0
+    assert [view.standing(asked) for _ in range(50)] == [frozenset()] * 50
+    assert walked == 0, "what is voided is looked for once"
+    pages, after = [], ""
+    while page := view.checks_after(after, 7):
+        pages += [check.check_id for check in page]
+        after = pages[-1]
+    assert pages == sorted(check.check_id for check in store.book.checks)
+    assert walked == 1, "sorted once for all pages"
+    late = store.order()
+    feed()
+    assert view.standing({late}) == {late}
+    assert late in {check.check_id for check in view.checks_after("", 100)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from refsystem.feed_messages import batch_json
 from refsystem.ordering.kitchen_acts import EightySix
+from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.stock_acts import AskRights, GrantRights, Receive
 from refsystem.ordering.store_acts import StoreAct
 from refsystem.protocol.break_glass import BreakGlass, fork_record
@@ -81,6 +82,31 @@ def test_the_cloud_promises_what_it_was_granted_and_no_more_however_many_ask_at_
         menu = await cloud.get("/v1/menu", store="s1")
         assert menu["sold_out"] == [{"item_id": "pickled-fish", "by": "stock", "reason": ""}]
         assert (await cloud.get("/v1/menu"))["sold_out"] == []
+
+    with_cloud(conversation)
+
+
+def test_what_the_store_alone_promises_is_not_sold_twice_by_the_cloud_itself(with_cloud):
+    """The store is silent: the cloud knows what came up, and what it has taken itself since."""
+
+    async def conversation(cloud):
+        store = Store(cloud)
+        each = dict(DEMO_MENU.recipes["mapo-tofu"])["tofu"]
+        tofu = {"items": [{"item_id": "mapo-tofu", "quantity": 1}], "total_minor": 2800}
+        await store.says(
+            *(act(Receive(name, "L1", 100 * n)) for name, n in DEMO_MENU.recipes["mapo-tofu"] if name != "tofu")
+        )
+        await store.says(act(Receive("tofu", "L1", 3 * each)))
+        answers = await asyncio.gather(*(ordered(cloud, **tofu) for _ in range(6)))
+        assert sorted(answers) == [(201, "")] * 3 + [(409, "item-sold-out")] * 3
+        first, second, _ = rows = await store.downlink()
+        names = ("order_id", "body_hash", "channel", "table", "items", "total_minor", "note")
+        taken = {name: first[name] for name in names} | {"kind": "order", "origin": "cloud", "version": 1}
+        refused = {"kind": "refused", "order_id": second["order_id"], "downlink_number": 2, "detail": "closed"}
+        await store.says(taken | {"downlink_number": 1}, refused)
+        answers = [await ordered(cloud, **tofu) for _ in range(2)]
+        assert answers == [(201, ""), (409, "item-sold-out")], "what was refused is there again, what was taken is not"
+        assert len(rows) == 3
 
     with_cloud(conversation)
 

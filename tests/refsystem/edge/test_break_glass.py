@@ -21,6 +21,7 @@ from refsystem.branch_messages import BranchBody, answer_json
 from refsystem.edge.app import make_app
 from refsystem.edge.driver import Driver, now_us
 from refsystem.edge.store import EdgeStore, StoreDamaged
+from refsystem.ordering.check_acts import Act, Pay
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import Order
 from refsystem.processes import reserve_port
@@ -395,6 +396,30 @@ def test_a_cloud_that_has_seen_a_higher_sender_stops_it_and_it_says_why(survivor
             assert (told["stage"], told["trouble"]) == ("reconciling", "the cloud has seen a sender of epoch 9")
 
     survivor(conversation, Log(), 0)
+
+
+def test_a_payment_that_was_set_aside_is_listed_for_whoever_gives_it_back(survivor: Callable[..., None]) -> None:
+    check_id, attempt_id = key(), key()
+    shared = extended(Log(), 1, check_id)
+    own = Log(shared.slice(1, 1, 1))
+    pay = Act(attempt_id, "waiter Li", Pay(check_id, "card", 300, 0, "card-4242")).record(1_000)
+    own.extend(chain(1, own.last, [encode_record(pay)]))
+
+    async def conversation(b: Any) -> None:
+        b.cloud.log = extended(shared, 1, key())
+        async with b.living():
+            await b.until_role("joining")
+            await b.say()
+            await b.until_role("primary")
+            page = await b.get("/v1/recovered")
+            _conforms(await b.get("/openapi.json"), "RecoveredReply", page)
+            (row,) = page["payments"]
+            assert page["orders"] == []
+            expected = {"attempt_id": attempt_id, "check_id": check_id, "tender": "card", "amount_minor": 300, "seq": 2}
+            assert expected.items() <= row.items()
+            assert "4242" not in json.dumps(page), "what was charged is the operators' alone"
+
+    survivor(conversation, own, 1)
 
 
 def test_the_list_of_what_was_recovered_comes_in_pages(survivor: Callable[..., None]) -> None:

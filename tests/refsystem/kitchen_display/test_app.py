@@ -7,10 +7,13 @@ import re
 import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from refsystem.access import staff_token, table_token
+from refsystem.chain_access import chain_headers
 from refsystem.feed_messages import batch_json
 from refsystem.kitchen_display.app import PAGE, KitchenSettings, create_app
 from refsystem.protocol.uplink import Batch
@@ -24,8 +27,8 @@ def body(log, from_seq, to_seq, sender_epoch=1, store="s1"):
 
 
 @asynccontextmanager
-async def display(tmp_path: Path):
-    app = create_app(KitchenSettings("s1", tmp_path))
+async def display(tmp_path: Path, **settings: Any):
+    app = create_app(KitchenSettings("s1", tmp_path, **settings))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://kitchen") as client,
@@ -115,6 +118,49 @@ def test_cooks_see_a_ticket_in_both_languages_and_bump_it(tmp_path, records):
             assert row["bumped_at_us"] >= row["shown_at_us"]
 
     asyncio.run(conversation())
+
+
+def test_the_feed_is_for_the_chain_and_a_tap_is_the_kitchens(tmp_path, records, caplog):
+    """Nobody on the store's Wi-Fi fences a store by a high epoch, bumps a ticket or takes a dish off the menu."""
+    chain_secret, secret = b"the secret of the chain", b"the secret of this store"
+    eighty_six = {"act": "eighty_six", "item_id": "mapo-tofu", "reason": "no tofu"}
+    taps = [("/v1/tickets/a/bump?version=1&station=kitchen", None), ("/v1/acts", eighty_six)]
+
+    def token(role: Any, key: bytes = secret, until_s: int = 2**40) -> dict[str, str]:
+        return {"Authorization": f"Bearer {staff_token(key, 's1', 'Ma', role, until_s)}"}
+
+    async def conversation():
+        async with display(tmp_path, chain_secret=chain_secret, access_secret=secret) as client:
+            log = records.log(records.order("a"))
+            feed = body(log, 1, 1, sender_epoch=9)
+            for headers in ({}, chain_headers(secret), token("kitchen"), token("operator", chain_secret)):
+                assert (await client.post("/v1/feed", json=feed, headers=headers)).status_code == 401
+            assert (await client.get("/v1/status")).json()["highest_epoch"] == 0
+            known = chain_headers(chain_secret)
+            assert (await client.post("/v1/feed", json=feed, headers=known)).status_code == 200
+            key = {"Idempotency-Key": "018f0000-0000-7000-8000-000000000001"}
+            strangers = [
+                ({}, 401),
+                (known, 401),
+                (token("kitchen", until_s=1), 401),
+                (token("kitchen", chain_secret), 401),
+            ]
+            table = {"Authorization": f"Bearer {table_token(secret, 's1', '4')}"}
+            for headers, status in [*strangers, (table, 403), (token("waiter"), 403), (token("operator"), 403)]:
+                for path, tap in taps:
+                    answer = await client.post(path, json=tap, headers={**BY_PAGE, **key, **headers})
+                    assert answer.status_code == status, (path, headers, answer.text)
+            asked = await client.post("/v1/feed", json=body(log, 2, 1, sender_epoch=9), headers=known)
+            assert (asked.json()["bumps"], asked.json()["acts"]) == ([], [])
+            for path, tap in taps:
+                answer = await client.post(path, json=tap, headers={**BY_PAGE, **key, **token("kitchen")})
+                assert answer.json()["status"] == "pending"
+            asked = await client.post("/v1/feed", json=body(log, 2, 1, sender_epoch=9), headers=known)
+            assert len(asked.json()["bumps"]) == 1
+            assert [act["who"] for act in asked.json()["acts"]] == ["kitchen Ma"]
+
+    asyncio.run(conversation())
+    assert "whoever reaches this port" not in caplog.text
 
 
 def test_the_page_names_no_other_host_and_speaks_both_languages(tmp_path):

@@ -147,6 +147,8 @@ class ModelGateway:
             payment.split_minor += sum(amount for _, amount in call.shares)
             return Answer(Result.DONE)
         if call.op is Op.RETURN:
+            if payment.split_minor == 0:
+                return Answer(Result.DECLINED, detail="nothing was split")
             payment.split_minor -= sum(amount for _, amount in call.shares)
             assert payment.split_minor >= 0, "more returned than split"
             return Answer(Result.DONE)

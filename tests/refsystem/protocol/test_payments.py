@@ -672,6 +672,51 @@ def test_a_lost_dispute_is_logged_once_and_the_check_stays_closed() -> None:
     assert sum(record.get("outcome") == "charged_back" for record in till.world.primary.log) == 1
 
 
+@pytest.mark.parametrize("fate", ["done, and its answer lost", "not done, and the dispute left too little"])
+@pytest.mark.parametrize("is_split", [True, False])
+def test_a_refund_under_way_when_a_dispute_is_lost_comes_to_its_end(fate: str, is_split: bool) -> None:
+    till = Till()
+    attempt = till.pay("card")
+    till.commit()
+    assert [till.serve(), till.serve()] == ["authorize", "capture"]
+    till.world.do(Reopen(till.check_id, "cold"))
+    if is_split:
+        assert till.serve() == "split"
+    else:
+        assert till.asked() == ["split"]
+        till.lose()  # it never came to the gateway, and the store cannot know that
+    refund_id = till.world.do(GiveRefund(attempt, PRICE_MINOR, "cold"))
+    till.world.do(Comp(till.check_id, till.check_id, 0, 1, "cold"))
+    till.commit()
+    till.wait(1_000)
+    held = till.world.gateway.payments[attempt]
+    if is_split:
+        assert till.serve() == "return"
+        if fate.startswith("done"):
+            till.lose_answer()
+        else:
+            till.lose()
+            held.captured_minor = 0  # what the dispute took
+    else:
+        till.lose()
+        held.captured_minor *= fate.startswith("done")
+    till.world.primary.cashier.dispute_lost(attempt)
+    till.commit()
+    assert till.state(attempt) is PaymentState.CHARGED_BACK
+    till.world.restart(tail=0)
+    for _ in range(10):
+        till.wait(2_000)
+        while till.world.requests:
+            assert till.world.requests[0][1].op in (Op.RETURN, Op.REFUND)
+            till.serve()
+    (refund,) = till.world.truth.payment(attempt).refunds
+    assert (refund.refund_id, refund.state) == (refund_id, "done" if held.refunded_minor else "failed")
+    assert bool(held.refunded_minor) is fate.startswith("done")
+    assert till.world.primary.book.at_gateway() == (), "nothing is under way any more"
+    if fate.startswith("done"):
+        assert till.check.status is CheckStatus.CLOSED
+
+
 # --- the driver's view -----------------------------------------------------------------------------------------------
 
 

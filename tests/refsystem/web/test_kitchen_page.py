@@ -18,6 +18,7 @@ import httpx
 import pytest
 from browser import Browser, find_browser
 
+from refsystem.access import staff_token
 from refsystem.feed_messages import batch_json
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.kitchen import Kitchen
@@ -32,6 +33,7 @@ pytestmark = [
     pytest.mark.skipif(find_browser() is None, reason="no browser is installed"),
 ]
 RULES = DEMO_RULES["hotpot"]
+SECRET = b"the secret of this store"
 
 
 class Store:
@@ -88,7 +90,9 @@ class Display:
         self._reservation.bind(("127.0.0.1", 0))
         port = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        menu, rules = folder / "menu.json", folder / "rules.json"
+        self.page = f"{self.url}/#{staff_token(SECRET, 's1', 'Ma', 'kitchen', 2**40)}"
+        menu, rules, secret = folder / "menu.json", folder / "rules.json", folder / "secret"
+        secret.write_bytes(SECRET)
         menu.write_text(HOTPOT.to_json(), encoding="utf-8")
         rules.write_text(json.dumps(asdict(RULES)), encoding="utf-8")
         self._environment = {
@@ -98,6 +102,7 @@ class Display:
             "RUSHPROOF_KITCHEN_STORE": "s1",
             "RUSHPROOF_MENU": str(menu),
             "RUSHPROOF_STORE_RULES": str(rules),
+            "RUSHPROOF_ACCESS_SECRET_FILE": str(secret),
         }
         self._log = (folder / "display.log").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
@@ -197,7 +202,7 @@ def test_an_evening_in_the_kitchen(display, store, browser):
     store.order(2, {"plum-juice": 2, "tripe": 1}, priority=3)
     store.feed()
     browser.screen(1280, 800)
-    browser.call("Page.navigate", url=f"{display.url}/")
+    browser.call("Page.navigate", url=display.page)
     browser.wait(has("Two broths"))
     if browser.run("document.documentElement.lang") != "en":
         press(browser, "English")
@@ -266,7 +271,7 @@ def test_a_new_ticket_rings_once_and_a_reload_rings_for_nothing_that_was_there(d
         source="window.tones = []; const was = OscillatorNode.prototype.start;"
         "OscillatorNode.prototype.start = function (at) { tones.push(this.frequency.value); return was.call(this, at); };",
     )
-    browser.call("Page.navigate", url=f"{display.url}/")
+    browser.call("Page.navigate", url=display.page)
     browser.wait(has("Spicy") + " || " + has("麻辣"))
     browser.run("startSound()")
     browser.wait("audio && audio.state === 'running'")
@@ -291,7 +296,7 @@ def test_a_new_ticket_rings_once_and_a_reload_rings_for_nothing_that_was_there(d
 def test_what_the_store_does_not_take_is_said(display, store, browser):
     first = store.order(1, {"split-base": 1, "tripe": 1})
     store.feed()
-    browser.call("Page.navigate", url=f"{display.url}/")
+    browser.call("Page.navigate", url=display.url)
     browser.wait("latest && latest.held.length === 1")
     store.append(
         store.kitchen.decide(
@@ -299,6 +304,14 @@ def test_what_the_store_does_not_take_is_said(display, store, browser):
         )
     )
     browser.run("document.querySelector('li.held button').click()")
+    browser.wait("!byId('trouble').hidden")
+    assert browser.run("byId('trouble').innerText === WORDS[language].unknown && outbox.length") == 1, (
+        "kept until a cook is here"
+    )
+    assert store.client.post("/v1/acts", json={}).status_code == 401
+    browser.call("Page.navigate", url="about:blank")
+    browser.call("Page.navigate", url=display.page)
+    browser.wait("typeof token !== 'undefined' && token && !location.hash")
     settle(browser, store)
     browser.wait("!byId('message').hidden")
     assert "holds no course 2 back" in browser.run("byId('message').innerText")

@@ -183,7 +183,7 @@ def test_an_evening_of_a_table(store, browser):
 def test_what_the_kitchen_takes_off_the_menu_no_page_offers_and_a_delivery_is_received_by_scan(store, browser):
     diner, kitchen, cellar = browser, browser.person(), browser.person()
     open_page(diner, store.told["tables"]["7"])
-    kitchen.call("Page.navigate", url=f"{store.told['kitchen']}?lang=en")
+    kitchen.call("Page.navigate", url=store.told["kitchen"].replace("#", "?lang=en#"))
     kitchen.wait("latest !== null")
     press(kitchen, "Sold out", "header")
     kitchen.wait(says("Frozen tofu", "#rows"))
