@@ -69,6 +69,7 @@ class CheckBody(BaseModel):
     payments: list[PaymentBody]
     merged_into: str
     split_from: str
+    prepaid: bool = Field(description="paid at a delivery platform: nothing is due, and it can only be voided")
 
 
 class TableChecks(BaseModel):
@@ -108,6 +109,7 @@ def check_json(check: Check) -> dict[str, Any]:
         "payments": [_payment_json(payment) for payment in check.payments],
         "merged_into": check.merged_into,
         "split_from": check.split_from,
+        "prepaid": check.prepaid,
     }
 
 

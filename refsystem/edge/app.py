@@ -23,6 +23,7 @@ from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
 from refsystem.ordering.channel_rules import CHANNEL_PAUSED
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
+    CHECK_PREPAID,
     ITEM_UNKNOWN,
     KEY_MISSING,
     KEY_REUSED,
@@ -120,7 +121,7 @@ def _add_overload_layer(app: FastAPI, driver: Driver, telemetry: Telemetry) -> N
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
-    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, ITEM_SOLD_OUT)
+    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, CHECK_PREPAID, ITEM_SOLD_OUT)
     unavailable = (NOT_PRIMARY, CHANNEL_PAUSED, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
 
     @app.post(

@@ -29,6 +29,7 @@ REFUSALS = (
     errors.CHECK_NOT_CLOSED,
     errors.CHECK_NOT_COVERED,
     errors.CHECK_HAS_PAYMENTS,
+    errors.CHECK_PREPAID,
     errors.LINE_UNKNOWN,
     errors.QUANTITY_TOO_LARGE,
     errors.TOTAL_TOO_LOW,

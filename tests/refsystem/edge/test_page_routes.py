@@ -16,9 +16,13 @@ from fastapi import FastAPI
 from refsystem.access import staff_token, table_token
 from refsystem.edge.question_routes import add_question_routes
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.order import Order
 from refsystem.ordering.store_rules import DEMO_RULES
 from refsystem.partners.coupon_platform.app import create_app
 from refsystem.partners.coupon_platform.settings import CouponSettings
+from refsystem.platform_messages import platform_order_id
+from refsystem.protocol.downlink import order_record
+from refsystem.protocol.log import encode_record
 from refsystem.settings import Reader, SettingsError
 from refsystem.web.pages import PAGES, origin
 
@@ -55,21 +59,47 @@ def test_pages_come_in_the_language_that_is_asked_for_and_forbid_scripts_of_thei
 
 def test_only_the_staff_see_the_checks_of_the_whole_store(run_alone: Callable[..., None]) -> None:
     async def conversation(alone: Any) -> None:
-        assert (await alone.get(CASHIER, "/v1/checks")).json() == {"checks": [], "closed": []}
+        assert (await alone.get(CASHIER, "/v1/checks")).json() == {"checks": [], "closed": [], "prepaid": []}
         first, second = str(uuid.uuid4()), str(uuid.uuid4())
         for order_id in (first, second):
             assert (await alone.post(order_id)).status_code == 201
         assert (await alone.get(TABLE, "/v1/checks")).status_code == 403
         assert (await alone.get("", "/v1/checks")).status_code == 401
         found = (await alone.get(CASHIER, "/v1/checks")).json()
-        assert [check["check_id"] for check in found["checks"]] == [first, second]
-        due = found["checks"][0]["due_minor"]
+        assert [check["check_id"] for check in found["checks"]] == [second, first], "the latest first"
+        due = found["checks"][1]["due_minor"]
         paid = await alone.act(CASHIER, "pay", check_id=first, tender="cash", amount_minor=due, given_minor=due)
         assert paid.status_code == 201
         found = (await alone.get(CASHIER, "/v1/checks?closed=5")).json()
         assert [check["check_id"] for check in found["checks"]] == [second]
         assert [check["check_id"] for check in found["closed"]] == [first]
         assert (await alone.get(CASHIER, "/v1/checks?closed=999")).status_code == 422
+
+    run_alone(conversation)
+
+
+def test_orders_of_a_platform_crowd_no_table_out_of_the_list(run_alone: Callable[..., None]) -> None:
+    """They are paid there, and nobody closes them; what was ordered by mini-program and never paid stays as well."""
+
+    def record(number: int, channel: str, table: str) -> dict[str, Any]:
+        order_id = platform_order_id("p", number) if channel == "delivery" else str(uuid.uuid4())
+        origin = "edge" if channel == "qr" else "cloud"
+        return order_record(Order(order_id, channel, table, (("mapo-tofu", 1),), 2800), origin)  # type: ignore[arg-type]
+
+    async def conversation(alone: Any) -> None:
+        alone.driver.settings = replace(alone.driver.settings, tables=("7", "8"))
+        orders = [("qr", "7"), *[("delivery", "p 1")] * 205, *[("mini_program", "pickup")] * 205, ("qr", "8")]
+        records = [record(number, *order) for number, order in enumerate(orders)]
+        replica = alone.driver.device.replica
+        replica.propose([encode_record(each) for each in records])
+        found = (await alone.get(CASHIER, "/v1/checks?prepaid=3")).json()
+        assert [check["table"] for check in found["checks"]] == ["8", *["pickup"] * 200, "7"]
+        assert [check["check_id"] for check in found["prepaid"]] == [r["order_id"] for r in records[205:202:-1]]
+        assert {(check["prepaid"], check["due_minor"]) for check in found["prepaid"]} == {(True, 0)}
+        assert found["checks"][1]["due_minor"] == 2800, "nothing in the log says that a mini-program order was paid"
+        cash = {"tender": "cash", "amount_minor": 2800, "given_minor": 2800}
+        paid = await alone.act(CASHIER, "pay", check_id=records[205]["order_id"], **cash)
+        assert (paid.status_code, paid.json()["type"].rsplit(":", 1)[1]) == (409, "check-prepaid")
 
     run_alone(conversation)
 
