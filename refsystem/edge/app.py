@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from refsystem.clocks import wall_us
 from refsystem.edge.channels import add_channel_routes
-from refsystem.edge.check_routes import add_check_routes, check_order
+from refsystem.edge.check_routes import add_check_routes, checked_order
 from refsystem.edge.driver import Driver
 from refsystem.edge.operators import must_be_operator, told_record
 from refsystem.edge.page_routes import add_page_routes
@@ -134,7 +134,7 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     async def submit_order(request: Request) -> Response:
         """Submit an order. Asking again with the same key and content never makes a second one."""
         order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
-        check_order(driver, request.headers, order)
+        order = checked_order(driver, request.headers, order)
         if driver.device.replica.log.key(order.order_id) is None:
             check_pickup(order, wall_us() / 1_000_000)
         driver.channels.check(order)

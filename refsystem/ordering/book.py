@@ -88,6 +88,11 @@ class Book:
         checks = (self._checks[check_id] for check_id in self._tables.get(table, ()))
         return tuple(sorted(checks, key=lambda check: (check.opened_seq, check.check_id)))
 
+    def check_to_join(self, table: str) -> str:
+        """The id of the one open check of a table that an order may be put on; empty when there is none, or more than one."""
+        found = [check for check in self.checks_at(table) if not check.prepaid]
+        return found[0].check_id if len(found) == 1 and found[0].status is CheckStatus.OPEN else ""
+
     def check_of_order(self, order_id: str) -> Check:
         """The check that an order was put on; raises `OrderRejected` when there is no such order."""
         if order_id not in self._orders:
@@ -184,7 +189,7 @@ class Book:
         if order_id in self._orders:
             raise OrderRejected(ORDER_INVALID, f"order {order_id} is on a check already")
         lines = order_lines(record, self._menu)
-        for check_id in (record.get("check_id") or order_id, order_id):
+        for check_id in (record.get("check_id") or record.get("joined_check_id") or order_id, order_id):
             held = self._checks.get(check_id)
             opened = Check(check_id, record["table"], seq, prepaid=check_id == order_id and _is_prepaid(record))
             check = self._follow(held) if held is not None else opened

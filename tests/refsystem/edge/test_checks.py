@@ -19,9 +19,10 @@ from refsystem.access import person_of, staff_token, table_token
 from refsystem.callback_messages import SIGNATURE_HEADER, sign
 from refsystem.ordering.check_acts import derived_id
 from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.order import parse_order
 from refsystem.protocol.payment_calls import CashierLimits
 
-from .conftest import ACCESS_SECRET, GATEWAY_SECRET
+from .conftest import ACCESS_SECRET, GATEWAY_SECRET, order_body
 
 PREFIX = "urn:rushproof:problem:"
 FAR_S = 4_000_000_000
@@ -190,6 +191,69 @@ def test_an_order_on_an_open_check_needs_the_tables_token(run_alone: Callable[..
         assert (await alone.post(key(), TABLE, check_id=shared)).status_code == 201
         assert told(await alone.post(shared)) == (403, "not-allowed"), "its id is no way onto a check"
         assert (await alone.get(TABLE, f"/v1/checks/{check_id}")).json()["total_minor"] == 11_800
+
+    run_alone(conversation)
+
+
+def test_everybody_orders_by_their_own_channel_and_for_their_own_table(run_alone: Callable[..., None]) -> None:
+    """A stranger's dishes are on nobody's bill; a store that names no tables goes on as before."""
+    kiosk = table_token(ACCESS_SECRET, "s1", "K1")
+    kitchen, operator = (staff_token(ACCESS_SECRET, "s1", "Li", role, FAR_S) for role in ("kitchen", "operator"))  # type: ignore[arg-type]
+    who = {"nobody": "", "7": TABLE, "8": OTHER_TABLE, "K1": kiosk, "waiter": WAITER, "cashier": CASHIER}
+    who |= {"manager": MANAGER, "kitchen": kitchen, "operator": operator}
+    staff = {"waiter", "cashier", "manager"}
+    allowed = {
+        ("qr", "7"): {"7"},
+        ("qr", "9"): set(),
+        ("kiosk", "K1"): {"K1"},
+        ("kiosk", "7"): set(),
+        ("qr", "K1"): set(),
+    }
+    allowed |= {("waiter", "7"): staff, ("cashier", ""): staff, ("delivery", "7"): set(), ("mini_program", "7"): set()}
+
+    async def conversation(alone: Any) -> None:
+        unnamed, named = alone.driver.settings, replace(alone.driver.settings, tables=("7", "8"))
+        alone.driver.settings = named
+        for (channel, table), may in allowed.items():
+            for name, token in who.items():
+                answer = await alone.post(key(), token, channel=channel, table=table)
+                expected = (201, "") if name in may else (403, "not-allowed")
+                assert told(answer) == expected, (channel, table, name, answer.text)
+        alone.driver.settings = unnamed
+        sent, check_id = key(), await opened(alone)
+        for token in (kitchen, operator):
+            assert told(await alone.post(key(), token, check_id=check_id)) == (403, "not-allowed")
+        assert (await alone.post(sent)).status_code == 201, "without names of tables nobody is asked"
+        alone.driver.settings = named
+        assert (await alone.post(sent)).headers["idempotency-replayed"] == "true", "a key that is known is answered"
+
+    run_alone(conversation)
+
+
+def test_diners_at_a_table_order_on_its_one_check(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        alone.driver.settings = replace(alone.driver.settings, tables=("7", "8"))
+        keys = [key() for _ in range(4)]
+        body = {"channel": "qr", "table": "7"}
+        answers = await asyncio.gather(*(alone.post(each, TABLE, **body) for each in keys))
+        assert [answer.status_code for answer in answers] == [201] * 4
+        (check,) = (await alone.get(TABLE, "/v1/tables/7/checks")).json()["checks"]
+        assert {line["order_id"] for line in check["lines"]} == set(keys)
+        (first,) = set(keys) & {check["check_id"]}
+        for each in keys:
+            again = await alone.post(each, TABLE, **body)
+            assert again.headers["idempotency-replayed"] == "true"
+            log = alone.driver.device.replica.log
+            record = log.entry(log.order_key(each).seq).content()
+            assert record["body_hash"] == parse_order(each, order_body(**body)).body_hash, "it says what was sent"
+            assert record.get("joined_check_id", "") == ("" if each == first else first)
+            assert alone.driver.device.views.kitchen.find(each).check_id == first
+        apart = key()
+        assert (await alone.post(apart, TABLE, **body, check_id=apart)).status_code == 201
+        assert {check.check_id for check in alone.driver.device.book.checks_at("7")} == {first, apart}
+        own = key()
+        assert (await alone.post(own, TABLE, **body)).status_code == 201
+        assert alone.driver.device.book.check_of_order(own).check_id == own, "of two checks nobody knows which"
 
     run_alone(conversation)
 
