@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -141,6 +142,8 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         reply = await driver.submit(order)
         raise_problem(driver, reply)
         orders_total.labels(reply.level or "").inc()
+        if not reply.replayed:
+            driver.recent.note(order, time.monotonic())
         headers = {"Idempotency-Replayed": "true"} if reply.replayed else {}
         return JSONResponse(_order_json(driver, reply), 201, headers)
 

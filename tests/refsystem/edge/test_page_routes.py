@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +27,7 @@ from refsystem.protocol.log import encode_record
 from refsystem.settings import Reader, SettingsError
 from refsystem.web.pages import PAGES, origin
 
-from .conftest import ACCESS_SECRET
+from .conftest import ACCESS_SECRET, order_body
 
 TABLE = table_token(ACCESS_SECRET, "s1", "7")
 CASHIER, STOCK = (staff_token(ACCESS_SECRET, "s1", "Li", role, 4_000_000_000) for role in ("cashier", "stock"))  # type: ignore[arg-type]
@@ -136,6 +137,26 @@ def test_an_odd_order_is_asked_about_where_a_store_has_rules(run_alone: Callable
         assert asked["text"].startswith("40 ")
         assert "Braised beef noodles" in asked["text"]
         assert "红烧牛肉面 40 份" in asked["text_zh"]
+
+        first, lines = str(uuid.uuid4()), order_body()["items"]
+        assert (await alone.post(first, TABLE)).status_code == 201
+        other = table_token(ACCESS_SECRET, "s1", "8")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rules") as client:
+
+            async def kinds(token: str, items: list[Any], **said: str) -> list[str]:
+                headers = {"Authorization": f"Bearer {token}"} if token else {}
+                answer = await client.post("/v1/questions", json={"items": items, **said}, headers=headers)
+                return [each["kind"] for each in answer.json()["questions"]]
+
+            assert await kinds(TABLE, lines[::-1], table="7") == ["repeat"], "the other phone at the table sent it"
+            assert await kinds(CASHIER, lines, table="7") == ["repeat"]
+            for token, said in (("", {"table": "7"}), (other, {"table": "7"}), (other, {"table": "8"}), (TABLE, {})):
+                assert await kinds(token, lines, **said) == [], said
+            assert await kinds(TABLE, [*lines, lines[0]], table="7") == [], "one more of it is another order"
+        within_s = DEMO_RULES["casual"].guards.repeat_s
+        (earlier,) = alone.driver.recent.at("7", time.monotonic(), within_s)
+        assert (earlier.order_id, earlier.ago_s < within_s) == (first, True)
+        assert alone.driver.recent.at("7", time.monotonic() + within_s + 1, within_s) == (), "that was too long ago"
 
     run_alone(conversation)
 
