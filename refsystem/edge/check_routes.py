@@ -119,7 +119,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
         raise_problem(driver, reply)
         (check,) = reply.checks
         may_see(person, check)
-        return JSONResponse(check_json(check))
+        return JSONResponse(check_json(check, attention(driver)))
 
     @app.get(
         "/v1/tables/{table}/checks",
@@ -133,7 +133,8 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
         reply = await driver.read_checks(lambda book: book.checks_at(table))
         if reply.problem is not errors.CHECK_UNKNOWN:
             raise_problem(driver, reply)
-        return JSONResponse({"table": table, "checks": [check_json(check) for check in reply.checks]})
+        needed = attention(driver)
+        return JSONResponse({"table": table, "checks": [check_json(check, needed) for check in reply.checks]})
 
 
 def _add_callbacks(app: FastAPI, driver: Driver) -> None:
@@ -159,6 +160,11 @@ def _add_callbacks(app: FastAPI, driver: Driver) -> None:
         if problem is not None:
             raise ProblemError(problem)
         return Response(status_code=204)
+
+
+def attention(driver: Driver) -> dict[str, str]:
+    """The payments that a person should look at now, by attempt, and why (`ATTENTION_TEXTS`)."""
+    return {each.attempt_id: each.code for each in driver.device.cashier.attention()}
 
 
 def person_asking(driver: Driver, headers: Mapping[str, str]) -> Person:

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from pydantic import BaseModel, Field
 
 from refsystem.check_messages import CheckBody, check_json
-from refsystem.edge.check_routes import UNAVAILABLE, person_asking
+from refsystem.edge.check_routes import UNAVAILABLE, attention, person_asking
 from refsystem.edge.driver import Driver
 from refsystem.edge.instrument_routes import add_instrument_routes
 from refsystem.edge.question_routes import add_question_routes
@@ -138,8 +138,9 @@ def _add_checks(app: FastAPI, driver: Driver) -> None:
         if reply.problem is not errors.CHECK_UNKNOWN:
             raise_problem(driver, reply)
         found: dict[str, list[Any]] = {"checks": [], "closed": [], "prepaid": []}
+        needed = attention(driver)
         for check in reply.checks:
-            found[_kind(check)].append(check_json(check))
+            found[_kind(check)].append(check_json(check, needed))
         return JSONResponse(found)
 
 

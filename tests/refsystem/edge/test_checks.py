@@ -17,6 +17,7 @@ import pytest
 
 from refsystem.access import person_of, staff_token, table_token
 from refsystem.callback_messages import SIGNATURE_HEADER, sign
+from refsystem.ordering.book_steps import OfflineLimits, PaymentRules
 from refsystem.ordering.check_acts import derived_id
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.order import parse_order
@@ -373,9 +374,22 @@ def test_without_an_answer_a_card_is_stored_and_captured_when_the_gateway_is_bac
         async with httpx.AsyncClient(trust_env=False, base_url=alone.gateway_url) as gateway:
             silent = [{"kind": "timeout_before", "share": 1.0, "ms": 5000}]
             await gateway.put("/v1/operator/misbehaviour", json={"seed": 1, "rules": silent})
-            check_id = await opened(alone)
-            pay = {"check_id": check_id, "tender": "card", "amount_minor": 5900, "instrument": "card-1"}
-            assert (await alone.act(CASHIER, "pay", **pay)).status_code == 201
+            check_id, too_much = await opened(alone), await opened(alone)
+            book, pay = alone.driver.device.book, {"tender": "card", "amount_minor": 5900, "instrument": "card-1"}
+            usual, book.rules = book.rules, PaymentRules(OfflineLimits(payment_minor_max=5_899))
+            assert (await alone.act(CASHIER, "pay", check_id=too_much, **pay)).status_code == 201
+
+            async def needs_a_person() -> bool:
+                check = (await alone.get(CASHIER, f"/v1/checks/{too_much}")).json()
+                (payment,) = check["payments"]
+                return payment["state"] == "pending" and (payment["attention"] or {}).get("code") == "offline-limit"
+
+            await until(needs_a_person, "the till is told why it waits")
+            listed = (await alone.get(CASHIER, "/v1/checks")).json()["checks"]
+            (why,) = [payment["attention"] for check in listed for payment in check["payments"]]
+            assert ("over what may be taken on trust" in why["text"], "上限" in why["text_zh"]) == (True, True)
+            book.rules = usual
+            assert (await alone.act(CASHIER, "pay", check_id=check_id, **pay)).status_code == 201
             await closed(alone, check_id)
             (payment,) = alone.driver.device.book.check(check_id).payments
             assert payment.state == "stored"
