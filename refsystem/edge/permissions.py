@@ -96,7 +96,8 @@ def joins_table(person: Person | None, order: Order, tables: Collection[str]) ->
     """Whether `order` goes on its table's one open check: it is a diner's at one of the store's `tables`, and names no check."""
     if person is None or person.is_staff or order.check_id:
         return False
-    return order.channel == "qr" and order.table == person.table and order.table in tables
+    is_here = order.channel == "qr" and order.table == person.table and order.table in tables
+    return is_here and not order.pickup_at_s
 
 
 def _may_use_channel(person: Person | None, order: Order, tables: Collection[str]) -> None:
