@@ -17,16 +17,19 @@ import gevent
 from gevent import Greenlet
 
 from loadtests.client import Device
-from loadtests.contract import Answer, OrderingApi, PayingApi
+from loadtests.contract import Answer, CheckApi, OrderingApi, PayingApi, Request
 from loadtests.ledger import Ledger, Rows
 from loadtests.party import PartyVisit
 from loadtests.paying import Payer
 from loadtests.plan import LoadPlan, monotonic_us
-from refsystem.ordering.order import Order
+from loadtests.tokens import Tokens
+from refsystem.ordering.order import Channel, Order
 from simulator.diners import Diner, intent_id, marker, order_id
 from simulator.history import Door, Outcome
 
 Step = Literal["menu", "order", "read", "pay"]
+THROUGH_THE_CLOUD: frozenset[Channel] = frozenset({"mini_program", "delivery"})
+"""Who has no token of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Journey:
         rows = self._ledger.rows(self._diner, self._intent_id, order)
 
         def submit(tapped: Device) -> tuple[Answer, Device]:
-            request = self._api.order(tapped.door, self._diner.store, order)
+            request = self._order_request(tapped.door, order)
             return tapped.ask("order", request, rows, intended_at_us, deadline_us), tapped
 
         answer, device = self._first_yes(submit, [device, *self._second_taps()])
@@ -188,6 +191,14 @@ class Journey:
             note=marker(self._plan.run, diner, which),
             pickup_at_s=_pickup_at_s(self._plan, diner),
         )
+
+    def _order_request(self, door: Door, order: Order) -> Request:
+        """With the token of whoever orders, where the run has one: a store that names its tables asks for it."""
+        diner, plan = self._diner, self._plan
+        has_token = diner.channel not in THROUGH_THE_CLOUD and plan.access_secret is not None
+        if door == "edge" and has_token and isinstance(self._api, CheckApi):
+            return self._api.order_on(diner.store, order, Tokens(plan, diner.store).of(diner.channel, diner.table))
+        return self._api.order(door, diner.store, order)
 
     def _base_urls(self, door: Door) -> Sequence[str]:
         targets = self._plan.targets[self._diner.store]

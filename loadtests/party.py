@@ -121,14 +121,15 @@ class PartyVisit:
         diner = self._diner  # the party may have moved meanwhile
         assert plan.start_unix_ms is not None, "a plan that was written has it"
         at_unix_ms = plan.start_unix_ms + (intended_at_us - plan.start_us) // 1000
+        order_id = uuid7(at_unix_ms, add_on.key_bits)
         order = Order(
-            order_id=uuid7(at_unix_ms, add_on.key_bits),
+            order_id=order_id,
             channel=diner.channel,
             table=diner.table,
             items=add_on.items,
             total_minor=add_on.total_minor,
             note=marker(plan.run, diner, which),
-            check_id="" if add_on.apart or not self._has_checks else self._check_id,
+            check_id="" if not self._has_checks else order_id if add_on.apart else self._check_id,
         )
         rows = self._ledger.rows(diner, f"{self._intent_id}-{which}", order)
         deadline_us = intended_at_us + diner.patience_us
@@ -143,9 +144,7 @@ class PartyVisit:
 
     @property
     def _own_token(self) -> str:
-        if self._diner.channel == "waiter":
-            return self._tokens.staff("waiter")
-        return self._tokens.table(self._diner.table)
+        return self._tokens.of(self._diner.channel, self._diner.table)
 
     def _actor(self) -> Actor | None:
         """Who asks for the party, at the table where it sits now; None if the adapter knows no checks."""

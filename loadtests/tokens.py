@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loadtests.plan import LoadPlan
 from refsystem.access import Role, staff_token, table_token
+from refsystem.ordering.order import Channel
 
 FOR_EVER_S = 4_000_000_000
 
@@ -24,6 +25,10 @@ class Tokens:
     def staff(self, role: Role) -> str:
         """The token of somebody of the staff."""
         return staff_token(self._secret, self._store, f"{role} 1", role, FOR_EVER_S)
+
+    def of(self, channel: Channel, table: str) -> str:
+        """The token of whoever orders by `channel`: the waiter's, the cashier's, or that of the place."""
+        return self.staff(channel) if channel in ("waiter", "cashier") else self.table(table)
 
     @cached_property
     def _secret(self) -> bytes:

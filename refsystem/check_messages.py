@@ -1,16 +1,20 @@
 """How checks and acts look as JSON, for the processes that show or take them, as their OpenAPI tells it."""
 
+# ruff: noqa: RUF001 (Chinese texts have Chinese punctuation)
+
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from refsystem.ordering.check import Check
 from refsystem.ordering.check_acts import STAFF_ACTS
 from refsystem.ordering.payment import TENDERS, Payment
+
+NOBODY: Mapping[str, str] = {}
 
 
 class LineBody(BaseModel):
@@ -41,6 +45,36 @@ class RefundBody(BaseModel):
     state: str
 
 
+class AttentionBody(BaseModel):
+    """Why a person should look at a payment."""
+
+    code: Literal["unverified", "refund-failed", "offline-limit", "refused", "not-settled"]
+    text: str
+    text_zh: str
+
+
+ATTENTION_TEXTS: dict[str, tuple[str, str]] = {
+    "unverified": (
+        "The wallet code could not be verified: accept it or cancel it.",
+        "付款码未能核实：请确认收款或取消。",
+    ),
+    "refund-failed": ("The refund failed: the money is still to be given back.", "退款失败：款项尚未退还。"),
+    "offline-limit": (
+        "The payment platform is away, and this is over what may be taken on trust: cancel it and take cash, or wait.",
+        "支付平台无应答，金额超过离线收款上限：请取消后改收现金，或稍候。",
+    ),
+    "refused": (
+        "The store's rules did not take its next step: call whoever runs the store.",
+        "门店规则未接受下一步：请联系门店管理员。",
+    ),
+    "not-settled": (
+        "The payment platform has not settled it after several tries: wait, or cancel it.",
+        "支付平台多次未确认：请稍候或取消。",
+    ),
+}
+"""In English and Chinese, by code."""
+
+
 class PaymentBody(BaseModel):
     """A payment attempt, without what it charges."""
 
@@ -51,6 +85,9 @@ class PaymentBody(BaseModel):
     settled: bool = Field(description="nothing more comes of it that could change the check")
     detail: str = Field(description="why it was declined, as whoever settles it says: a code such as voucher-used")
     refunds: list[RefundBody]
+    attention: AttentionBody | None = Field(
+        None, description="where a person should look at it; told by the store alone"
+    )
 
 
 class CheckBody(BaseModel):
@@ -69,6 +106,7 @@ class CheckBody(BaseModel):
     payments: list[PaymentBody]
     merged_into: str
     split_from: str
+    prepaid: bool = Field(description="paid at a delivery platform: nothing is due, and it can only be voided")
 
 
 class TableChecks(BaseModel):
@@ -92,8 +130,8 @@ class ActAnswer(BaseModel):
     result: dict[str, Any]
 
 
-def check_json(check: Check) -> dict[str, Any]:
-    """A check as `CheckBody` tells it."""
+def check_json(check: Check, attention: Mapping[str, str] = NOBODY) -> dict[str, Any]:
+    """A check as `CheckBody` tells it. `attention` has the codes of payments that a person should look at, by attempt."""
     return {
         "check_id": check.check_id,
         "table": check.table,
@@ -105,14 +143,18 @@ def check_json(check: Check) -> dict[str, Any]:
         "shares_minor": check.shares_minor,
         "lines": [dataclasses.asdict(line) for line in check.lines],
         "discounts": [dataclasses.asdict(discount) for discount in check.discounts],
-        "payments": [_payment_json(payment) for payment in check.payments],
+        "payments": [_payment_json(payment, attention.get(payment.attempt_id)) for payment in check.payments],
         "merged_into": check.merged_into,
         "split_from": check.split_from,
+        "prepaid": check.prepaid,
     }
 
 
-def _payment_json(payment: Payment) -> dict[str, Any]:
+def _payment_json(payment: Payment, code: str | None) -> dict[str, Any]:
+    text, text_zh = ATTENTION_TEXTS[code] if code is not None else ("", "")
+    told = {"code": code, "text": text, "text_zh": text_zh} if code is not None else None
     return {
+        "attention": told,
         "attempt_id": payment.attempt_id,
         "tender": payment.tender,
         "amount_minor": payment.amount_minor,

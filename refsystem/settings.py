@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
 
+from refsystem.ordering.book_steps import OfflineLimits
 from refsystem.ordering.channel_rules import ChannelRules, read_channel_rules
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.money import BASIS_POINTS
@@ -25,6 +26,8 @@ from refsystem.store_settings import find_menu, find_store_rules
 HOST = "127.0.0.1"
 SECRET_BYTES_MIN = 16
 CHAIN_SECRET_VARIABLE = "RUSHPROOF_CHAIN_SECRET_FILE"
+STORED_AGE_H = 24
+USUAL_CAPS = OfflineLimits()
 BROKEN_VARIANTS = ("", *PROTOCOL_VARIANTS, *PAYMENT_VARIANTS, *STOCK_VARIANTS, *PRINT_VARIANTS, "synchronous-normal")
 
 
@@ -76,6 +79,8 @@ class EdgeSettings:
     delivery: bool = False
     channel_rules: ChannelRules | None = None
     chain_secret: bytes | None = None
+    offline: OfflineLimits = USUAL_CAPS
+    stored_age_h: int = STORED_AGE_H
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,8 @@ def edge_settings(environment: Mapping[str, str] = os.environ) -> EdgeSettings:
         delivery=read.flag("RUSHPROOF_DELIVERY"),
         channel_rules=read.channel_rules(),
         chain_secret=read.chain_secret(),
+        offline=read.offline_limits()[0],
+        stored_age_h=read.offline_limits()[1],
     )
 
 
@@ -231,6 +238,26 @@ class Reader:
         if sum(points for _, points in parties) > BASIS_POINTS or len(dict(parties)) < len(parties):
             raise SettingsError(f"{name} must name each party once, and {BASIS_POINTS} together at most, not {text!r}")
         return tuple(parties)
+
+    def offline_limits(self) -> tuple[OfflineLimits, int]:
+        """The caps of what is taken on trust, and how many hours it is, by `RUSHPROOF_OFFLINE_LIMITS`; the rest is as usual."""
+        name = "RUSHPROOF_OFFLINE_LIMITS"
+        said: dict[str, int] = {}
+        text = self._environment.get(name, "")
+        for part in filter(None, text.split(",")):
+            limit, _, value = part.partition("=")
+            if limit not in ("payment", "total", "hours") or limit in said or not value.isdecimal() or len(value) > 12:
+                raise SettingsError(
+                    f"{name} must be like payment=50000,total=500000,hours=24 (minor units, whole hours), not {text!r}"
+                )
+            said[limit] = int(value)
+        payment_minor = said.get("payment", USUAL_CAPS.payment_minor_max)
+        caps = OfflineLimits(payment_minor, said.get("total", USUAL_CAPS.outstanding_minor_max))
+        if caps.payment_minor_max > caps.outstanding_minor_max:
+            raise SettingsError(
+                f"{name}: one payment must not exceed the total, {caps.outstanding_minor_max}, in {text!r}"
+            )
+        return caps, said.get("hours", STORED_AGE_H)
 
     def names(self, name: str) -> tuple[str, ...]:
         """Names that differ, as `1,2,A3`; none by default."""

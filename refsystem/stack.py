@@ -307,6 +307,8 @@ class Stack:
                 f"{store.name}={store.format}" for store in self.settings.stores if store.format
             ),
         }
+        if any(store.tables for store in self.settings.stores):
+            cloud["RUSHPROOF_ACCESS_SECRET_FILE"] = str(self.secret("access"))
         if self.settings.channel_rules:
             cloud["RUSHPROOF_CHANNELS"] = self.settings.channel_rules
         if self.settings.delivery is not None:

@@ -32,6 +32,7 @@ from refsystem.cloud.models import (
     StoreStatus,
 )
 from refsystem.cloud.orders import KnownKeys, Orders
+from refsystem.cloud.permissions import may_order
 from refsystem.cloud.platform_routes import platform_routes
 from refsystem.cloud.platform_settings import PlatformSettings, read_platform
 from refsystem.cloud.platforms import make_platforms, running
@@ -87,13 +88,15 @@ class CloudSettings:
     platform: PlatformSettings | None = None
     channel_rules: ChannelRules | None = None
     chain_secret: bytes | None = None
+    access_secret: bytes | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CloudSettings:
         """Read `RUSHPROOF_DATABASE_URL`, `_CLOUD_HOST`, `_CLOUD_PORT`, `_MENU`, `_STORE_MENUS` and `_CLOUD_READY_FILE`.
 
-        And what is told of overload (see `refsystem/overload/README.md`), of a delivery platform (`read_platform`), and of the
-        chain's secret (`Reader.chain_secret`).
+        Besides: the chain's secret (`Reader.chain_secret`), `RUSHPROOF_ACCESS_SECRET_FILE`, the secret of the stores' tokens
+        (`permissions.py`), what is told of overload (see `refsystem/overload/README.md`), and of a delivery platform
+        (`read_platform`).
 
         Raises `ValueError` that names the variable.
         """
@@ -118,6 +121,7 @@ class CloudSettings:
             read_platform(environment),
             Reader(environment).channel_rules(),
             Reader(environment).chain_secret(),
+            Reader(environment).secret("RUSHPROOF_ACCESS_SECRET_FILE"),
         )
 
 
@@ -139,7 +143,7 @@ def create_app(settings: CloudSettings) -> FastAPI:
 
     app = FastAPI(title="Rushproof cloud", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
-    app.include_router(_diner_routes(database, menus, channels))
+    app.include_router(_diner_routes(database, menus, channels, settings.access_secret))
     guard = chain_guard(settings.chain_secret, "the routes of stores and audits")
     reads = AuditReads(database, knows_readers=settings.chain_secret is not None)
     app.include_router(_store_routes(database, channels, guard))
@@ -160,18 +164,21 @@ def create_app(settings: CloudSettings) -> FastAPI:
     return app
 
 
-def _diner_routes(database: Database, menus: StoreMenus, channels: CloudChannels) -> APIRouter:
+def _diner_routes(
+    database: Database, menus: StoreMenus, channels: CloudChannels, access_secret: bytes | None
+) -> APIRouter:
     router = APIRouter(tags=["diner"])
     orders = Orders(database, menus, channels.check if channels.has_rules else None)
     store_reads = StoreReads(database, menus)
     contents = (errors.KEY_MISSING, errors.KEY_REUSED, errors.ORDER_INVALID)
     refusals = (*contents, errors.ITEM_UNKNOWN, errors.PRICE_CHANGED, ITEM_SOLD_OUT)
+    denied = (errors.TOKEN_INVALID, errors.NOT_ALLOWED)
 
     @router.post(
         "/v1/orders",
         status_code=201,
         response_model=OrderReply,
-        responses=problem_docs(*refusals, errors.STORE_UNKNOWN, CHANNEL_PAUSED, *WRITE_PROBLEMS),
+        responses=problem_docs(*refusals, *denied, errors.STORE_UNKNOWN, CHANNEL_PAUSED, *WRITE_PROBLEMS),
         openapi_extra=order_request(OrderSubmission),
     )
     async def place_order(request: Request) -> Response:
@@ -184,7 +191,8 @@ def _diner_routes(database: Database, menus: StoreMenus, channels: CloudChannels
             raise errors.OrderRejected(errors.ORDER_INVALID, "store must be a text")
         if order.check_id:
             raise errors.OrderRejected(errors.ORDER_INVALID, "check_id is for orders in the store, not here")
-        reply, repeated = await orders.place(store, order)
+        header = request.headers.get("authorization")
+        reply, repeated = await orders.place(store, order, lambda: may_order(access_secret, header, store, order))
         return JSONResponse(reply, 201, {"Idempotency-Replayed": "true"} if repeated else None)
 
     @router.get("/v1/orders/{order_id}", response_model=OrderFound, responses=problem_docs(errors.NOT_CONFIRMED))

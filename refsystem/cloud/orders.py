@@ -44,14 +44,18 @@ class Orders:
         self._menus = menus
         self._reads = StoreReads(database, menus)
 
-    async def place(self, store: str, order: Order) -> tuple[dict[str, Any], bool]:
-        """The reply to a submitted order, and whether it was a repeated one.
+    async def place(
+        self, store: str, order: Order, allowed: Callable[[], None] | None = None
+    ) -> tuple[dict[str, Any], bool]:
+        """The reply to a submitted order, and whether it was a repeated one. `allowed` raises if whoever sends a new one may not.
 
         Raises `OrderRejected` (nothing was written) or `ProblemError`.
         """
         reply, keeps_stock = await self._look_up(store, order)
         if reply is not None:
             return reply, True
+        if allowed is not None:
+            allowed()
         if self._must_be_open is not None:
             await self._must_be_open(store, order)
         check_pickup(order, wall_us() / 1_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from refsystem.clocks import wall_us
 from refsystem.edge.channels import add_channel_routes
-from refsystem.edge.check_routes import add_check_routes, check_order
+from refsystem.edge.check_routes import add_check_routes, checked_order
 from refsystem.edge.driver import Driver
 from refsystem.edge.operators import must_be_operator, told_record
 from refsystem.edge.page_routes import add_page_routes
@@ -23,6 +24,7 @@ from refsystem.order_messages import KeptOrder, StoreOrderContent, order_request
 from refsystem.ordering.channel_rules import CHANNEL_PAUSED
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
+    CHECK_PREPAID,
     ITEM_UNKNOWN,
     KEY_MISSING,
     KEY_REUSED,
@@ -120,7 +122,7 @@ def _add_overload_layer(app: FastAPI, driver: Driver, telemetry: Telemetry) -> N
 
 def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     refusals = (KEY_MISSING, KEY_REUSED, ORDER_INVALID, ITEM_UNKNOWN, PRICE_CHANGED, REQUEST_TOO_LARGE)
-    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, ITEM_SOLD_OUT)
+    on_a_check = (TOKEN_INVALID, NOT_ALLOWED, CHECK_CLOSED, CHECK_PREPAID, ITEM_SOLD_OUT)
     unavailable = (NOT_PRIMARY, CHANNEL_PAUSED, OVERLOADED, STANDBY_REQUIRED, OUTCOME_UNKNOWN)
 
     @app.post(
@@ -133,13 +135,15 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
     async def submit_order(request: Request) -> Response:
         """Submit an order. Asking again with the same key and content never makes a second one."""
         order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
-        check_order(driver, request.headers, order)
+        order = checked_order(driver, request.headers, order)
         if driver.device.replica.log.key(order.order_id) is None:
             check_pickup(order, wall_us() / 1_000_000)
         driver.channels.check(order)
         reply = await driver.submit(order)
         raise_problem(driver, reply)
         orders_total.labels(reply.level or "").inc()
+        if not reply.replayed:
+            driver.recent.note(order, time.monotonic())
         headers = {"Idempotency-Replayed": "true"} if reply.replayed else {}
         return JSONResponse(_order_json(driver, reply), 201, headers)
 

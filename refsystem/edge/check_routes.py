@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ from refsystem.callback_messages import SIGNATURE_HEADER
 from refsystem.check_messages import ActAnswer, CheckBody, TableChecks, act_request, act_result, check_json
 from refsystem.edge.cashier_desk import CALLBACK_PATH, wall_ms
 from refsystem.edge.driver import Driver
-from refsystem.edge.permissions import has_settler, may_act, may_order, may_see, may_see_table
+from refsystem.edge.permissions import has_settler, joins_table, may_act, may_order, may_see, may_see_table
 from refsystem.edge.replies import REPLAYED_DOC, raise_problem
 from refsystem.ordering import errors
 from refsystem.ordering.check_acts import Act
@@ -29,6 +30,7 @@ REFUSALS = (
     errors.CHECK_NOT_CLOSED,
     errors.CHECK_NOT_COVERED,
     errors.CHECK_HAS_PAYMENTS,
+    errors.CHECK_PREPAID,
     errors.LINE_UNKNOWN,
     errors.QUANTITY_TOO_LARGE,
     errors.TOTAL_TOO_LOW,
@@ -44,12 +46,18 @@ REFUSALS = (
 CALLBACK_BYTES_MAX = 64 * 1024
 
 
-def check_order(driver: Driver, headers: Mapping[str, str], order: Order) -> None:
-    """Raises `OrderRejected` unless whoever sends `order` may put it on the check that it names. A known key is let through."""
+def checked_order(driver: Driver, headers: Mapping[str, str], order: Order) -> Order:
+    """`order`, if whoever sends it may; raises `OrderRejected`. A known key is let through.
+
+    A diner's at one of the store's tables is put on that table's one open check (`Order.joins_table`).
+    """
     device = driver.device
     if not device.is_primary or device.replica.log.key(order.order_id) is not None:
-        return
-    may_order(person_asking(driver, headers) if "authorization" in headers else None, order, device.book)
+        return order
+    tables = driver.settings.tables if driver.settings.access_secret is not None else ()
+    person = person_asking(driver, headers) if "authorization" in headers else None
+    may_order(person, order, device.book, tables)
+    return replace(order, joins_table=True) if joins_table(person, order, tables) else order
 
 
 def add_check_routes(app: FastAPI, driver: Driver) -> None:
@@ -111,7 +119,7 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
         raise_problem(driver, reply)
         (check,) = reply.checks
         may_see(person, check)
-        return JSONResponse(check_json(check))
+        return JSONResponse(check_json(check, attention(driver)))
 
     @app.get(
         "/v1/tables/{table}/checks",
@@ -125,7 +133,8 @@ def _add_reads(app: FastAPI, driver: Driver) -> None:
         reply = await driver.read_checks(lambda book: book.checks_at(table))
         if reply.problem is not errors.CHECK_UNKNOWN:
             raise_problem(driver, reply)
-        return JSONResponse({"table": table, "checks": [check_json(check) for check in reply.checks]})
+        needed = attention(driver)
+        return JSONResponse({"table": table, "checks": [check_json(check, needed) for check in reply.checks]})
 
 
 def _add_callbacks(app: FastAPI, driver: Driver) -> None:
@@ -151,6 +160,11 @@ def _add_callbacks(app: FastAPI, driver: Driver) -> None:
         if problem is not None:
             raise ProblemError(problem)
         return Response(status_code=204)
+
+
+def attention(driver: Driver) -> dict[str, str]:
+    """The payments that a person should look at now, by attempt, and why (`ATTENTION_TEXTS`)."""
+    return {each.attempt_id: each.code for each in driver.device.cashier.attention()}
 
 
 def person_asking(driver: Driver, headers: Mapping[str, str]) -> Person:

@@ -19,6 +19,7 @@ from refsystem.edge.journal import Journal
 from refsystem.edge.peer_link import PeerLink
 from refsystem.edge.platform_desk import PlatformDesk
 from refsystem.edge.printing import PrinterDesk
+from refsystem.edge.recent_orders import RecentOrders
 from refsystem.edge.stock_keeper import StockKeeper
 from refsystem.edge.store import EdgeStore
 from refsystem.ordering.book import Book
@@ -73,6 +74,7 @@ class Driver:
         self._feeds = Feeds(settings, device, self._http, self.pump, now_us)
         self.desk = CashierDesk(settings, device, self._hand_in, self.pump)
         self.printer = PrinterDesk(settings, device, self.pump)
+        self.recent = RecentOrders()
         self.channels = EdgeChannels(settings, device, lambda: self._feeds.cloud_heard_us)
         self._platform_desk = PlatformDesk(settings, device, self._http, self._hand_in, self.pump)
         self._glass_stored = asyncio.Event()

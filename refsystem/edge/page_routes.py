@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -10,7 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from pydantic import BaseModel, Field
 
 from refsystem.check_messages import CheckBody, check_json
-from refsystem.edge.check_routes import UNAVAILABLE, person_asking
+from refsystem.edge.check_routes import UNAVAILABLE, attention, person_asking
 from refsystem.edge.driver import Driver
 from refsystem.edge.instrument_routes import add_instrument_routes
 from refsystem.edge.question_routes import add_question_routes
@@ -28,15 +30,21 @@ from refsystem.web.pages import PAGES, STATIC, Pages, origin
 LANGUAGE_COOKIE = "lang"
 YEAR_S = 365 * 24 * 3600
 CHECKS_MAX = 200
+"""How many checks that stand at no table of the store are shown, of each kind."""
+TABLE_CHECKS_MAX = 1_000
 SCAN_CHARACTERS_MAX = 300
 SCAN_INVALID = Problem("scan-invalid", 422, "The label cannot be used", True)
 
 
-class OpenChecks(BaseModel):
-    """Checks of the whole store: those that are open or being paid, and the last ones that were closed."""
+Latest = Annotated[int, Query(ge=0, le=CHECKS_MAX)]
 
-    checks: list[CheckBody]
-    closed: list[CheckBody] = Field(description="the latest first")
+
+class OpenChecks(BaseModel):
+    """Checks of the whole store, the latest first: those that are open or being paid, and the last ones of two other kinds."""
+
+    checks: list[CheckBody] = Field(description="those at the store's tables first of all, if there are too many")
+    closed: list[CheckBody]
+    prepaid: list[CheckBody] = Field(description="of delivery platforms: nothing is due on them")
 
 
 class ScanBody(BaseModel):
@@ -119,24 +127,41 @@ def _add_checks(app: FastAPI, driver: Driver) -> None:
     @app.get(
         "/v1/checks", tags=["checks"], response_model=OpenChecks, responses=problem_docs(*problems, REQUEST_INVALID)
     )
-    async def read_open_checks(request: Request, closed: Annotated[int, Query(ge=0, le=CHECKS_MAX)] = 0) -> Response:
-        """Every check of the store that is open or being paid, and the last `closed` ones. For the staff."""
+    async def read_open_checks(request: Request, closed: Latest = 0, prepaid: Latest = 0) -> Response:
+        """Every check of the store that is open or being paid, the last `closed` and the last `prepaid` ones. For the staff.
+
+        When there are too many, those at the store's tables stay; of the others the oldest are left out.
+        """
         if not person_asking(driver, request.headers).is_staff:
             raise OrderRejected(NOT_ALLOWED, "a table's token shows the checks of that table only")
-        reply = await driver.read_checks(lambda book: _open_and_closed(book, closed))
+        reply = await driver.read_checks(lambda book: _shown(book, driver.settings.tables, closed, prepaid))
         if reply.problem is not errors.CHECK_UNKNOWN:
             raise_problem(driver, reply)
-        found: dict[bool, list[Any]] = {True: [], False: []}
+        found: dict[str, list[Any]] = {"checks": [], "closed": [], "prepaid": []}
+        needed = attention(driver)
         for check in reply.checks:
-            found[check.status is CheckStatus.CLOSED].append(check_json(check))
-        return JSONResponse({"checks": found[False], "closed": found[True]})
+            found[_kind(check)].append(check_json(check, needed))
+        return JSONResponse(found)
 
 
-def _open_and_closed(book: Book, closed: int) -> tuple[Check, ...]:
-    """At most `CHECKS_MAX` that are open, the oldest first, then `closed` ones, the latest first."""
-    still = [check for check in book.checks if check.status in (CheckStatus.OPEN, CheckStatus.CLOSING)]
-    done = [check for check in reversed(book.checks) if check.status is CheckStatus.CLOSED]
-    return (*still[:CHECKS_MAX], *done[:closed])
+def _kind(check: Check) -> str:
+    if check.prepaid:
+        return "prepaid"
+    return "closed" if check.status is CheckStatus.CLOSED else "checks"
+
+
+def _shown(book: Book, tables: Sequence[str], closed: int, prepaid: int) -> tuple[Check, ...]:
+    """The latest checks of each kind, the latest first; no other crowds out those at `tables`, or at any place without them."""
+    left = Counter({"at table": TABLE_CHECKS_MAX, "checks": CHECKS_MAX, "closed": closed, "prepaid": prepaid})
+    shown = []
+    for check in reversed(book.checks):
+        kind = _kind(check)
+        if kind == "checks" and (check.table in tables if tables else check.table):
+            kind = "at table"
+        if check.status is not CheckStatus.MERGED and left[kind] > 0:
+            left[kind] -= 1
+            shown.append(check)
+    return tuple(shown)
 
 
 def _add_scan(app: FastAPI, driver: Driver) -> None:

@@ -5,12 +5,14 @@ What is looked at is the book of the primary; another device refuses every reque
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from refsystem.access import Person, Role
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import Check
 from refsystem.ordering.check_acts import Act, Pay
 from refsystem.ordering.errors import NOT_ALLOWED, TENDER_UNAVAILABLE, OrderRejected
-from refsystem.ordering.order import Order
+from refsystem.ordering.order import Channel, Order
 from refsystem.ordering.payment import Tender
 from refsystem.ordering.store_acts import StoreAct
 from refsystem.store_messages import PEOPLES_ACTS
@@ -31,6 +33,10 @@ ROLE_ACTS: dict[Role, frozenset[str]] = {
 }
 DINER_TENDERS: frozenset[Tender] = frozenset({"wallet_code", "card"})
 """What a diner may pay with alone; the others pass through somebody's hands."""
+ORDERING: frozenset[Role] = frozenset({"waiter", "cashier", "manager"})
+"""Who of the staff takes orders."""
+CLOUD_CHANNELS: frozenset[Channel] = frozenset({"mini_program", "delivery"})
+"""Whose orders come to the store through the cloud."""
 
 
 def may_see(person: Person, check: Check) -> None:
@@ -64,22 +70,52 @@ def may_act(person: Person, act: Act | StoreAct, book: Book) -> None:
         may_see(person, book.check(act.content.check_id))
 
 
-def may_order(person: Person | None, order: Order, book: Book) -> None:
-    """Raises `OrderRejected` unless `person` (None: somebody without a token) may put `order` on the check that it names.
+def may_order(person: Person | None, order: Order, book: Book, tables: Collection[str] = ()) -> None:
+    """Raises `OrderRejected` unless `person` (None: somebody without a token) may order so, on the check that `order` names.
 
-    An order on a check of its own needs no token.
+    In a store that names its `tables` everybody orders by their own channel and for their own table. In another one an order on
+    a check of its own needs no token.
     """
+    if tables:
+        _may_use_channel(person, order, tables)
     known = book.find(order.check_id or order.order_id)
     if not order.check_id and known is None:
         return
     if person is None:
         raise OrderRejected(NOT_ALLOWED, "an order on an open check needs the table's token")
     if person.is_staff:
+        _must_take_orders(person)
         return
     if order.table != person.table:
         raise OrderRejected(NOT_ALLOWED, "a table's token orders for that table only")
     if known is not None:
         may_see(person, known)
+
+
+def joins_table(person: Person | None, order: Order, tables: Collection[str]) -> bool:
+    """Whether `order` goes on its table's one open check: it is a diner's at one of the store's `tables`, and names no check."""
+    if person is None or person.is_staff or order.check_id:
+        return False
+    is_here = order.channel == "qr" and order.table == person.table and order.table in tables
+    return is_here and not order.pickup_at_s
+
+
+def _may_use_channel(person: Person | None, order: Order, tables: Collection[str]) -> None:
+    if order.channel in CLOUD_CHANNELS:
+        raise OrderRejected(NOT_ALLOWED, f"{order.channel} orders come through the cloud, not to a device of the store")
+    if person is None:
+        raise OrderRejected(NOT_ALLOWED, f"a {order.channel} order needs a token: the table's, or that of the staff")
+    if order.channel in ("waiter", "cashier"):
+        _must_take_orders(person)
+    elif person.is_staff or order.table != person.table:
+        raise OrderRejected(NOT_ALLOWED, "a table's token orders for that table only, and only it does so")
+    elif (order.channel == "kiosk") is (order.table in tables):
+        raise OrderRejected(NOT_ALLOWED, f"{order.table} is no place for {order.channel} orders")
+
+
+def _must_take_orders(person: Person) -> None:
+    if person.role not in ORDERING:
+        raise OrderRejected(NOT_ALLOWED, f"a {person.role} takes no orders")
 
 
 def has_settler(act: Act | StoreAct, tenders: frozenset[str]) -> None:

@@ -6,17 +6,20 @@ They never refuse anything, and a device that does not answer delays no order.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, Field, ValidationError
 
+from refsystem.edge.check_routes import person_asking
 from refsystem.edge.driver import Driver
+from refsystem.edge.permissions import may_see_table
 from refsystem.order_messages import LineItem
 from refsystem.ordering.book import Book
 from refsystem.ordering.errors import ORDER_INVALID, OVERLOADED, OrderRejected
-from refsystem.ordering.order import LINES_MAX
+from refsystem.ordering.order import LINES_MAX, TABLE_CHARACTERS_MAX
 from refsystem.ordering.order_guards import Habits, Items, learn, question
 from refsystem.problems import REQUEST_TOO_LARGE, problem_docs, read_json
 
@@ -25,9 +28,10 @@ LEARN_EVERY_S = 30.0
 
 
 class Basket(BaseModel):
-    """What somebody is about to order."""
+    """What somebody is about to order. `table` is where, for who may see that table."""
 
     items: Annotated[list[LineItem], Field(min_length=1, max_length=LINES_MAX)]
+    table: Annotated[str, Field(max_length=TABLE_CHARACTERS_MAX)] = ""
 
 
 class QuestionBody(BaseModel):
@@ -74,13 +78,30 @@ def add_question_routes(app: FastAPI, driver: Driver) -> None:
         openapi_extra=_request(),
     )
     async def questions(request: Request) -> Questions:
-        """What about this order is worth a question. The page itself asks when the same was sent a moment ago."""
+        """What about this order is worth a question: also when the same was ordered at this table a moment ago, on any device.
+
+        The token of the table, or of the staff, tells who may know that; without one the page asks of its own orders only.
+        """
         body = _basket(await read_json(request))
         if settings.store_rules is None:
             return Questions(questions=[])
         items = [(line.item_id, line.quantity) for line in body.items]
-        found = question(items, (), learned.habits, settings.menu, settings.store_rules.guards)
+        guards = settings.store_rules.guards
+        seen = _may_know(driver, request.headers, body.table)
+        earlier = driver.recent.at(body.table, time.monotonic(), guards.repeat_s) if seen else ()
+        found = question(items, earlier, learned.habits, settings.menu, guards)
         return Questions(questions=[QuestionBody(**asdict(each)) for each in found])
+
+
+def _may_know(driver: Driver, headers: Mapping[str, str], table: str) -> bool:
+    """Whether who asks may know what was ordered at `table`. A token that is no good refuses no question."""
+    if not table:
+        return False
+    try:
+        may_see_table(person_asking(driver, headers), table)
+    except OrderRejected:
+        return False
+    return True
 
 
 def _basket(said: Any) -> Basket:

@@ -18,6 +18,7 @@ from refsystem.ordering.check_acts import CHECK_ACTS, Act, read_act
 from refsystem.ordering.errors import CHECK_UNKNOWN, ORDER_INVALID, PAYMENT_UNKNOWN, OrderRejected
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.money import allocate
+from refsystem.ordering.order import is_derived
 from refsystem.ordering.payment import Payment, PaymentState
 
 MERGES_FOLLOWED_MAX = 1_000
@@ -87,6 +88,11 @@ class Book:
         checks = (self._checks[check_id] for check_id in self._tables.get(table, ()))
         return tuple(sorted(checks, key=lambda check: (check.opened_seq, check.check_id)))
 
+    def check_to_join(self, table: str) -> str:
+        """The id of the one open check of a table that an order may be put on; empty when there is none, or more than one."""
+        found = [check for check in self.checks_at(table) if not check.prepaid]
+        return found[0].check_id if len(found) == 1 and found[0].status is CheckStatus.OPEN else ""
+
     def check_of_order(self, order_id: str) -> Check:
         """The check that an order was put on; raises `OrderRejected` when there is no such order."""
         if order_id not in self._orders:
@@ -130,10 +136,10 @@ class Book:
     def order_check(self, order_id: str, check_id: str = "") -> str:
         """The id of the check that an order would stand on: `check_id`, where that was merged to, or its own.
 
-        Raises `OrderRejected` when that check is closed or being paid: an order never opens one again.
+        Raises `OrderRejected` when that check is closed, being paid or paid at a platform: an order never opens one again.
         """
         check = self._checks.get(check_id or order_id)
-        return self._follow(check).must_be_open().check_id if check is not None else check_id or order_id
+        return self._follow(check).must_be_paid_here().check_id if check is not None else check_id or order_id
 
     def decide(self, act: Act, at_ms: int) -> dict[str, Any]:
         """The record of `act` for the log, by the wall clock `at_ms`; raises `OrderRejected`, and then nothing is to be written.
@@ -183,10 +189,11 @@ class Book:
         if order_id in self._orders:
             raise OrderRejected(ORDER_INVALID, f"order {order_id} is on a check already")
         lines = order_lines(record, self._menu)
-        for check_id in (record.get("check_id") or order_id, order_id):
+        for check_id in (record.get("check_id") or record.get("joined_check_id") or order_id, order_id):
             held = self._checks.get(check_id)
-            check = self._follow(held) if held is not None else Check(check_id, record["table"], seq)
-            if check.status is CheckStatus.OPEN:
+            opened = Check(check_id, record["table"], seq, prepaid=check_id == order_id and _is_prepaid(record))
+            check = self._follow(held) if held is not None else opened
+            if check.status is CheckStatus.OPEN and not (held is not None and check.prepaid):
                 return {check.check_id: check.with_lines(lines).settled()}
         raise OrderRejected(ORDER_INVALID, f"order {order_id} has no open check")
 
@@ -232,6 +239,12 @@ class Book:
             for refund in payment.refunds:
                 self._check_of.pop(refund.refund_id, None)
         self._stored_minor -= _stored_minor(check)
+
+
+def _is_prepaid(record: dict[str, Any]) -> bool:
+    """Whether an order was paid at a delivery platform: only the cloud gives orders of platforms their keys (`parse_key`)."""
+    from_platform = record.get("origin") == "cloud" and record.get("channel") == "delivery"
+    return from_platform and is_derived(record["order_id"])
 
 
 def _stored_minor(check: Check) -> int:

@@ -107,7 +107,7 @@ def step(book: Lookup, act: Act, at_ms: int, seq: int) -> Changes:
 
 
 def _derive_split(book: Lookup, act: Act, content: acts.Split) -> acts.Split:
-    check = book.check(content.check_id).must_be_open()
+    check = book.check(content.check_id).must_be_paid_here()
     if bool(content.lines) == bool(content.ways):
         raise OrderRejected(ACT_INVALID, "send either lines or ways, not both and not neither")
     if content.lines:
@@ -134,7 +134,7 @@ def _derive_less(book: Lookup, act: Act, content: acts.Void | acts.Comp) -> acts
 
 
 def _derive_discount(book: Lookup, act: Act, content: acts.GiveDiscount) -> acts.GiveDiscount:
-    check = book.check(content.check_id).must_be_open()
+    check = book.check(content.check_id).must_be_paid_here()
     if bool(content.amount_minor) == bool(content.basis_points):
         raise OrderRejected(ACT_INVALID, "send either amount_minor or basis_points, not both and not neither")
     wanted_minor = content.amount_minor or basis_points_of(max(0, check.total_minor), content.basis_points)
@@ -216,7 +216,7 @@ def _transfer(book: Lookup, content: acts.Transfer, at_ms: int, seq: int) -> Cha
 
 
 def _merge(book: Lookup, content: acts.Merge, at_ms: int, seq: int) -> Changes:
-    check, other = book.check(content.check_id).must_be_open(), book.check(content.other_check_id).must_be_open()
+    check, other = (book.check(each).must_be_paid_here() for each in (content.check_id, content.other_check_id))
     if check.check_id == other.check_id:
         raise OrderRejected(ACT_INVALID, "other_check_id must be another check than check_id")
     if other.has_money:
@@ -234,7 +234,7 @@ def _merge(book: Lookup, content: acts.Merge, at_ms: int, seq: int) -> Changes:
 
 
 def _split(book: Lookup, content: acts.Split, at_ms: int, seq: int) -> Changes:
-    check = book.check(content.check_id).must_be_open()
+    check = book.check(content.check_id).must_be_paid_here()
     for new_check_id in content.new_check_ids:
         if book.knows_id(new_check_id):
             raise OrderRejected(KEY_REUSED, f"check {new_check_id} is there already")
@@ -252,15 +252,14 @@ def _split(book: Lookup, content: acts.Split, at_ms: int, seq: int) -> Changes:
 
 
 def _void(book: Lookup, content: acts.Void, at_ms: int, seq: int) -> Changes:
-    return _less(book, content, voided=content.quantity, comped=0)
+    return _less(book.check(content.check_id).must_be_open(), content, voided=content.quantity, comped=0)
 
 
 def _comp(book: Lookup, content: acts.Comp, at_ms: int, seq: int) -> Changes:
-    return _less(book, content, voided=0, comped=content.quantity)
+    return _less(book.check(content.check_id).must_be_paid_here(), content, voided=0, comped=content.quantity)
 
 
-def _less(book: Lookup, content: acts.Void | acts.Comp, voided: int, comped: int) -> Changes:
-    check = book.check(content.check_id).must_be_open()
+def _less(check: Check, content: acts.Void | acts.Comp, voided: int, comped: int) -> Changes:
     left, _ = check.taken(content.order_id, content.line, content.quantity)
     left = replace(left, voided=left.voided + voided, comped=left.comped + comped)
     changed = check.with_line(left).with_discount_cut(content.discount_cut_minor)
@@ -268,7 +267,7 @@ def _less(book: Lookup, content: acts.Void | acts.Comp, voided: int, comped: int
 
 
 def _discount(book: Lookup, content: acts.GiveDiscount, at_ms: int, seq: int) -> Changes:
-    check = book.check(content.check_id).must_be_open()
+    check = book.check(content.check_id).must_be_paid_here()
     if content.code and book.coupon_used(content.code):
         raise OrderRejected(COUPON_USED, f"code {content.code!r} was used on a check already")
     discount = Discount(content.code, content.value_minor, content.reason)
@@ -280,7 +279,7 @@ def _pay(book: Lookup, content: acts.Pay, at_ms: int, seq: int) -> Changes:
     waiting = [each for each in check.payments if each.tender == content.tender and each.state in NOT_FINAL]
     if waiting:
         raise OrderRejected(PAYMENT_PENDING, f"{content.tender} payment {waiting[0].attempt_id} is {waiting[0].state}")
-    check.must_be_open()
+    check.must_be_paid_here()
     if content.amount_minor > check.due_minor:
         raise OrderRejected(AMOUNT_OVER_DUE, f"amount_minor is {content.amount_minor}, but {check.due_minor} are due")
     if book.knows_id(content.attempt_id):
@@ -369,7 +368,7 @@ def _parties_outcome(book: Lookup, content: acts.PartiesOutcome, at_ms: int, seq
 
 
 def _close(book: Lookup, content: acts.Close, at_ms: int, seq: int) -> Changes:
-    check = book.check(content.check_id).must_be_open()
+    check = book.check(content.check_id).must_be_paid_here()
     if check.covered_minor != check.total_minor or not check.is_settled:
         why = f"{check.covered_minor} of {check.total_minor} are paid"
         raise OrderRejected(

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from refsystem.ordering.errors import (
     CHECK_CLOSED,
+    CHECK_PREPAID,
     LINE_UNKNOWN,
     PAYMENT_UNKNOWN,
     QUANTITY_TOO_LARGE,
@@ -89,7 +90,10 @@ class Discount:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The bill. `shares_minor` is what even splits have added to it or taken from it; `reopened` keeps it open while covered."""
+    """The bill. `shares_minor` is what even splits have added to it or taken from it; `reopened` keeps it open while covered.
+
+    A `prepaid` one was paid at a delivery platform: nothing is due on it, and it stays open, so that it can always be voided.
+    """
 
     check_id: str
     table: str
@@ -102,6 +106,7 @@ class Check:
     merged_into: str = ""
     split_from: str = ""
     reopened: bool = False
+    prepaid: bool = False
 
     @property
     def discount_minor(self) -> int:
@@ -120,8 +125,8 @@ class Check:
 
     @property
     def due_minor(self) -> int:
-        """What another payment may take."""
-        return max(0, self.total_minor - self.covered_minor)
+        """What another payment may take; nothing of what is paid elsewhere."""
+        return 0 if self.prepaid else max(0, self.total_minor - self.covered_minor)
 
     @property
     def is_settled(self) -> bool:
@@ -239,3 +244,9 @@ class Check:
             )
             raise OrderRejected(CHECK_CLOSED, f"check {self.check_id} {why}")
         return self
+
+    def must_be_paid_here(self) -> Check:
+        """Itself, if it is open and its money is the store's matter; raises `OrderRejected` otherwise."""
+        if self.prepaid:
+            raise OrderRejected(CHECK_PREPAID, f"check {self.check_id} is paid at the platform: it can only be voided")
+        return self.must_be_open()

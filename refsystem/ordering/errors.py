@@ -59,6 +59,7 @@ CHECK_CLOSED = Problem("check-closed", 409, "The check is closed, being paid, or
 CHECK_NOT_CLOSED = Problem("check-not-closed", 409, "Only a closed check can be reopened", True)
 CHECK_NOT_COVERED = Problem("check-not-covered", 409, "What is paid does not cover the check", True)
 CHECK_HAS_PAYMENTS = Problem("check-has-payments", 409, "Money was taken on the check that would be merged", True)
+CHECK_PREPAID = Problem("check-prepaid", 409, "The check is paid at the delivery platform", True)
 LINE_UNKNOWN = Problem("line-unknown", 422, "The check has no such line", True)
 QUANTITY_TOO_LARGE = Problem("quantity-too-large", 409, "There are fewer left on that line", True)
 TOTAL_TOO_LOW = Problem("total-too-low", 409, "The total would be below what is paid, or below zero", True)
@@ -103,6 +104,7 @@ PROBLEMS: dict[str, Problem] = {
         CHECK_NOT_CLOSED,
         CHECK_NOT_COVERED,
         CHECK_HAS_PAYMENTS,
+        CHECK_PREPAID,
         LINE_UNKNOWN,
         QUANTITY_TOO_LARGE,
         TOTAL_TOO_LOW,

@@ -207,7 +207,7 @@ def routed(record: dict[str, Any], menu: Menu, rules: KitchenRules, seq: int) ->
     version = _whole(record.get("version"), 0, VERSION_MAX, 1)
     return KitchenOrder(
         order_id,
-        _text(record.get("check_id")) or order_id,
+        _text(record.get("check_id")) or _text(record.get("joined_check_id")) or order_id,
         _text(record.get("table")),
         channel,
         _text(record.get("note")),

@@ -27,8 +27,9 @@ DERIVED_VERSION = 5
 class Order:
     """One submitted request. `items` holds `(item_id, quantity)` as sent, in order; `total_minor` is what was agreed.
 
-    `check_id` names the check that it is put on; empty: one of its own. `pickup_at_s` is when a pre-order is called for, in
-    seconds since 1970; 0: as soon as it is made.
+    `check_id` names the check that it is put on; empty: one of its own, or the one open check of its table if it `joins_table`,
+    which is no part of its content: who sends it decides that, by a table's token. `pickup_at_s` is when a pre-order is called
+    for, in seconds since 1970; 0: as soon as it is made.
     """
 
     order_id: str
@@ -39,6 +40,7 @@ class Order:
     note: str = ""
     check_id: str = ""
     pickup_at_s: int = 0
+    joins_table: bool = False
 
     @property
     def body_hash(self) -> str:

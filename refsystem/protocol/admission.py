@@ -112,7 +112,9 @@ class Admission:
                 raise OrderRejected(ORDER_INVALID, "check_id names a check that a split makes, and there is none")
             self._book.order_check(order.order_id, order.check_id)
             self._views.check_order(order)
-            return order_record(order, "edge") | self._views.order_fields(order)
+            joined = self._book.check_to_join(order.table) if order.joins_table else ""
+            fields = {"joined_check_id": joined} if joined else {}
+            return order_record(order, "edge") | fields | self._views.order_fields(order)
 
         self._submit(Waiting(request_id, now_us), order.order_id, order.body_hash, decide)
 

@@ -12,6 +12,7 @@ that another device may have taken; a clock that is wrong makes a payment wait l
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from refsystem.ordering.book import Book
 from refsystem.ordering.check_acts import (
@@ -57,12 +58,16 @@ class CashierReady:
     acts: tuple[Act, ...] = ()
 
 
+AttentionCode = Literal["unverified", "refund-failed", "offline-limit", "refused", "not-settled"]
+
+
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """A payment that a person should look at, and why."""
+    """A payment that a person should look at, and why: `code` for programs, `why` for the log and for whoever runs the store."""
 
     attempt_id: str
     why: str
+    code: AttentionCode
 
 
 @dataclass(slots=True)
@@ -79,6 +84,7 @@ class Work:
     proposal: Act | None = None
     proposed_ms: int | None = None
     refused: str = ""
+    store_refused: bool = False
     returned: set[str] = field(default_factory=set)
 
 
@@ -141,13 +147,19 @@ class Cashier:
         for attempt_id, work in self._works.items():
             payment = work.seen
             if payment.state is PaymentState.UNVERIFIED:
-                found.append(Attention(attempt_id, "a wallet code could not be verified: accept it or cancel it"))
+                found.append(
+                    Attention(attempt_id, "a wallet code could not be verified: accept it or cancel it", "unverified")
+                )
             elif any(refund.state is RefundState.FAILED for refund in payment.refunds):
-                found.append(Attention(attempt_id, "a refund failed: the money is still to be given back"))
+                found.append(
+                    Attention(attempt_id, "a refund failed: the money is still to be given back", "refund-failed")
+                )
             elif work.refused:
-                found.append(Attention(attempt_id, work.refused))
+                found.append(Attention(attempt_id, work.refused, "offline-limit" if work.store_refused else "refused"))
             elif work.tries >= STUCK_TRIES:
-                found.append(Attention(attempt_id, f"the gateway has not settled it in {work.tries} tries"))
+                found.append(
+                    Attention(attempt_id, f"the gateway has not settled it in {work.tries} tries", "not-settled")
+                )
         return tuple(found)
 
     # --- inputs ---
@@ -175,6 +187,8 @@ class Cashier:
         self._looked_at = None
         for work in self._works.values():
             if work.proposal is not None and work.proposal.act_id == act_id:
+                content = work.proposal.content
+                work.store_refused = isinstance(content, PaymentOutcome) and content.outcome is Step.STORE
                 work.refused, work.proposal, work.proposed_ms = why, None, None
                 work.due_ms = max(work.due_ms, now_ms + self._limits.retry_ms)
 

@@ -121,6 +121,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
             RUSHPROOF_GATEWAY_SECRET_FILE=str(secret),
             RUSHPROOF_CALLBACK_URL=urls["device"],
             RUSHPROOF_ACCESS_SECRET_FILE=str(secret),
+            RUSHPROOF_TABLES=",".join(f"T{number}" for number in range(1, 21)),
             **scale,
         )
         http = stack.enter_context(httpx.Client(trust_env=False, timeout=PATIENCE_S))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from refsystem.ordering.book_steps import OfflineLimits
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.menu_formats import MENUS
 from refsystem.settings import SettingsError, arbiter_settings, edge_settings
@@ -64,14 +65,17 @@ def test_a_device_takes_what_is_told_of_payments(tmp_path: Path) -> None:
         "RUSHPROOF_ACCESS_SECRET_FILE": str(tmp_path / "secret"),
         "RUSHPROOF_PARTIES": "platform=600,brand=300",
         "RUSHPROOF_TIME_SCALE": "10",
+        "RUSHPROOF_OFFLINE_LIMITS": "payment=120000,hours=12",
     }
     settings = edge_settings(EDGE | told)
+    assert (settings.offline, settings.stored_age_h) == (OfflineLimits(120_000, 500_000), 12)
     assert (settings.gateway_url, settings.callback_url) == ("http://127.0.0.1:8010", "http://127.0.0.1:8001")
     assert settings.gateway_secret == settings.access_secret == b"long enough for a secret"
     assert settings.parties == (("platform", 600), ("brand", 300))
     assert settings.time_scale == 10
     alone = edge_settings(EDGE)
     assert (alone.gateway_url, alone.access_secret, alone.parties, alone.time_scale) == ("", None, (), 1)
+    assert (alone.offline, alone.stored_age_h) == (OfflineLimits(50_000, 500_000), 24)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,9 @@ def test_a_device_takes_what_is_told_of_payments(tmp_path: Path) -> None:
         ("RUSHPROOF_PARTIES", "platform", "like platform=600,brand=300"),
         ("RUSHPROOF_PARTIES", "platform=6000,brand=6000", "10000 together at most"),
         ("RUSHPROOF_TIME_SCALE", "0", "from 0.001 to 100000"),
+        ("RUSHPROOF_OFFLINE_LIMITS", "payment=5,payment=6", "must be like payment=50000,total=500000,hours=24"),
+        ("RUSHPROOF_OFFLINE_LIMITS", "cap=5", "must be like payment=50000"),
+        ("RUSHPROOF_OFFLINE_LIMITS", "payment=9,total=8", "one payment must not exceed the total, 8"),
     ],
 )
 def test_what_is_wrong_about_payments_is_said_in_one_sentence(tmp_path: Path, name: str, value: str, said: str) -> None:

@@ -4,6 +4,7 @@ import { data } from "./device.js";
 import { sure } from "./dialogs.js";
 import { button, byId, el, itemName, money, put, say, show } from "./dom.js";
 import { done, kept, outbox } from "./outbox.js";
+import { token } from "./person.js";
 import { often } from "./shell.js";
 import { ask, askBriefly } from "./store.js";
 
@@ -95,7 +96,7 @@ export class MenuView {
     this.asking = true;
     const { cart } = this.cart; // `more` is about this one, whatever is chosen while the question is asked
     try {
-      const questions = await this.questions(cart);
+      const questions = await this.questions(cart, more?.table);
       if (questions.length && !(await sure(say("question_title"), questions.join("\n"), say("send_anyway")))) return null;
       return await cart.submit(more);
     } finally {
@@ -104,14 +105,15 @@ export class MenuView {
   }
 
   /** What is odd: the same was sent from here a moment ago, or what the store asks. A silent store asks nothing. */
-  async questions(cart) {
+  async questions(cart, table = "") {
     const items = cart.lines.map(([item_id, quantity]) => ({ item_id, quantity })), same = JSON.stringify(items);
     if (!items.length) return [];
     const isRepeat = [...kept(), ...done()].some(made => made.kind === "order" && Date.now() - made.made_ms < REPEAT_MS && JSON.stringify(made.body.items) === same);
     const found = isRepeat ? [say("repeat_text")] : [];
     try {
-      const asked = (await askBriefly("/v1/questions", { method: "POST", body: { items } })).questions;
-      return [...found, ...asked.map(each => (data.lang === "en" ? each.text : each.text_zh))];
+      const asked = (await askBriefly("/v1/questions", { method: "POST", token, body: { items, table } })).questions;
+      const own = asked.some(each => each.kind === "repeat") ? [] : found; // the store knows it too, and when it was
+      return [...own, ...asked.map(each => (data.lang === "en" ? each.text : each.text_zh))];
     } catch {
       return found;
     }

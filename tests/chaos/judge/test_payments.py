@@ -30,6 +30,7 @@ from refsystem.ordering.check_acts import (
 )
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.payment import Step
+from refsystem.platform_messages import platform_order_id
 from refsystem.protocol.break_glass import BreakGlass, fork_record
 from simulator.history import Attempt
 
@@ -387,3 +388,20 @@ def test_checks_that_owe_another_sum_than_was_ordered_are_mischarged(till: Till)
     verdict = till.judged()
     assert subjects(verdict, "mischarged") == {"all checks"}
     assert subjects(verdict, "voided") == {void}
+
+
+def test_an_order_that_joined_its_tables_check_is_paid_with_it_and_one_of_a_platform_is_not_paid_here(
+    run: Any, till: Till
+) -> None:
+    first = run.order(70)
+    joined = run.attempt(80, seq=len(run.records) + 1)
+    run.keep(joined, joined_check_id=first)
+    till.pays(first, minor=8_800)
+    platform = run.cloud_order(90, order_id=platform_order_id("p", 9), channel="delivery", table="p 9")
+    verdict = till.judged()
+    assert subjects(verdict, "mischarged") == subjects(verdict, "altered") == subjects(verdict, "unexpected") == set()
+    assert till.book.check_of_order(joined.order_id).check_id == first
+    charge = Act(str(uuid.uuid4()), "waiter Li", Pay(platform, "cash", 4_400, 4_400, attempt_id=str(uuid.uuid4())))
+    run.records.append((3, charge.record(AT_MS)))
+    (wrong,) = (each for each in till.judged().audit.by_class["mischarged"])
+    assert "paid at the platform" in wrong.evidence

@@ -58,7 +58,7 @@ class Cloud:
             answer = await self.client.put(f"/v1/stores/{store}", json={"name": store})
             assert answer.status_code == 200, answer.text
 
-    async def order(self, order_id: str, **changes: Any) -> httpx.Response:
+    async def order(self, order_id: str, token: str = "", **changes: Any) -> httpx.Response:
         body = {
             "store": "s1",
             "channel": "mini_program",
@@ -68,7 +68,8 @@ class Cloud:
             "note": f"rp-{order_id}",
             **changes,
         }
-        return await self.client.post("/v1/orders", json=body, headers={"Idempotency-Key": order_id})
+        headers = {"Idempotency-Key": order_id} | ({"Authorization": f"Bearer {token}"} if token else {})
+        return await self.client.post("/v1/orders", json=body, headers=headers)
 
     async def get(self, path: str, **parameters: Any) -> Any:
         answer = await self.client.get(path, params=parameters)
@@ -84,9 +85,9 @@ class Cloud:
 
 
 @contextlib.asynccontextmanager
-async def cloud_in_process(url: str) -> AsyncIterator[Cloud]:
+async def cloud_in_process(url: str, access_secret: bytes | None = None) -> AsyncIterator[Cloud]:
     """A cloud in this process, its stores not set up yet."""
-    app = create_app(CloudSettings(url))
+    app = create_app(CloudSettings(url, access_secret=access_secret))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -96,12 +97,12 @@ async def cloud_in_process(url: str) -> AsyncIterator[Cloud]:
 
 
 @pytest.fixture
-def with_cloud(database_url: str) -> Callable[[Callable[[Cloud], Awaitable[None]]], None]:
+def with_cloud(database_url: str) -> Callable[..., None]:
     """Runs a coroutine function with a cloud that has the store `s1`."""
 
-    def run(conversation: Callable[[Cloud], Awaitable[None]]) -> None:
+    def run(conversation: Callable[[Cloud], Awaitable[None]], access_secret: bytes | None = None) -> None:
         async def main() -> None:
-            async with cloud_in_process(database_url) as cloud:
+            async with cloud_in_process(database_url, access_secret) as cloud:
                 await cloud.set_up()
                 await conversation(cloud)
 

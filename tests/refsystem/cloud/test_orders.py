@@ -6,8 +6,11 @@ import asyncio
 import time
 import uuid
 
+from refsystem.access import staff_token, table_token
 from refsystem.ordering.errors import PROBLEMS, TYPE_PREFIX
 from refsystem.ordering.order import parse_order
+
+ROLES = ("waiter", "kitchen")
 
 
 def new_id() -> str:
@@ -56,6 +59,33 @@ def test_a_repeated_key_gets_the_same_order_even_when_the_price_would_be_refused
         assert (await cloud.get("/v1/stores/s1/status"))["last_number"] == 1
 
     with_cloud(conversation)
+
+
+def test_an_order_for_a_table_needs_its_token_where_the_cloud_knows_the_stores_secret(with_cloud):
+    secret = b"what the stores sign tokens with"
+    table, waiter, kitchen = table_token(secret, "s1", "7"), *(staff_token(secret, "s1", "Li", r, 2**33) for r in ROLES)
+    sent = new_id()
+
+    async def known(cloud):
+        assert (await cloud.order(sent)).status_code == 201, "without a secret it knows nobody"
+        assert problem(await cloud.order(new_id(), channel="delivery")) == "not-allowed", (
+            "platforms have their own door"
+        )
+
+    async def conversation(cloud):
+        for token in ("", table_token(secret, "s2", "7")):
+            assert problem(await cloud.order(new_id(), token)) == "token-invalid"
+        for token in (table_token(secret, "s1", "8"), waiter):
+            assert problem(await cloud.order(new_id(), token)) == "not-allowed"
+        assert (await cloud.order(new_id(), table)).status_code == 201
+        assert (await cloud.order(new_id(), table="")).status_code == 201, "it is collected"
+        for token, status in ((table, 403), (kitchen, 403), (waiter, 201)):
+            assert (await cloud.order(new_id(), token, channel="waiter")).status_code == status
+        assert problem(await cloud.order(new_id(), waiter, channel="delivery")) == "not-allowed"
+        assert (await cloud.order(sent)).headers["Idempotency-Replayed"] == "true", "a key that is known is answered"
+
+    with_cloud(known)
+    with_cloud(conversation, secret)
 
 
 def test_a_key_is_looked_up_before_the_price_is_checked(with_cloud):

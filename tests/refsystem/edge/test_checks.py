@@ -17,11 +17,13 @@ import pytest
 
 from refsystem.access import person_of, staff_token, table_token
 from refsystem.callback_messages import SIGNATURE_HEADER, sign
+from refsystem.ordering.book_steps import OfflineLimits, PaymentRules
 from refsystem.ordering.check_acts import derived_id
 from refsystem.ordering.errors import OrderRejected
+from refsystem.ordering.order import parse_order
 from refsystem.protocol.payment_calls import CashierLimits
 
-from .conftest import ACCESS_SECRET, GATEWAY_SECRET
+from .conftest import ACCESS_SECRET, GATEWAY_SECRET, order_body
 
 PREFIX = "urn:rushproof:problem:"
 FAR_S = 4_000_000_000
@@ -194,6 +196,69 @@ def test_an_order_on_an_open_check_needs_the_tables_token(run_alone: Callable[..
     run_alone(conversation)
 
 
+def test_everybody_orders_by_their_own_channel_and_for_their_own_table(run_alone: Callable[..., None]) -> None:
+    """A stranger's dishes are on nobody's bill; a store that names no tables goes on as before."""
+    kiosk = table_token(ACCESS_SECRET, "s1", "K1")
+    kitchen, operator = (staff_token(ACCESS_SECRET, "s1", "Li", role, FAR_S) for role in ("kitchen", "operator"))  # type: ignore[arg-type]
+    who = {"nobody": "", "7": TABLE, "8": OTHER_TABLE, "K1": kiosk, "waiter": WAITER, "cashier": CASHIER}
+    who |= {"manager": MANAGER, "kitchen": kitchen, "operator": operator}
+    staff = {"waiter", "cashier", "manager"}
+    allowed = {
+        ("qr", "7"): {"7"},
+        ("qr", "9"): set(),
+        ("kiosk", "K1"): {"K1"},
+        ("kiosk", "7"): set(),
+        ("qr", "K1"): set(),
+    }
+    allowed |= {("waiter", "7"): staff, ("cashier", ""): staff, ("delivery", "7"): set(), ("mini_program", "7"): set()}
+
+    async def conversation(alone: Any) -> None:
+        unnamed, named = alone.driver.settings, replace(alone.driver.settings, tables=("7", "8"))
+        alone.driver.settings = named
+        for (channel, table), may in allowed.items():
+            for name, token in who.items():
+                answer = await alone.post(key(), token, channel=channel, table=table)
+                expected = (201, "") if name in may else (403, "not-allowed")
+                assert told(answer) == expected, (channel, table, name, answer.text)
+        alone.driver.settings = unnamed
+        sent, check_id = key(), await opened(alone)
+        for token in (kitchen, operator):
+            assert told(await alone.post(key(), token, check_id=check_id)) == (403, "not-allowed")
+        assert (await alone.post(sent)).status_code == 201, "without names of tables nobody is asked"
+        alone.driver.settings = named
+        assert (await alone.post(sent)).headers["idempotency-replayed"] == "true", "a key that is known is answered"
+
+    run_alone(conversation)
+
+
+def test_diners_at_a_table_order_on_its_one_check(run_alone: Callable[..., None]) -> None:
+    async def conversation(alone: Any) -> None:
+        alone.driver.settings = replace(alone.driver.settings, tables=("7", "8"))
+        keys = [key() for _ in range(4)]
+        body = {"channel": "qr", "table": "7"}
+        answers = await asyncio.gather(*(alone.post(each, TABLE, **body) for each in keys))
+        assert [answer.status_code for answer in answers] == [201] * 4
+        (check,) = (await alone.get(TABLE, "/v1/tables/7/checks")).json()["checks"]
+        assert {line["order_id"] for line in check["lines"]} == set(keys)
+        (first,) = set(keys) & {check["check_id"]}
+        for each in keys:
+            again = await alone.post(each, TABLE, **body)
+            assert again.headers["idempotency-replayed"] == "true"
+            log = alone.driver.device.replica.log
+            record = log.entry(log.order_key(each).seq).content()
+            assert record["body_hash"] == parse_order(each, order_body(**body)).body_hash, "it says what was sent"
+            assert record.get("joined_check_id", "") == ("" if each == first else first)
+            assert alone.driver.device.views.kitchen.find(each).check_id == first
+        apart = key()
+        assert (await alone.post(apart, TABLE, **body, check_id=apart)).status_code == 201
+        assert {check.check_id for check in alone.driver.device.book.checks_at("7")} == {first, apart}
+        own = key()
+        assert (await alone.post(own, TABLE, **body)).status_code == 201
+        assert alone.driver.device.book.check_of_order(own).check_id == own, "of two checks nobody knows which"
+
+    run_alone(conversation)
+
+
 def test_who_may_void_and_comp_and_what_the_log_says_of_them(run_alone: Callable[..., None]) -> None:
     async def conversation(alone: Any) -> None:
         check_id = await opened(alone)
@@ -309,9 +374,22 @@ def test_without_an_answer_a_card_is_stored_and_captured_when_the_gateway_is_bac
         async with httpx.AsyncClient(trust_env=False, base_url=alone.gateway_url) as gateway:
             silent = [{"kind": "timeout_before", "share": 1.0, "ms": 5000}]
             await gateway.put("/v1/operator/misbehaviour", json={"seed": 1, "rules": silent})
-            check_id = await opened(alone)
-            pay = {"check_id": check_id, "tender": "card", "amount_minor": 5900, "instrument": "card-1"}
-            assert (await alone.act(CASHIER, "pay", **pay)).status_code == 201
+            check_id, too_much = await opened(alone), await opened(alone)
+            book, pay = alone.driver.device.book, {"tender": "card", "amount_minor": 5900, "instrument": "card-1"}
+            usual, book.rules = book.rules, PaymentRules(OfflineLimits(payment_minor_max=5_899))
+            assert (await alone.act(CASHIER, "pay", check_id=too_much, **pay)).status_code == 201
+
+            async def needs_a_person() -> bool:
+                check = (await alone.get(CASHIER, f"/v1/checks/{too_much}")).json()
+                (payment,) = check["payments"]
+                return payment["state"] == "pending" and (payment["attention"] or {}).get("code") == "offline-limit"
+
+            await until(needs_a_person, "the till is told why it waits")
+            listed = (await alone.get(CASHIER, "/v1/checks")).json()["checks"]
+            (why,) = [payment["attention"] for check in listed for payment in check["payments"]]
+            assert ("over what may be taken on trust" in why["text"], "上限" in why["text_zh"]) == (True, True)
+            book.rules = usual
+            assert (await alone.act(CASHIER, "pay", check_id=check_id, **pay)).status_code == 201
             await closed(alone, check_id)
             (payment,) = alone.driver.device.book.check(check_id).payments
             assert payment.state == "stored"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,13 +17,17 @@ from fastapi import FastAPI
 from refsystem.access import staff_token, table_token
 from refsystem.edge.question_routes import add_question_routes
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.order import Order
 from refsystem.ordering.store_rules import DEMO_RULES
 from refsystem.partners.coupon_platform.app import create_app
 from refsystem.partners.coupon_platform.settings import CouponSettings
+from refsystem.platform_messages import platform_order_id
+from refsystem.protocol.downlink import order_record
+from refsystem.protocol.log import encode_record
 from refsystem.settings import Reader, SettingsError
 from refsystem.web.pages import PAGES, origin
 
-from .conftest import ACCESS_SECRET
+from .conftest import ACCESS_SECRET, order_body
 
 TABLE = table_token(ACCESS_SECRET, "s1", "7")
 CASHIER, STOCK = (staff_token(ACCESS_SECRET, "s1", "Li", role, 4_000_000_000) for role in ("cashier", "stock"))  # type: ignore[arg-type]
@@ -55,21 +60,47 @@ def test_pages_come_in_the_language_that_is_asked_for_and_forbid_scripts_of_thei
 
 def test_only_the_staff_see_the_checks_of_the_whole_store(run_alone: Callable[..., None]) -> None:
     async def conversation(alone: Any) -> None:
-        assert (await alone.get(CASHIER, "/v1/checks")).json() == {"checks": [], "closed": []}
+        assert (await alone.get(CASHIER, "/v1/checks")).json() == {"checks": [], "closed": [], "prepaid": []}
         first, second = str(uuid.uuid4()), str(uuid.uuid4())
         for order_id in (first, second):
             assert (await alone.post(order_id)).status_code == 201
         assert (await alone.get(TABLE, "/v1/checks")).status_code == 403
         assert (await alone.get("", "/v1/checks")).status_code == 401
         found = (await alone.get(CASHIER, "/v1/checks")).json()
-        assert [check["check_id"] for check in found["checks"]] == [first, second]
-        due = found["checks"][0]["due_minor"]
+        assert [check["check_id"] for check in found["checks"]] == [second, first], "the latest first"
+        due = found["checks"][1]["due_minor"]
         paid = await alone.act(CASHIER, "pay", check_id=first, tender="cash", amount_minor=due, given_minor=due)
         assert paid.status_code == 201
         found = (await alone.get(CASHIER, "/v1/checks?closed=5")).json()
         assert [check["check_id"] for check in found["checks"]] == [second]
         assert [check["check_id"] for check in found["closed"]] == [first]
         assert (await alone.get(CASHIER, "/v1/checks?closed=999")).status_code == 422
+
+    run_alone(conversation)
+
+
+def test_orders_of_a_platform_crowd_no_table_out_of_the_list(run_alone: Callable[..., None]) -> None:
+    """They are paid there, and nobody closes them; what was ordered by mini-program and never paid stays as well."""
+
+    def record(number: int, channel: str, table: str) -> dict[str, Any]:
+        order_id = platform_order_id("p", number) if channel == "delivery" else str(uuid.uuid4())
+        origin = "edge" if channel == "qr" else "cloud"
+        return order_record(Order(order_id, channel, table, (("mapo-tofu", 1),), 2800), origin)  # type: ignore[arg-type]
+
+    async def conversation(alone: Any) -> None:
+        alone.driver.settings = replace(alone.driver.settings, tables=("7", "8"))
+        orders = [("qr", "7"), *[("delivery", "p 1")] * 205, *[("mini_program", "pickup")] * 205, ("qr", "8")]
+        records = [record(number, *order) for number, order in enumerate(orders)]
+        replica = alone.driver.device.replica
+        replica.propose([encode_record(each) for each in records])
+        found = (await alone.get(CASHIER, "/v1/checks?prepaid=3")).json()
+        assert [check["table"] for check in found["checks"]] == ["8", *["pickup"] * 200, "7"]
+        assert [check["check_id"] for check in found["prepaid"]] == [r["order_id"] for r in records[205:202:-1]]
+        assert {(check["prepaid"], check["due_minor"]) for check in found["prepaid"]} == {(True, 0)}
+        assert found["checks"][1]["due_minor"] == 2800, "nothing in the log says that a mini-program order was paid"
+        cash = {"tender": "cash", "amount_minor": 2800, "given_minor": 2800}
+        paid = await alone.act(CASHIER, "pay", check_id=records[205]["order_id"], **cash)
+        assert (paid.status_code, paid.json()["type"].rsplit(":", 1)[1]) == (409, "check-prepaid")
 
     run_alone(conversation)
 
@@ -106,6 +137,26 @@ def test_an_odd_order_is_asked_about_where_a_store_has_rules(run_alone: Callable
         assert asked["text"].startswith("40 ")
         assert "Braised beef noodles" in asked["text"]
         assert "红烧牛肉面 40 份" in asked["text_zh"]
+
+        first, lines = str(uuid.uuid4()), order_body()["items"]
+        assert (await alone.post(first, TABLE)).status_code == 201
+        other = table_token(ACCESS_SECRET, "s1", "8")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rules") as client:
+
+            async def kinds(token: str, items: list[Any], **said: str) -> list[str]:
+                headers = {"Authorization": f"Bearer {token}"} if token else {}
+                answer = await client.post("/v1/questions", json={"items": items, **said}, headers=headers)
+                return [each["kind"] for each in answer.json()["questions"]]
+
+            assert await kinds(TABLE, lines[::-1], table="7") == ["repeat"], "the other phone at the table sent it"
+            assert await kinds(CASHIER, lines, table="7") == ["repeat"]
+            for token, said in (("", {"table": "7"}), (other, {"table": "7"}), (other, {"table": "8"}), (TABLE, {})):
+                assert await kinds(token, lines, **said) == [], said
+            assert await kinds(TABLE, [*lines, lines[0]], table="7") == [], "one more of it is another order"
+        within_s = DEMO_RULES["casual"].guards.repeat_s
+        (earlier,) = alone.driver.recent.at("7", time.monotonic(), within_s)
+        assert (earlier.order_id, earlier.ago_s < within_s) == (first, True)
+        assert alone.driver.recent.at("7", time.monotonic() + within_s + 1, within_s) == (), "that was too long ago"
 
     run_alone(conversation)
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from till import AT_MS, RULES, Till
+from till import AT_MS, RULES, Till, platform_order
 
 from refsystem.ordering.book import Book
 from refsystem.ordering.check import CheckStatus
@@ -94,10 +94,25 @@ class AnyDay(RuleBasedStateMachine):
         try:
             self.till.order(items, check_id)
         except OrderRejected:
-            assert self.till.book.check(check_id).status is not CheckStatus.OPEN
+            check = self.till.book.check(check_id)
+            assert check.prepaid or check.status is not CheckStatus.OPEN
             assert self._total_minor() == before
         else:
             assert self._total_minor() == before + DEMO_MENU.total_minor(items.items())
+
+    @rule(items=st.dictionaries(st.sampled_from(ITEMS), st.integers(1, 4), min_size=1, max_size=3))
+    def order_at_a_platform(self, items: dict[str, int]) -> None:
+        before = self._total_minor()
+        self.till.append(platform_order(len(self.till.log), items))
+        assert self._total_minor() == before + DEMO_MENU.total_minor(items.items())
+
+    @rule(data=st.data())
+    def cancel_at_the_platform(self, data: st.DataObject) -> None:
+        """Whatever was tried with its check before: what was cancelled is voided."""
+        lines = [line for check in self.till.book.checks if check.prepaid for line in check.lines if line.quantity]
+        if lines:
+            line = data.draw(st.sampled_from(lines))
+            assert self._do(Void(line.order_id, line.order_id, line.line, line.quantity, REASON))
 
     @precondition(_has_checks)
     @rule(data=st.data())
@@ -213,6 +228,10 @@ class AnyDay(RuleBasedStateMachine):
             for payment in check.payments:
                 assert 0 <= payment.refunded_minor <= payment.amount_minor
                 assert sum(amount for _, amount in payment.parties) <= payment.amount_minor
+            if check.prepaid:
+                assert (check.status, check.due_minor, check.payments) == (CheckStatus.OPEN, 0, ())
+                assert (check.discounts, check.shares_minor) == ((), 0)
+                assert {line.order_id for line in check.lines} == {check.check_id}
             if check.status is CheckStatus.CLOSED:
                 assert check.is_settled
                 assert check.covered_minor == check.total_minor

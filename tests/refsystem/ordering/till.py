@@ -14,6 +14,7 @@ from refsystem.ordering.check_acts import Act, Content, PaymentOutcome, RefundOu
 from refsystem.ordering.errors import OrderRejected, Problem
 from refsystem.ordering.menu import DEMO_MENU, Menu
 from refsystem.ordering.payment import RefundStep, Step
+from refsystem.platform_messages import platform_order_id
 
 RULES = PaymentRules(OfflineLimits(50_000, 100_000), (("platform", 600), ("brand", 300)))
 AT_MS = 1_700_000_000_000
@@ -35,6 +36,12 @@ def order(
         "total_minor": menu.total_minor(items.items()),
     }
     return record | ({"check_id": check_id} if check_id else {})
+
+
+def platform_order(number: int, items: dict[str, int]) -> dict[str, Any]:
+    """The record of an order that is paid at a delivery platform."""
+    order_id = platform_order_id("p", number)
+    return order(order_id, items, f"p {number}") | {"channel": "delivery", "origin": "cloud"}
 
 
 class Till:

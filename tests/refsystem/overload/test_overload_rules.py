@@ -241,6 +241,11 @@ def test_what_is_governed() -> None:
     assert priority_of("POST", "/v1/orders") is Priority.SUBMIT
     for path in ("/v1/menu", "/v1/orders/0191", "/v1/checks", "/v1/checks/0191", "/v1/tables/7/checks"):
         assert priority_of("GET", path) is Priority.BROWSE
+    for path in ("/v1/kitchen/orders/0191", "/v1/channels", "/v1/scan", "/v1/stock"):
+        assert priority_of("GET", path) is Priority.BROWSE
+    assert priority_of("POST", "/v1/questions") is Priority.BROWSE, (
+        "every order asks them, and they learn on the event loop"
+    )
     for path in ("/health", "/v1/status", "/metrics", "/v1/audit/entries", "/v1/stores/s1/downlink"):
         assert priority_of("GET", path) is None
     assert priority_of("POST", "/v1/stores/s1/uplink") is None

@@ -356,7 +356,9 @@ def test_a_wallet_code_that_cannot_be_verified_waits_for_staff_who_may_trust_it(
     till.commit()
     till.go_offline()
     assert (till.state(attempt), till.check.status) == (PaymentState.UNVERIFIED, CheckStatus.CLOSING)
-    assert [each.attempt_id for each in till.world.primary.cashier.attention()] == [attempt]
+    assert [(each.attempt_id, each.code) for each in till.world.primary.cashier.attention()] == [
+        (attempt, "unverified")
+    ]
     assert till.cash() == ""
     assert till.world.do(AcceptPayment(attempt, "a regular"))
     till.commit()
@@ -436,7 +438,7 @@ def test_when_that_refund_fails_too_a_person_is_asked() -> None:
     assert [till.serve(), till.serve()] == ["reverse", "query"]
     till.world.gateway.payments[attempt].split_minor = 1
     assert till.serve() == "refund"
-    assert ["a refund failed" in each.why for each in till.world.primary.cashier.attention()] == [True]
+    assert [each.code for each in till.world.primary.cashier.attention()] == ["refund-failed"]
     till.wait(60_000)
     assert till.asked() == []
     till.world.gateway.payments[attempt].split_minor = 0
@@ -475,7 +477,8 @@ def test_a_card_is_stored_only_within_the_caps() -> None:
     till.commit()
     till.go_offline()
     assert till.state(attempt) is PaymentState.PENDING
-    assert "27200 is over the 20000" in till.world.primary.cashier.attention()[0].why
+    (attention,) = till.world.primary.cashier.attention()
+    assert ("27200 is over the 20000" in attention.why, attention.code) == (True, "offline-limit")
     stored = []
     for _ in range(4):
         check_id = till.world.order((("pickled-fish", 2), ("twice-cooked-pork", 1)))
