@@ -14,7 +14,7 @@ const WORDS = {
     never: "The store has not sent anything yet.", full: "Too much waits to be sent. This tap was not kept.",
     refused: why => `The store did not take it. ${why}`, noneDone: "Nothing was done yet.",
     givenUp: "The store lost the device that took this order. Ask before you make it.",
-    channels: { qr: "QR code", cashier: "Cashier", mini_program: "Mini-program", platform: "Delivery", kiosk: "Kiosk", waiter: "Waiter" } },
+    channels: { qr: "QR code", cashier: "Cashier", mini_program: "Mini-program", delivery: "Delivery", kiosk: "Kiosk", waiter: "Waiter" } },
   zh: { lang: "zh-CN", title: "厨房", other: "English", otherLabel: "Switch to English", open: n => `${n} 张待做`, done: "完成",
     nothing: "没有待做的单。", table: t => `${t} 号桌`, minutes: m => `${m} 分钟`, all: "全部档口",
     stationLabel: "档口", seen: "已知悉", soldOut: "沽清", recall: "撤回", sound: "声音",
@@ -27,7 +27,7 @@ const WORDS = {
     never: "还没有收到门店的任何消息。", full: "待提交的操作太多，这次点击没有保存。",
     refused: why => `门店未接受此操作。${why}`, noneDone: "还没有完成的单。",
     givenUp: "接单的设备已损坏，制作前请先确认。",
-    channels: { qr: "扫码", cashier: "收银台", mini_program: "小程序", platform: "外卖", kiosk: "自助机", waiter: "服务员" } },
+    channels: { qr: "扫码", cashier: "收银台", mini_program: "小程序", delivery: "外卖", kiosk: "自助机", waiter: "服务员" } },
 };
 const byId = id => document.getElementById(id);
 // Storage may be missing in a private window; then everything works but a reload forgets it.

@@ -300,7 +300,7 @@ def test_colours_follow_the_rules_and_red_stands_before_priority():
 
 def test_a_rush_and_a_time_out_are_acts():
     brigade = Brigade("casual")
-    order_id = brigade.order({"mapo-tofu": 1}, channel="platform")
+    order_id = brigade.order({"mapo-tofu": 1}, channel="delivery")
     assert brigade.see(order_id).priority == 2
     brigade.do(Rush(order_id, 9))
     assert brigade.see(order_id).priority == 9

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.order import CHANNELS
 from refsystem.web.languages import LANGUAGES, choose_language, words
 from refsystem.web.pages import FOLDER, PAGES, STATIC, Pages, money
 
@@ -31,6 +32,13 @@ def test_every_word_that_a_page_asks_for_is_there() -> None:
     wanted |= {f"title_{page}" for page in PAGES} | {f"offline_{page}" for page in PAGES}
     assert len(wanted) > 100
     assert wanted - words("en").keys() == set()
+
+
+def test_every_channel_has_a_name_in_every_language() -> None:
+    for language in LANGUAGES:
+        assert {name for name in words(language) if name.startswith("channel_")} >= {f"channel_{each}" for each in CHANNELS}
+    named = re.findall(r"channels: \{(.*?)\}", (STATIC / "kitchen.js").read_text())
+    assert [set(re.findall(r"(\w+):", each)) for each in named] == [set(CHANNELS)] * len(LANGUAGES)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
