@@ -95,16 +95,19 @@ async function scan(event) {
     return;
   }
   byId("scan").value = "";
-  if (label.ingredient_id) byId("ingredient").value = label.ingredient_id;
-  if (label.quantity || label.count || label.grams) byId("quantity").value = label.quantity || label.count || label.grams;
+  byId("ingredient").value = label.ingredient_id; // "": nobody knows the code, and nothing stays chosen from before
+  byId("quantity").value = label.quantity || label.count || label.grams || "";
   byId("lot").value = label.lot_id;
   byId("use_by").value = dayText(label.use_by);
   said.textContent = label.ingredient_id ? say("scan_read", { name: nameOf(label.ingredient_id) }) : say("scan_unknown", { barcode: label.barcode });
   showUnit();
-  byId("quantity").focus();
+  byId(label.ingredient_id ? "quantity" : "ingredient").focus();
 }
 
-const showUnit = () => { byId("unit").textContent = `(${unitOf(byId("ingredient").value)})`; };
+const showUnit = () => {
+  const id = byId("ingredient").value;
+  byId("unit").textContent = id && `(${unitOf(id)})`;
+};
 
 function receive(event) {
   event.preventDefault();

@@ -299,6 +299,18 @@ def test_what_was_received_stays_in_the_form_until_it_is_kept(bench: Bench, page
     page.wait("document.getElementById('quantity').value === ''")
     assert [made["body"]["quantity"] for made in kept(page, "out.")] == [1500]
 
+    # a label that nobody knows: its quantity is not received under the name that was chosen before
+    label = {"ingredient_id": "", "barcode": "0612345000017", "lot_id": "L9", "use_by": 0, "quantity": 0, "count": 7, "grams": 0}
+    bench.answers["GET /v1/scan"] = lambda _: (200, label)
+    page.run("document.getElementById('ingredient').selectedIndex = 2")
+    type_into(page, "#scan", "(01)0612345000017")
+    press(page, "Read", "#scan_form")
+    page.wait("document.getElementById('quantity').value === '7'")
+    assert page.run("[document.getElementById('ingredient').value, document.activeElement.id]") == ["", "ingredient"]
+    press(page, "Take in")
+    assert not page.run("document.getElementById('receive_form').checkValidity()")
+    assert len(kept(page, "out.")) == 1
+
 
 def test_the_kiosk_forgets_a_guest_who_leaves_before_paying(bench: Bench, page: Page) -> None:
     bench.answers |= {"POST /v1/questions": lambda _: (200, {"questions": []}), "POST /v1/orders": taken}
