@@ -102,7 +102,7 @@ class Kitchen:
         """Raises `OrderRejected` if an item of an order is sold out."""
         for item_id, _ in items:
             if item_id in self._sold_out:
-                raise OrderRejected(ITEM_SOLD_OUT, f"{item_id} is sold out")
+                raise OrderRejected(ITEM_SOLD_OUT, f"{item_id} is sold out", item_id)
 
     def order_fields(self, items: Iterable[tuple[str, int]], channel: str, pickup_at_s: int = 0) -> dict[str, Any]:
         """What to add to an order's record: see `kitchen_fields`."""

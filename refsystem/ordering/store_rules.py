@@ -64,7 +64,8 @@ class KitchenRules:
     pickup_lead_s: int = given(SECONDS, default=600)
     """How long before its pick-up a pre-order is fired. [G]"""
     priorities: tuple[tuple[Channel, int], ...] = given(
-        fields.list_of(fields.row_of(fields.one_of(*CHANNELS), fields.whole(0, PRIORITY_MAX)), len(CHANNELS)), default=()
+        fields.list_of(fields.row_of(fields.one_of(*CHANNELS), fields.whole(0, PRIORITY_MAX)), len(CHANNELS)),
+        default=(),
     )
 
     def __post_init__(self) -> None:

@@ -12,7 +12,9 @@ const WORDS = {
     lost: "The display does not answer. What you see may be old. What you tap is kept and sent later.",
     silent: s => `No word from the store for ${s} s. New orders may be missing.`,
     never: "The store has not sent anything yet.", full: "Too much waits to be sent. This tap was not kept.",
-    refused: why => `The store did not take it. ${why}`, noneDone: "Nothing was done yet.",
+    refused: (what, why) => `The store did not take it: ${what}. ${why}`, whyNot: { bump: "The ticket is not there any more.",
+      fire: "The course was fired already, or voided.", recall: "It is on the display again already.",
+      rush: "The order is not in the kitchen any more.", eighty_six: "It is sold out already.", restore: "It is back already." }, noneDone: "Nothing was done yet.",
     givenUp: "The store lost the device that took this order. Ask before you make it.",
     channels: { qr: "QR code", cashier: "Cashier", mini_program: "Mini-program", delivery: "Delivery", kiosk: "Kiosk", waiter: "Waiter" } },
   zh: { lang: "zh-CN", title: "厨房", other: "English", otherLabel: "Switch to English", open: n => `${n} 张待做`, done: "完成",
@@ -25,7 +27,9 @@ const WORDS = {
     lost: "显示屏没有响应，画面可能不是最新的。您的操作会保存，稍后提交。",
     silent: s => `已有 ${s} 秒没有收到门店消息，可能缺少新单。`,
     never: "还没有收到门店的任何消息。", full: "待提交的操作太多，这次点击没有保存。",
-    refused: why => `门店未接受此操作。${why}`, noneDone: "还没有完成的单。",
+    refused: (what, why) => `门店未接受：${what}。${why}`, whyNot: { bump: "这张单已不在。",
+      fire: "这道菜已起菜，或已退。", recall: "这张单已回到显示屏。",
+      rush: "订单已不在厨房。", eighty_six: "已经沽清。", restore: "已经恢复供应。" }, noneDone: "还没有完成的单。",
     givenUp: "接单的设备已损坏，制作前请先确认。",
     channels: { qr: "扫码", cashier: "收银台", mini_program: "小程序", delivery: "外卖", kiosk: "自助机", waiter: "服务员" } },
 };
@@ -98,10 +102,14 @@ function clockTime(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString(WORDS[language].lang, { hour: "2-digit", minute: "2-digit", hour12: false });
 }
 
+function placeOf(thing) {
+  const words = WORDS[language];
+  return thing.table ? words.table(thing.table) : words.channels[thing.channel] || thing.channel;
+}
+
 function cardHead(thing, right) {
-  const words = WORDS[language], head = element("div", "head");
-  head.append(element("span", "", thing.table ? words.table(thing.table) : words.channels[thing.channel] || thing.channel),
-    element("span", "age", right));
+  const head = element("div", "head");
+  head.append(element("span", "", placeOf(thing)), element("span", "age", right));
   return head;
 }
 
@@ -126,7 +134,7 @@ function ticketCard(ticket) {
   else if (ticket.replaces) card.append(element("p", "note", words.changed));
   if (ticket.note) card.append(element("p", "note", ticket.note));
   const subject = ticketSubject(ticket);
-  const done = button("wide done", nothingToMake ? words.seen : words.done, subject, () => tap({ subject,
+  const done = button("wide done", nothingToMake ? words.seen : words.done, subject, () => tap({ subject, about: placeOf(ticket),
     path: `v1/tickets/${encodeURIComponent(ticket.order_id)}/bump?${new URLSearchParams({ version: ticket.version, station: ticket.station })}` }));
   done.disabled = waits(subject);
   card.append(done);
@@ -138,7 +146,7 @@ function heldCard(held) {
   card.append(cardHead(held, words.held(courseName(held.course))),
     under(held, held.fires_in_s === null ? [] : [words.inMinutes(Math.ceil(held.fires_in_s / 60))]), itemLines(held.items));
   const fire = button("wide", waits(subject) ? words.wait : words.fire, subject,
-    () => tapAct(subject, { act: "fire", order_id: held.order_id, course: held.course }));
+    () => tapAct(subject, { act: "fire", order_id: held.order_id, course: held.course }, `${placeOf(held)} · ${courseName(held.course)}`));
   fire.disabled = waits(subject);
   card.append(fire);
   return card;
@@ -149,10 +157,10 @@ function heldCard(held) {
 function recallRow(ticket) {
   const words = WORDS[language], row = element("li"), what = element("div", "what"), subject = `recall ${keyOf(ticket)} ${ticket.rounds}`;
   const lines = ticket.items.map(item => `${item.quantity} × ${named(item)}`).join(", ");
-  what.append(element("div", "", ticket.table ? words.table(ticket.table) : words.channels[ticket.channel] || ticket.channel),
+  what.append(element("div", "", placeOf(ticket)),
     element("div", "quiet", `${stationName(ticket.station)} · ${lines}`));
   const back = button("", waits(subject) ? words.wait : words.recall, subject, () => tapAct(subject,
-    { act: "recall", order_id: ticket.order_id, version: ticket.version, station: ticket.station }));
+    { act: "recall", order_id: ticket.order_id, version: ticket.version, station: ticket.station }, placeOf(ticket)));
   back.disabled = waits(subject);
   row.append(what, back);
   return row;
@@ -310,7 +318,7 @@ function tap(wanted) {
   show();
 }
 
-function tapAct(subject, body) { tap({ subject, path: "v1/acts", key: uuid(), body }); }
+function tapAct(subject, body, about) { tap({ subject, about, path: "v1/acts", key: uuid(), body }); }
 
 function settled(wanted) {
   outbox = outbox.filter(each => each !== wanted);
@@ -326,10 +334,17 @@ async function sendOne(wanted) {
   const answer = await request(wanted.path, options);
   if (answer.status >= 500) throw new Error(`status ${answer.status}`);
   const said = await answer.json();
-  if (!answer.ok) message = WORDS[language].refused(said.detail || "");
-  else if (said.status === "refused") message = WORDS[language].refused(said.why);
+  if (!answer.ok || said.status === "refused") message = notTaken(wanted);
   else if (wanted.body && said.status === "pending") return; // asked again until the store has settled it
   settled(wanted);
+}
+
+/** That the store did not take what was tapped, and why: each of these acts has one reason, that somebody else was quicker. */
+function notTaken(wanted) {
+  const words = WORDS[language], act = wanted.body?.act ?? "bump", item = kitchen?.items.find(each => each.id === wanted.body?.item_id);
+  const name = { fire: words.fire, recall: words.recall, rush: words.rush, bump: words.done, eighty_six: words.soldOut, restore: words.restore }[act];
+  const about = wanted.about ?? (item ? named(item) : "");
+  return words.refused([name, about].filter(Boolean).join(" · "), words.whyNot[act]);
 }
 
 let sending = false;

@@ -3,6 +3,7 @@
 import { data, isLasting } from "./device.js";
 import { button, byId, el, hour, itemName, money, put, say, show, view } from "./dom.js";
 import { drop, flush, hurry, isDenied, isOld, kept, mayWithdraw, outbox, sendNow, withdraw } from "./outbox.js";
+import { explain } from "./refusals.js";
 import { ask, reach } from "./store.js";
 import * as person from "./person.js";
 
@@ -80,7 +81,7 @@ export function outboxCards(takeBack) {
       el("p", { text: whatOf(made) }));
     if (!isRefused) waitingCard(card, made);
     if (isRefused) {
-      card.append(el("p", { class: "quiet", text: say(`problem_${made.problem}`) === `problem_${made.problem}` ? made.why : say(`problem_${made.problem}`) }));
+      card.append(el("p", { class: "quiet", text: explain(made.problem, made.item_id) }));
       if (made.kind === "order" && takeBack) {
         card.append(button(say("take_back"), () => { takeBack(made); drop(made.id); }, { focus: `back ${made.id}` }));
       }

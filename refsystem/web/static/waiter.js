@@ -95,7 +95,7 @@ async function fire(check) {
 }
 
 async function takeCash(check) {
-  const given = await askFor(say("tender_cash"), [{ name: "given", label: say("given"), inputmode: "decimal", value: (check.due_minor / 100).toFixed(2) }], say("take_payment"), say("due_is", { amount: money(check.due_minor) }));
+  const given = await askFor(say("tender_cash"), [{ name: "given", label: say("given"), inputmode: "decimal", least: check.due_minor, value: (check.due_minor / 100).toFixed(2) }], say("take_payment"), say("due_is", { amount: money(check.due_minor) }));
   if (!given || isOnItsWay(kept(), check.check_id)) return;
   attempt(async () => {
     const answer = await pay(check.check_id, "cash", check.due_minor, { given_minor: readMoney(given.given) });

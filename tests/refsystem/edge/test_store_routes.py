@@ -54,8 +54,9 @@ def test_what_is_received_is_sold_until_it_is_gone_and_a_known_key_is_told_all_t
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
         assert told(await alone.act(STOREKEEPER, "receive", **delivery)) == (409, "lot-known")
         keys = [key(), key(), key()]
-        answers = [told(await alone.post(each, **FISH)) for each in keys]
-        assert answers == [(201, ""), (201, ""), (409, "item-sold-out")]
+        answers = [await alone.post(each, **FISH) for each in keys]
+        assert [told(each) for each in answers] == [(201, ""), (201, ""), (409, "item-sold-out")]
+        assert answers[2].json()["item_id"] == "pickled-fish"
         assert (await alone.post(keys[0], **FISH)).headers["Idempotency-Replayed"] == "true"
         menu = (await alone.get("", "/v1/menu")).json()
         assert menu["sold_out"] == [{"item_id": "pickled-fish", "by": "stock", "reason": ""}]
@@ -82,7 +83,8 @@ def test_what_the_kitchen_says_is_sold_out_cannot_be_ordered_until_it_is_restore
         assert told(await alone.act(WAITER, "eighty_six", item_id="pickled-fish")) == (403, "not-allowed")
         assert told(await alone.act(COOK, "eighty_six", item_id="no-such-thing")) == (422, "item-unknown")
         assert (await alone.act(COOK, "eighty_six", item_id="pickled-fish", reason="burnt")).status_code == 201
-        assert told(await alone.post(key(), **FISH)) == (409, "item-sold-out")
+        refused = await alone.post(key(), **FISH)
+        assert (told(refused), refused.json()["item_id"]) == ((409, "item-sold-out"), "pickled-fish")
         menu = (await alone.get("", "/v1/menu")).json()
         assert menu["sold_out"] == [{"item_id": "pickled-fish", "by": "kitchen", "reason": "burnt"}]
         assert (await alone.act(MANAGER, "restore", item_id="pickled-fish")).status_code == 201

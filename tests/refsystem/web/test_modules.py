@@ -13,6 +13,8 @@ from bench import PREFIX, Answer, Bench, check, problem, taken
 from browser import Browser, Page, find_browser
 from serving import choose, click, press, says, type_into
 
+from refsystem.web.languages import words
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no browser is installed"),
@@ -173,7 +175,7 @@ def test_what_is_settled_is_settled_without_room_to_remember_it(bench: Bench, pa
       const why = await Promise.race([act({{ act: 'close', check_id: 'x' }}).catch(no => no.message), never]);
       return [entry(id)?.state, entry(id)?.answer?.status, why];
     }})()"""
-    assert page.run(full) == ["done", "committed", "it is check-closed"]
+    assert page.run(full) == ["done", "committed", words("en")["problem_check-closed"]]
     assert kept(page, "out.") == []
     assert (len(bench.sent("/v1/orders")), len(bench.sent("/v1/acts"))) == (1, 1)
 
@@ -181,13 +183,14 @@ def test_what_is_settled_is_settled_without_room_to_remember_it(bench: Bench, pa
 def test_a_refused_order_is_taken_back_with_its_note_into_a_cart_that_is_not_empty(bench: Bench, page: Page) -> None:
     bench.answers |= {
         "POST /v1/questions": lambda _: (200, {"questions": []}),
-        "POST /v1/orders": lambda _: (409, problem("item-sold-out")),
+        "POST /v1/orders": lambda _: (409, problem("item-sold-out") | {"item_id": "tripe"}),
     }
     opened(page, bench, "order", {"table": "5"})
     choose(page, "tripe")
     type_into(page, "#note", "PEANUT ALLERGY")
     click(page, "#send")
     page.wait(says("Not taken", "#outbox"))
+    assert page.run(says("Beef tripe is sold out", "#outbox")), "which dish it is"
     press(page, "Menu")
     choose(page, "tripe", "ice-jelly")
     type_into(page, "#note", "no ice")
@@ -229,6 +232,15 @@ def test_the_till_pays_the_check_that_it_shows(bench: Bench, page: Page, browser
     press(page, "¥50.00", "#cash_notes")
     page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
     assert [act["body"]["check_id"] for act in bench.sent("/v1/acts")] == ["c5", "c7"]
+
+    # what is no amount does not leave the dialog
+    press(page, "Pay a part")
+    type_into(page, "dialog [name=amount]", "half")
+    press(page, "OK", "dialog")
+    assert page.run(says("such as 12.50", "dialog"))
+    type_into(page, "dialog [name=amount]", "10.5")
+    press(page, "OK", "dialog")
+    page.wait(says("¥10.50", "#pay_due"))
 
     # a card whose sum is held, and not taken, can be given up
     held = {"attempt_id": "p1", "tender": "card", "amount_minor": 3000, "state": "authorized", "refunds": []}
@@ -300,7 +312,15 @@ def test_what_was_received_stays_in_the_form_until_it_is_kept(bench: Bench, page
     assert [made["body"]["quantity"] for made in kept(page, "out.")] == [1500]
 
     # a label that nobody knows: its quantity is not received under the name that was chosen before
-    label = {"ingredient_id": "", "barcode": "0612345000017", "lot_id": "L9", "use_by": 0, "quantity": 0, "count": 7, "grams": 0}
+    label = {
+        "ingredient_id": "",
+        "barcode": "0612345000017",
+        "lot_id": "L9",
+        "use_by": 0,
+        "quantity": 0,
+        "count": 7,
+        "grams": 0,
+    }
     bench.answers["GET /v1/scan"] = lambda _: (200, label)
     page.run("document.getElementById('ingredient').selectedIndex = 2")
     type_into(page, "#scan", "(01)0612345000017")

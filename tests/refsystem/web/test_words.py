@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from refsystem import problems
+from refsystem.edge import page_routes
+from refsystem.ordering import channel_rules, errors, kitchen_errors
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.order import CHANNELS
 from refsystem.web.languages import LANGUAGES, choose_language, words
@@ -36,9 +39,26 @@ def test_every_word_that_a_page_asks_for_is_there() -> None:
 
 def test_every_channel_has_a_name_in_every_language() -> None:
     for language in LANGUAGES:
-        assert {name for name in words(language) if name.startswith("channel_")} >= {f"channel_{each}" for each in CHANNELS}
+        assert {name for name in words(language) if name.startswith("channel_")} >= {
+            f"channel_{each}" for each in CHANNELS
+        }
     named = re.findall(r"channels: \{(.*?)\}", (STATIC / "kitchen.js").read_text())
     assert [set(re.findall(r"(\w+):", each)) for each in named] == [set(CHANNELS)] * len(LANGUAGES)
+
+
+NO_PAGE_MEETS = {
+    *("break-glass-invalid", "break-glass-not-needed", "break-glass-running", "members-differ", "member-heard"),
+    *("register-not-read", "store-unknown", "rights-too-low", "rights-not-frozen"),
+}
+"""Problems of operators' commands and of what store and cloud do by themselves."""
+
+
+def test_every_problem_that_a_page_can_meet_has_words() -> None:
+    modules = (errors, kitchen_errors, problems, channel_rules, page_routes)
+    slugs = {each.slug for module in modules for each in vars(module).values() if isinstance(each, errors.Problem)}
+    assert len(slugs) > 50
+    assert slugs - NO_PAGE_MEETS - {name.removeprefix("problem_") for name in words("zh")} == set()
+    assert slugs >= NO_PAGE_MEETS
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
