@@ -89,8 +89,9 @@ class KitchenRules:
 
 @dataclass(frozen=True, slots=True)
 class StockRules:
-    """Shares of `par`, in basis points, at or below which an ingredient is low or critical, and when a lot's end is near.
+    """Shares of `par`, in basis points, at or below which an ingredient is low or critical.
 
+    A lot's last day is warned of `expiry_warning_s` before it begins.
     `cloud_share_basis_points` of what an escrowed ingredient has left is the cloud's to promise (P18).
     """
 

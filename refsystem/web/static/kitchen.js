@@ -1,6 +1,7 @@
 // The cooks' page: tickets, courses that are held back, recall, sold out. A tap is kept here until the display has settled it.
 "use strict";
 const POLL_MS = 1500, TIMEOUT_MS = 4000, SILENT_MS = 10000, MENU_MS = 15000, KNOWN_MAX = 500, OUTBOX_MAX = 100;
+const RUSH = 9, RUSHED = 5; // what a tap asks for, and from where on it counts as one: a channel may have a priority of its own
 const WORDS = {
   en: { lang: "en", title: "Kitchen", other: "中文", otherLabel: "切换到中文", open: n => `${n} open`, done: "Done",
     nothing: "No tickets. Everything is done.", table: t => `Table ${t}`, minutes: m => `${m} min`, all: "All stations",
@@ -124,7 +125,8 @@ function ticketCard(ticket) {
   const nothingToMake = ticket.items.length > 0 && ticket.items.every(item => item.quantity === 0);
   const more = [];
   if (!station) more.push(stationName(ticket.station));
-  const marks = [[ticket.priority, words.rush], [ticket.rounds, words.recalled], [ticket.escalated, words.late]];
+  const isRushed = ticket.priority >= RUSHED;
+  const marks = [[isRushed, words.rush], [ticket.rounds, words.recalled], [ticket.escalated, words.late]];
   card.append(cardHead(ticket, words.minutes(Math.floor(ticket.waiting_s / 60))), under(ticket, more));
   for (const [is, text] of marks) if (is) card.append(element("span", "mark", text), " ");
   card.append(itemLines(ticket.items));
@@ -137,7 +139,12 @@ function ticketCard(ticket) {
   const done = button("wide done", nothingToMake ? words.seen : words.done, subject, () => tap({ subject, about: placeOf(ticket),
     path: `v1/tickets/${encodeURIComponent(ticket.order_id)}/bump?${new URLSearchParams({ version: ticket.version, station: ticket.station })}` }));
   done.disabled = waits(subject);
+  const rushes = `rush ${ticket.order_id}`;
+  const rush = button("wide", waits(rushes) ? words.wait : words.rush, `${rushes} ${subject}`,
+    () => tapAct(rushes, { act: "rush", order_id: ticket.order_id, priority: RUSH }, placeOf(ticket)));
+  rush.disabled = waits(rushes);
   card.append(done);
+  if (!isRushed && !nothingToMake) card.append(rush);
   return card;
 }
 

@@ -3,6 +3,7 @@
 import { data, isLasting } from "./device.js";
 import { button, byId, el, hour, itemName, money, put, say, show, view } from "./dom.js";
 import { drop, flush, hurry, isDenied, isOld, kept, mayWithdraw, outbox, sendNow, withdraw } from "./outbox.js";
+import { alertNotices, front, readAlerts } from "./front.js";
 import { explain } from "./refusals.js";
 import { ask, reach } from "./store.js";
 import * as person from "./person.js";
@@ -26,6 +27,7 @@ function troubles() {
     const paused = channels.filter(each => each.state === "paused").map(each => say(`channel_${each.channel}`));
     if (paused.length) said.push(["warn", say("paused", { channels: paused.join(say("comma")) })]);
   }
+  if (reachable && isStaffPage) said.push(...alertNotices());
   if (message) said.push(["info", message]);
   return said;
 }
@@ -159,6 +161,8 @@ export function start(takeBack = null) {
   showOutbox(takeBack);
   showBanner();
   if (isStaffPage && person.token) often(readStatus, STATUS_MS);
+  if (isStaffPage && person.token) often(readAlerts, STATUS_MS);
+  front.addEventListener("change", showBanner);
   if ("serviceWorker" in navigator && window.isSecureContext) navigator.serviceWorker.register("/sw.js").catch(() => {});
   flush();
   document.documentElement.dataset.ready = "true";

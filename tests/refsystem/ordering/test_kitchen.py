@@ -305,8 +305,13 @@ def test_a_rush_and_a_time_out_are_acts():
     brigade.do(Rush(order_id, 9))
     assert brigade.see(order_id).priority == 9
     key = TicketKey(order_id, 1, "wok")
+    assert brigade.kitchen.late_tickets() == ()
     brigade.do(escalate(key).content)
     assert brigade.see(order_id).tickets[0].escalated
+    assert [found for found, _ in brigade.kitchen.late_tickets()] == [key]
+    brigade.kitchen.set_aside(len(brigade.log))
+    assert brigade.kitchen.late_tickets() == ()
+    brigade.do(escalate(key).content)
     brigade.refuses(TICKET_STATE, Escalate(*key))
     brigade.refuses(TICKET_NOT_FOUND, Escalate(order_id, 9, "wok"))
 

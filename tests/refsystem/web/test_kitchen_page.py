@@ -304,3 +304,9 @@ def test_what_the_store_does_not_take_is_said(display, store, browser):
     assert "Dishes. The course was fired already" in browser.run("byId('message').innerText")
     assert browser.run("outbox.length") == 0
     assert len(store.kitchen.order(first).tickets) == 2
+    press(browser, "Rush", "#tickets")
+    settle(browser, store)
+    assert store.kitchen.order(first).priority == 9
+    browser.wait("latest.tickets.length && latest.tickets.every(ticket => ticket.priority === 9)")
+    browser.wait("![...document.querySelectorAll('#tickets button')].some(b => b.textContent === 'Rush')")
+    assert browser.run("document.querySelector('#tickets .mark').innerText") == "Rush"

@@ -62,6 +62,12 @@ def kept(page: Page, start: str) -> list[Any]:
 
 
 LI = {"who": "Li", "role": "waiter"}
+LATE = {"order_id": "o5", "check_id": "c5", "version": 1, "station": "hot", "table": "5", "channel": "qr"}
+ALERTS = {
+    "late": [LATE | {"items": [["tripe", 2]]}],
+    "served": ["c7"],
+    "stock": {"out": [], "critical": ["tripe"], "low": [], "expiring": [], "expired": ["greens"]},
+}
 
 
 def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, page: Page) -> None:
@@ -76,10 +82,17 @@ def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, pag
     checks = [check("c5", "5", 100), check("c7", "7", 200)]
     bench.answers |= {
         "GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}),
+        "GET /v1/alerts": lambda _: (200, ALERTS),
         "POST /v1/questions": questions,
         "POST /v1/orders": taken,
     }
     opened(page, bench, "waiter", LI)
+    # what kitchen and stock have to tell stands in the banner, and on the tiles
+    page.wait(says("The kitchen is late: Table 5 (2 ", "#banner"))
+    assert page.run(says("Almost used up: Beef tripe.", "#banner"))
+    assert page.run(says("Past its day", "#banner"))
+    assert page.run(says("kitchen late", "[data-focus='table 5']"))
+    assert page.run(says("all served", "[data-focus='table 7']"))
 
     def to(table: str) -> None:
         page.run(f"[...document.querySelectorAll('button.table')].find(b => b.innerText.startsWith('{table}')).click()")
