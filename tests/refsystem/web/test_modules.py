@@ -62,6 +62,7 @@ def kept(page: Page, start: str) -> list[Any]:
 
 
 LI = {"who": "Li", "role": "waiter"}
+PAUSED = {"channel": "qr", "state": "paused", "reason": "queue_too_long", "detail": "60 tickets"}
 LATE = {"order_id": "o5", "check_id": "c5", "version": 1, "station": "hot", "table": "5", "channel": "qr"}
 ALERTS = {
     "late": [LATE | {"items": [["tripe", 2]]}],
@@ -197,8 +198,16 @@ def test_a_refused_order_is_taken_back_with_its_note_into_a_cart_that_is_not_emp
     bench.answers |= {
         "POST /v1/questions": lambda _: (200, {"questions": []}),
         "POST /v1/orders": lambda _: (409, problem("item-sold-out") | {"item_id": "tripe"}),
+        "GET /v1/menu": lambda _: (200, {"items": []}),
+        "GET /v1/tables/5/checks": lambda _: (200, {"checks": []}),
+        "GET /v1/channels": lambda _: (200, {"channels": [PAUSED, PAUSED | {"channel": "kiosk"}], "silent_ms": 0}),
     }
     opened(page, bench, "order", {"table": "5"})
+    page.wait(says("The kitchen is full", "#banner"))
+    assert not page.run(says("kiosk", "#banner")), "a guest is told of the own channel"
+    bench.answers["GET /v1/channels"] = lambda _: (200, {"channels": [], "silent_ms": 0})
+    page.run("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait("document.getElementById('banner').hidden")
     choose(page, "tripe")
     type_into(page, "#note", "PEANUT ALLERGY")
     click(page, "#send")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -44,6 +45,11 @@ def test_every_channel_has_a_name_in_every_language() -> None:
         }
     named = re.findall(r"channels: \{(.*?)\}", (STATIC / "kitchen.js").read_text())
     assert [set(re.findall(r"(\w+):", each)) for each in named] == [set(CHANNELS)] * len(LANGUAGES)
+
+
+def test_every_reason_of_a_pause_has_words() -> None:
+    reasons = [each for each in get_args(channel_rules.Reason) if each]
+    assert {f"{start}_{each}" for start in ("pause", "own_pause") for each in reasons} <= words("zh").keys()
 
 
 NO_PAGE_MEETS = {
