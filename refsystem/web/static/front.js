@@ -43,8 +43,9 @@ export function alertNotices() {
       place: placeOf(ticket), items: ticket.items.map(([id, quantity]) => `${quantity} × ${itemName(id)}`).join(say("comma")) }));
     said.push(["bad", say("kitchen_late", { tickets: listed(tickets) })]);
   }
+  // What is to be used first is the work of whoever keeps the stock: a banner that stands all day is read by nobody.
   for (const [key, kind] of [["out", "warn"], ["critical", "warn"], ["low", "warn"], ["expired", "bad"], ["expiring", "warn"]]) {
-    if (stock[key].length) said.push([kind, say(`stock_${key}`, { names: listed(stock[key].map(ingredient)) })]);
+    if (stock[key].length && (key !== "expiring" || data.page === "stock")) said.push([kind, say(`stock_${key}`, { names: listed(stock[key].map(ingredient)) })]);
   }
   return said;
 }

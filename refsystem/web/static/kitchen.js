@@ -13,7 +13,7 @@ const WORDS = {
     lost: "The display does not answer. What you see may be old. What you tap is kept and sent later.",
     silent: s => `No word from the store for ${s} s. New orders may be missing.`,
     never: "The store has not sent anything yet.", full: "Too much waits to be sent. This tap was not kept.",
-    refused: (what, why) => `The store did not take it: ${what}. ${why}`, whyNot: { bump: "The ticket is not there any more.",
+    refused: (what, why) => `The store did not take it (${what}). ${why}`, whyNot: { bump: "The ticket is not there any more.",
       fire: "The course was fired already, or voided.", recall: "It is on the display again already.",
       rush: "The order is not in the kitchen any more.", eighty_six: "It is sold out already.", restore: "It is back already." }, noneDone: "Nothing was done yet.",
     givenUp: "The store lost the device that took this order. Ask before you make it.",

@@ -301,7 +301,7 @@ def test_what_the_store_does_not_take_is_said(display, store, browser):
     browser.run("document.querySelector('li.held button').click()")
     settle(browser, store)
     browser.wait("!byId('message').hidden")
-    assert "Dishes. The course was fired already" in browser.run("byId('message').innerText")
+    assert "Dishes). The course was fired already" in browser.run("byId('message').innerText")
     assert browser.run("outbox.length") == 0
     assert len(store.kitchen.order(first).tickets) == 2
     press(browser, "Rush", "#tickets")

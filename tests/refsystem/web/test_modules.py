@@ -436,7 +436,7 @@ def test_a_refund_is_kept_whole_before_its_first_step_is_sent(bench: Bench, page
     bench.answers["POST /v1/acts"] = lambda _: (409, problem("check-not-closed"))
     press(page, "Next guest")
     give_back()
-    page.wait(says("it is check-not-closed", "#banner"))
+    page.wait(says(words("en")["problem_check-not-closed"], "#banner"))
     page.wait(f"{OUT}.length === 0")
     assert [act["body"]["act"] for act in bench.sent("/v1/acts")][3:] == ["reopen"], "what follows a no is not sent"
 
