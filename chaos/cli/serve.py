@@ -32,8 +32,8 @@ The gateway takes any code; a member's balance or a voucher is demo-VALUE-NAME, 
   rushproof serve --json                the addresses as JSON, for programs
 
 Then pull a plug: 'kill -9' the process of a device (its id is printed). The pages go on at the other one; what ended is
-started again after a while. Without the cloud delivery pauses, as it does when 12 tickets are open, or 10 and half of them are its own; the
-kiosk pauses at 30, the tables' phones at 60. Pages say so. Ctrl-C ends everything.
+started again after a while. Channels pause, and pages say so: delivery without the cloud, at 12 open tickets, or at 10 when
+half of them are its own; the kiosk at 30, the tables' phones at 60. Ctrl-C ends everything.
 """
 
 
