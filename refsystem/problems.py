@@ -43,23 +43,38 @@ class ProblemBody(BaseModel):
     detail: str
     definite: bool
     primary_hint: str | None = Field(default=None, description="where the primary was last known to be")
+    item_id: str | None = Field(
+        default=None, description="the item of the menu that it is about; only if it is about one"
+    )
 
 
 class ProblemError(Exception):
     """A request is answered with a problem document."""
 
     def __init__(
-        self, problem: Problem, detail: str = "", *, primary_hint: str | None = None, retry_after_s: float | None = None
+        self,
+        problem: Problem,
+        detail: str = "",
+        *,
+        primary_hint: str | None = None,
+        retry_after_s: float | None = None,
+        item_id: str = "",
     ) -> None:
         super().__init__(detail or problem.title)
         self.problem = problem
         self.detail = detail or problem.title
         self.primary_hint = primary_hint
         self.retry_after_s = retry_after_s
+        self.item_id = item_id
 
 
 def problem_response(
-    problem: Problem, detail: str, *, primary_hint: str | None = None, retry_after_s: float | None = None
+    problem: Problem,
+    detail: str,
+    *,
+    primary_hint: str | None = None,
+    retry_after_s: float | None = None,
+    item_id: str = "",
 ) -> Response:
     """The answer for `problem`; a 503 always says when to come back, in whole seconds rounded up."""
     headers = {}
@@ -74,8 +89,10 @@ def problem_response(
         detail=detail,
         definite=problem.definite,
         primary_hint=primary_hint,
-    )
-    return JSONResponse(body.model_dump(), problem.status, headers, media_type=MEDIA_TYPE)
+    ).model_dump(exclude={"item_id"})
+    if item_id:
+        body["item_id"] = item_id
+    return JSONResponse(body, problem.status, headers, media_type=MEDIA_TYPE)
 
 
 def problem_docs(*problems: Problem) -> dict[int | str, dict[str, Any]]:
@@ -101,12 +118,16 @@ def install_problem_handlers(app: FastAPI, invalid: Problem = ORDER_INVALID) -> 
     async def on_problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)
         return problem_response(
-            error.problem, error.detail, primary_hint=error.primary_hint, retry_after_s=error.retry_after_s
+            error.problem,
+            error.detail,
+            primary_hint=error.primary_hint,
+            retry_after_s=error.retry_after_s,
+            item_id=error.item_id,
         )
 
     async def on_rejected(_: Request, error: Exception) -> Response:
         assert isinstance(error, OrderRejected)
-        return problem_response(error.problem, error.detail)
+        return problem_response(error.problem, error.detail, item_id=error.item_id)
 
     async def on_invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -13,6 +14,7 @@ from refsystem.ordering.kitchen import Kitchen
 from refsystem.ordering.kitchen_order import KitchenOrder
 from refsystem.ordering.menu import Menu
 from refsystem.ordering.stock import Stock
+from refsystem.ordering.stock_days import LotState, StockDays
 from refsystem.ordering.store_acts import STORE_ACTS, StoreAct, parse_store_act
 
 PEOPLES_ACTS = ("fire", "recall", "rush", "eighty_six", "restore", "receive", "count", "waste", "thaw_rights")
@@ -39,11 +41,12 @@ class MenuReply(BaseModel):
 
 
 class StockLot(BaseModel):
-    """What is left of one delivery; `use_by` is a day as YYYYMMDD, 0 if it keeps."""
+    """What is left of one delivery; `use_by` is a day as YYYYMMDD, 0 if it keeps; `state`: by the store's calendar and rules."""
 
     lot_id: str
     quantity: int
     use_by: int
+    state: LotState
 
 
 class StockLine(BaseModel):
@@ -133,11 +136,12 @@ def menu_fields(menu: Menu) -> dict[str, Any]:
     return dataclasses.asdict(menu)
 
 
-def stock_json(store: str, stock: Stock, known_seq: int) -> dict[str, Any]:
-    """A `StockReply`."""
+def stock_json(store: str, stock: Stock, known_seq: int, now: datetime) -> dict[str, Any]:
+    """A `StockReply` at `now`, in the store's local time."""
+    days = StockDays.at(now, stock.rules)
     return {
         "store": store,
-        "ingredients": [_ingredient(stock, name) for name in stock.items],
+        "ingredients": [_ingredient(stock, name, days) for name in stock.items],
         "rights_frozen": stock.fork_epoch != 0,
         "known_seq": known_seq,
         "passed_over": len(stock.passed_over),
@@ -171,7 +175,7 @@ def store_act_schemas() -> list[dict[str, Any]]:
     return [_act_schema(name, dataclasses.fields(STORE_ACTS[name])) for name in PEOPLES_ACTS]
 
 
-def _ingredient(stock: Stock, name: str) -> dict[str, Any]:
+def _ingredient(stock: Stock, name: str, days: StockDays) -> dict[str, Any]:
     item, known = stock.item(name), stock.menu.ingredients_by_id.get(name)
     kept = stock.keeps(name)
     return {
@@ -188,7 +192,10 @@ def _ingredient(stock: Stock, name: str) -> dict[str, Any]:
         "store_rights": item.edge_rights,
         "oversold": item.owed,
         **{sums: getattr(item, sums) for sums in ("received", "sold", "wasted", "missing")},
-        "lots": [{"lot_id": lot.lot_id, "quantity": lot.quantity, "use_by": lot.use_by} for lot in item.lots],
+        "lots": [
+            {"lot_id": lot.lot_id, "quantity": lot.quantity, "use_by": lot.use_by, "state": days.state(lot)}
+            for lot in item.lots
+        ],
     }
 
 

@@ -22,15 +22,18 @@ from refsystem.processes import StackError
 TABLES_MAX = 200
 DESCRIPTION = """\
 Start a whole store: two devices, their arbiter, the kitchen display, a printer, the cloud with its database, and stand-ins
-for a payment gateway and a coupon platform. Its pages are printed as addresses: open a diner's, order, and watch the kitchen.
+for a payment gateway, a coupon platform and a delivery platform. Its pages are printed as addresses: open a diner's, order,
+and watch the kitchen.
 The gateway takes any code; a member's balance or a voucher is demo-VALUE-NAME, such as demo-10000-ann for 100.00.
 
   rushproof serve                       a restaurant with 12 tables
   rushproof serve --format hotpot       another menu, with its kitchen's rules
+  rushproof serve --delivery-every 20   somebody orders at the delivery platform every 20 s
   rushproof serve --json                the addresses as JSON, for programs
 
 Then pull a plug: 'kill -9' the process of a device (its id is printed). The pages go on at the other one; what ended is
-started again after a while. Ctrl-C ends everything.
+started again after a while. Channels pause, and pages say so: delivery without the cloud, at 12 open tickets, or at 10 when
+half of them are its own; the kiosk at 30, the tables' phones at 60. Ctrl-C ends everything.
 """
 
 
@@ -66,6 +69,13 @@ def add_parser(commands: Any) -> None:
         metavar="S",
         help="a process that has ended is started again after S seconds (default 10)",
     )
+    parser.add_argument(
+        "--delivery-every",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="somebody orders at the delivery platform every S seconds (default: nobody does)",
+    )
     parser.add_argument("--no-printer", action="store_true", help="without a printer")
     parser.add_argument(
         "--data",
@@ -85,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--kitchen-seconds must be from 0 to 3600, not {options.kitchen_seconds:g}")
     if not 0 <= options.restart_after <= 3600:
         raise CommandError(f"--restart-after must be from 0 to 3600, not {options.restart_after:g}")
+    if not 0 <= options.delivery_every <= 3600:
+        raise CommandError(f"--delivery-every must be from 0 to 3600, not {options.delivery_every:g}")
     with ExitStack() as undo:
         folder = _folder(options.data, undo)
         settings = ServeSettings(
@@ -95,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
             options.kitchen_seconds,
             os.environ.get("RUSHPROOF_DATABASE_URL") or None,
             options.restart_after,
+            options.delivery_every,
         )
         try:
             run_interruptible(_serve(settings, as_json=options.json))
@@ -116,7 +129,7 @@ async def _serve(settings: ServeSettings, *, as_json: bool) -> None:
             sys.stdout.write(f"  process ids       {', '.join(ids)}\n")
         sys.stdout.flush()
         _say("Ctrl-C ends it")
-        await served.watch(_say)
+        await served.run(_say)
 
 
 def _told(served: Served) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,23 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.serving.addresses import Addresses, addresses
+from chaos.serving.deliveries import Deliveries
 from chaos.serving.opening import receive_opening_stock
 from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.store_rules import Format
 from refsystem.stack import Stack
 from refsystem.stack_coupons import PROCESS as COUPONS
 from refsystem.stack_coupons import CouponStackSettings
+from refsystem.stack_delivery import PROCESS as PLATFORM
+from refsystem.stack_delivery import DeliveryStackSettings
 from refsystem.stack_settings import SLOTS, GatewayStackSettings, StackSettings, StoreSettings
 
 STORE = "s1"
 WATCH_S = 0.5
+CHANNEL_RULES = {
+    "busy_from": 10,
+    "channels": {
+        "delivery": {"queue_max": 12, "share_percent": 50},
+        "mini_program": {"queue_max": 20},
+        "kiosk": {"queue_max": 30},
+        "qr": {"queue_max": 60},
+    },
+}
+"""When the served store's channels pause, by its open tickets; waiters and the till never do. Guesses [G]."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
     """What is served. `kitchen_s` 0: a ticket is done when a person says so; else after that many seconds by itself.
 
-    A process that has ended is started again after `restart_after_s`.
+    A process that has ended is started again after `restart_after_s`. Somebody orders at the delivery platform every
+    `delivery_every_s`; 0: nobody.
     """
 
     folder: Path
@@ -36,6 +51,7 @@ class ServeSettings:
     kitchen_s: float = 0.0
     database_url: str | None = None
     restart_after_s: float = 10.0
+    delivery_every_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,13 @@ class Served:
     addresses: Addresses
     processes: tuple[str, ...]
     restart_after_s: float
+    deliveries: Deliveries
+
+    async def run(self, say: Callable[[str], None]) -> None:
+        """Watch the processes, and order at the delivery platform. Never returns."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.watch(say))
+            tasks.create_task(self.deliveries.run(say))
 
     async def watch(self, say: Callable[[str], None]) -> None:
         """Tell of every process that ends, and start it again after a while. Never returns."""
@@ -89,6 +112,8 @@ async def served_store(settings: ServeSettings) -> AsyncIterator[Served]:
             settings.database_url,
             gateway=GatewayStackSettings(),
             coupons=CouponStackSettings(),
+            delivery=DeliveryStackSettings(),
+            channel_rules=json.dumps(CHANNEL_RULES),
         )
     )
     try:
@@ -103,10 +128,12 @@ async def served_store(settings: ServeSettings) -> AsyncIterator[Served]:
             "cloud",
             "gateway",
             COUPONS,
+            PLATFORM,
             *(f"{STORE}.{each}" for each in ("arbiter", "kitchen", "edge_a", "edge_b")),
         ]
         if settings.printer:
             names.append(f"{STORE}.printer")
-        yield Served(stack, told, tuple(names), settings.restart_after_s)
+        deliveries = Deliveries(stack.url(PLATFORM), STORE, menu, settings.delivery_every_s)
+        yield Served(stack, told, tuple(names), settings.restart_after_s, deliveries)
     finally:
         stack.stop()

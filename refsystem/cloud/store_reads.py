@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from refsystem.cloud import stock as cloud_stock
@@ -86,7 +87,7 @@ class StoreReads:
         rights = await self._rights(store) or CloudRights()
         async with self._views.of(store) as (view, known_seq):
             view.stock.rights = rights
-            told = stock_json(store, view.stock, known_seq)
+            told = stock_json(store, view.stock, known_seq, datetime.now().astimezone())
         reserved = {str(number): dict(part) for number, part in rights.reserved.items()}
         return {**told, "cloud_rights": rights.rights, "reserved": reserved}
 

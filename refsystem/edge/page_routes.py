@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from pydantic import BaseModel, Field
 
 from refsystem.check_messages import CheckBody, check_json
+from refsystem.edge.alert_routes import add_alert_routes
 from refsystem.edge.check_routes import UNAVAILABLE, attention, person_asking
 from refsystem.edge.driver import Driver
 from refsystem.edge.instrument_routes import add_instrument_routes
@@ -79,6 +80,7 @@ def add_page_routes(app: FastAPI, driver: Driver) -> None:
     _add_scan(app, driver)
     add_question_routes(app, driver)
     add_instrument_routes(app, driver)
+    add_alert_routes(app, driver)
 
 
 def _add_page(app: FastAPI, pages: Pages, page: str) -> None:

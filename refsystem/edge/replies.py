@@ -21,7 +21,8 @@ REPLAYED_DOC: dict[str, Any] = {
 def raise_problem(driver: Driver, reply: Reply) -> None:
     """Raises `ProblemError` if the answer is no."""
     if reply.problem is not None:
-        raise ProblemError(reply.problem, reply.detail, primary_hint=_primary_hint(driver))
+        hint = _primary_hint(driver)
+        raise ProblemError(reply.problem, reply.detail, primary_hint=hint, item_id=reply.item_id)
 
 
 def _primary_hint(driver: Driver) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -59,7 +60,8 @@ def _add_menu(app: FastAPI, driver: Driver) -> None:
 
 def _add_stock(app: FastAPI, driver: Driver) -> None:
     def shown(views: StoreViews) -> dict[str, Any]:
-        return stock_json(driver.settings.store, views.stock, driver.device.replica.log.last.seq)
+        last_seq = driver.device.replica.log.last.seq
+        return stock_json(driver.settings.store, views.stock, last_seq, datetime.now().astimezone())
 
     @app.get(
         "/v1/stock",

@@ -123,12 +123,13 @@ PROBLEMS: dict[str, Problem] = {
 
 
 class OrderRejected(Exception):
-    """The order was refused before anything was written."""
+    """The order was refused before anything was written; `item_id`: for which item of the menu, if for one."""
 
-    def __init__(self, problem: Problem, detail: str) -> None:
+    def __init__(self, problem: Problem, detail: str, item_id: str = "") -> None:
         super().__init__(detail)
         self.problem = problem
         self.detail = detail
+        self.item_id = item_id
 
 
 class BreakGlassRefused(Exception):

@@ -33,6 +33,7 @@ class Kitchen:
         self._of_check: dict[str, dict[str, None]] = {}
         self._sold_out: dict[str, SoldOut] = {}
         self._with_work: Counter[str] = Counter()
+        self._late: dict[str, None] = {}
         self._undo: list[tuple[int, dict[str, KitchenOrder | None], dict[str, SoldOut | None]]] = []
         self._passed_over: list[PassedOver] = []
 
@@ -87,6 +88,16 @@ class Kitchen:
         ]
         return tuple(sorted(found, key=lambda each: (each[1].seq, each[0])))
 
+    def late_tickets(self) -> tuple[tuple[TicketKey, Ticket], ...]:
+        """Tickets that the front was told of and that still have something to make, the oldest first."""
+        found = [
+            (TicketKey(order_id, ticket.version, ticket.station), ticket)
+            for order_id in self._late
+            for ticket in self._orders[order_id].tickets
+            if ticket.is_late
+        ]
+        return tuple(sorted(found, key=lambda each: (each[1].seq, each[0])))
+
     def tickets_with_work(self) -> Counter[str]:
         """How many tickets have something left to make, by channel: counted along, so that asking costs nothing."""
         return Counter({channel: count for channel, count in self._with_work.items() if count})
@@ -102,7 +113,7 @@ class Kitchen:
         """Raises `OrderRejected` if an item of an order is sold out."""
         for item_id, _ in items:
             if item_id in self._sold_out:
-                raise OrderRejected(ITEM_SOLD_OUT, f"{item_id} is sold out")
+                raise OrderRejected(ITEM_SOLD_OUT, f"{item_id} is sold out", item_id)
 
     def order_fields(self, items: Iterable[tuple[str, int]], channel: str, pickup_at_s: int = 0) -> dict[str, Any]:
         """What to add to an order's record: see `kitchen_fields`."""
@@ -148,11 +159,14 @@ class Kitchen:
     def _put(self, orders: dict[str, Any], sold_out: dict[str, SoldOut | None]) -> None:
         for order_id, order in orders.items():
             before = self._orders.pop(order_id, None)
+            self._late.pop(order_id, None)
             if before is not None:
                 self._leave_check(before)
                 self._with_work[before.channel] -= before.tickets_with_work
             if order is not None:
                 self._with_work[order.channel] += order.tickets_with_work
+                if any(ticket.is_late for ticket in order.tickets):
+                    self._late[order_id] = None
                 self._orders[order_id] = order
                 self._of_check.setdefault(order.check_id, {})[order_id] = None
         for item_id, each in sold_out.items():

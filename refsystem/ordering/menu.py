@@ -107,7 +107,7 @@ class Menu:
         for item_id, quantity in lines:
             item = self.by_id.get(item_id)
             if item is None:
-                raise OrderRejected(ITEM_UNKNOWN, f"there is no item {item_id!r} on the menu")
+                raise OrderRejected(ITEM_UNKNOWN, f"there is no item {item_id!r} on the menu", item_id)
             total += item.price_minor * quantity
         return total
 

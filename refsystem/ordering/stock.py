@@ -185,9 +185,8 @@ class Stock:
             taken = (besides or {}).get(name, 0)
             if available is not None and quantity > available - taken:
                 short = next(item_id for item_id, _ in lines if name in dict(self.menu.recipes.get(item_id, ())))
-                raise OrderRejected(
-                    ITEM_SOLD_OUT, f"{short} is sold out: {max(0, available - taken)} of {name} are left"
-                )
+                left = max(0, available - taken)
+                raise OrderRejected(ITEM_SOLD_OUT, f"{short} is sold out: {left} of {name} are left", short)
         return needs
 
     def order_fields(self, items: Iterable[tuple[str, int]]) -> dict[str, Any]:

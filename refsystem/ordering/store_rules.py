@@ -17,7 +17,8 @@ from refsystem.ordering import fields
 from refsystem.ordering.fields import FieldError, given
 from refsystem.ordering.menu import COURSE, COURSE_MAX
 from refsystem.ordering.money import BASIS_POINTS
-from refsystem.ordering.recipe import ID, NAME
+from refsystem.ordering.order import CHANNELS, Channel
+from refsystem.ordering.recipe import NAME
 
 Format = Literal["hotpot", "casual", "fast_food", "tea", "coffee", "bakery", "barbecue", "canteen"]
 Fires = Literal["at_once", "after_previous", "by_person"]
@@ -62,8 +63,9 @@ class KitchenRules:
     escalate_s: int = given(SECONDS, default=0)
     pickup_lead_s: int = given(SECONDS, default=600)
     """How long before its pick-up a pre-order is fired. [G]"""
-    priorities: tuple[tuple[str, int], ...] = given(
-        fields.list_of(fields.row_of(ID, fields.whole(0, PRIORITY_MAX)), 20), default=()
+    priorities: tuple[tuple[Channel, int], ...] = given(
+        fields.list_of(fields.row_of(fields.one_of(*CHANNELS), fields.whole(0, PRIORITY_MAX)), len(CHANNELS)),
+        default=(),
     )
 
     def __post_init__(self) -> None:
@@ -82,13 +84,14 @@ class KitchenRules:
 
     def priority(self, channel: str) -> int:
         """What an order of `channel` starts with."""
-        return dict(self.priorities).get(channel, 0)
+        return next((priority for name, priority in self.priorities if name == channel), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class StockRules:
-    """Shares of `par`, in basis points, at or below which an ingredient is low or critical, and when a lot's end is near.
+    """Shares of `par`, in basis points, at or below which an ingredient is low or critical.
 
+    A lot's last day is warned of `expiry_warning_s` before it begins.
     `cloud_share_basis_points` of what an escrowed ingredient has left is the cloud's to promise (P18).
     """
 
@@ -160,7 +163,7 @@ _SLOW = KitchenRules(yellow_s=600, red_s=900, escalate_s=1_200)
 """10 and 15 minutes: one vendor's defaults for the display; 20 until the front is told [G]."""
 _FAST = KitchenRules(yellow_s=300, red_s=480, escalate_s=600, pickup_lead_s=300)
 """5 and 8 minutes: another vendor's defaults; 10 until the front is told [G]."""
-_PLATFORM_FIRST = (("platform", 2), ("mini_program", 1))
+_PLATFORM_FIRST: tuple[tuple[Channel, int], ...] = (("delivery", 2), ("mini_program", 1))
 _COLD_THEN_HOT = (
     CourseRule(1, "Cold dishes and drinks", "凉菜和饮品"),
     CourseRule(2, "Hot dishes", "热菜"),

@@ -87,6 +87,11 @@ class Ticket:
         """Whether something of it is still to be made."""
         return self.state is TicketState.OPEN and any(line.quantity for line in self.lines)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the front was told that it waits, and it still does."""
+        return self.escalated and self.has_work
+
     def on(self, event: TicketEvent, seq: int) -> Ticket:
         """The ticket after `event`, logged at `seq`; raises `OrderRejected` when its state does not allow it."""
         after = TICKET_TRANSITIONS.get((self.state, event))

@@ -155,7 +155,7 @@ class Admission:
         try:
             record = decide()
         except OrderRejected as rejection:
-            self._refuse(waiting, rejection.problem, rejection.detail)
+            self._refuse(waiting, rejection.problem, rejection.detail, rejection.item_id)
             return
         if self._policy == "require_r2" and len(self._replica.members) < 2:
             self._refuse(waiting, STANDBY_REQUIRED, "")
@@ -275,8 +275,8 @@ class Admission:
         uncommitted = self._replica.log.last.seq - self._replica.commit_seq
         return max(0, self._replica.timing.uncommitted_max - uncommitted)
 
-    def _refuse(self, waiting: Waiting, problem: Problem, detail: str) -> None:
-        self._replies.append(Reply(waiting.request_id, problem, detail))
+    def _refuse(self, waiting: Waiting, problem: Problem, detail: str, item_id: str = "") -> None:
+        self._replies.append(Reply(waiting.request_id, problem, detail, item_id=item_id))
 
     def _wait(self, seq: int, waiting: Waiting) -> None:
         """Answer now, or when the entry is committed. A key that is known is never told that nothing was written."""

@@ -167,7 +167,10 @@ PersistOp = StoreEpoch | SetAside | StoreEntries | StoreCommit | StoreBreakGlass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a waiting request: a committed `entry`, or what a read `found`, with level and epoch, or a `problem`."""
+    """The answer to a waiting request: a committed `entry`, or what a read `found`, with level and epoch, or a `problem`.
+
+    `item_id`: the item of the menu that the problem is about, if it is about one.
+    """
 
     request_id: int
     problem: Problem | None = None
@@ -179,6 +182,7 @@ class Reply:
     served: bool = False
     checks: tuple[Check, ...] = ()
     found: Any = None
+    item_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

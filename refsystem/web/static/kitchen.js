@@ -1,6 +1,7 @@
 // The cooks' page: tickets, courses that are held back, recall, sold out. A tap is kept here until the display has settled it.
 "use strict";
 const POLL_MS = 1500, TIMEOUT_MS = 4000, SILENT_MS = 10000, MENU_MS = 15000, KNOWN_MAX = 500, OUTBOX_MAX = 100;
+const RUSH = 9, RUSHED = 5; // what a tap asks for, and from where on it counts as one: a channel may have a priority of its own
 const WORDS = {
   en: { lang: "en", title: "Kitchen", other: "中文", otherLabel: "切换到中文", open: n => `${n} open`, done: "Done",
     nothing: "No tickets. Everything is done.", table: t => `Table ${t}`, minutes: m => `${m} min`, all: "All stations",
@@ -12,10 +13,12 @@ const WORDS = {
     lost: "The display does not answer. What you see may be old. What you tap is kept and sent later.",
     silent: s => `No word from the store for ${s} s. New orders may be missing.`,
     never: "The store has not sent anything yet.", full: "Too much waits to be sent. This tap was not kept.",
-    refused: why => `The store did not take it. ${why}`, noneDone: "Nothing was done yet.",
+    refused: (what, why) => `The store did not take it (${what}). ${why}`, whyNot: { bump: "The ticket is not there any more.",
+      fire: "The course was fired already, or voided.", recall: "It is on the display again already.",
+      rush: "The order is not in the kitchen any more.", eighty_six: "It is sold out already.", restore: "It is back already." }, noneDone: "Nothing was done yet.",
     givenUp: "The store lost the device that took this order. Ask before you make it.",
     unknown: "Nobody is signed in here, or the sign-in has ended. Open this page by the kitchen's own link. What you tap is kept and sent then.",
-    channels: { qr: "QR code", cashier: "Cashier", mini_program: "Mini-program", platform: "Delivery", kiosk: "Kiosk", waiter: "Waiter" } },
+    channels: { qr: "QR code", cashier: "Cashier", mini_program: "Mini-program", delivery: "Delivery", kiosk: "Kiosk", waiter: "Waiter" } },
   zh: { lang: "zh-CN", title: "厨房", other: "English", otherLabel: "Switch to English", open: n => `${n} 张待做`, done: "完成",
     nothing: "没有待做的单。", table: t => `${t} 号桌`, minutes: m => `${m} 分钟`, all: "全部档口",
     stationLabel: "档口", seen: "已知悉", soldOut: "沽清", recall: "撤回", sound: "声音",
@@ -26,10 +29,12 @@ const WORDS = {
     lost: "显示屏没有响应，画面可能不是最新的。您的操作会保存，稍后提交。",
     silent: s => `已有 ${s} 秒没有收到门店消息，可能缺少新单。`,
     never: "还没有收到门店的任何消息。", full: "待提交的操作太多，这次点击没有保存。",
-    refused: why => `门店未接受此操作。${why}`, noneDone: "还没有完成的单。",
+    refused: (what, why) => `门店未接受：${what}。${why}`, whyNot: { bump: "这张单已不在。",
+      fire: "这道菜已起菜，或已退。", recall: "这张单已回到显示屏。",
+      rush: "订单已不在厨房。", eighty_six: "已经沽清。", restore: "已经恢复供应。" }, noneDone: "还没有完成的单。",
     givenUp: "接单的设备已损坏，制作前请先确认。",
     unknown: "尚未登录或登录已过期，请用厨房专用链接打开本页。您的操作会保存，登录后提交。",
-    channels: { qr: "扫码", cashier: "收银台", mini_program: "小程序", platform: "外卖", kiosk: "自助机", waiter: "服务员" } },
+    channels: { qr: "扫码", cashier: "收银台", mini_program: "小程序", delivery: "外卖", kiosk: "自助机", waiter: "服务员" } },
 };
 const byId = id => document.getElementById(id);
 // Storage may be missing in a private window; then everything works but a reload forgets it.
@@ -106,10 +111,14 @@ function clockTime(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString(WORDS[language].lang, { hour: "2-digit", minute: "2-digit", hour12: false });
 }
 
+function placeOf(thing) {
+  const words = WORDS[language];
+  return thing.table ? words.table(thing.table) : words.channels[thing.channel] || thing.channel;
+}
+
 function cardHead(thing, right) {
-  const words = WORDS[language], head = element("div", "head");
-  head.append(element("span", "", thing.table ? words.table(thing.table) : words.channels[thing.channel] || thing.channel),
-    element("span", "age", right));
+  const head = element("div", "head");
+  head.append(element("span", "", placeOf(thing)), element("span", "age", right));
   return head;
 }
 
@@ -124,7 +133,8 @@ function ticketCard(ticket) {
   const nothingToMake = ticket.items.length > 0 && ticket.items.every(item => item.quantity === 0);
   const more = [];
   if (!station) more.push(stationName(ticket.station));
-  const marks = [[ticket.priority, words.rush], [ticket.rounds, words.recalled], [ticket.escalated, words.late]];
+  const isRushed = ticket.priority >= RUSHED;
+  const marks = [[isRushed, words.rush], [ticket.rounds, words.recalled], [ticket.escalated, words.late]];
   card.append(cardHead(ticket, words.minutes(Math.floor(ticket.waiting_s / 60))), under(ticket, more));
   for (const [is, text] of marks) if (is) card.append(element("span", "mark", text), " ");
   card.append(itemLines(ticket.items));
@@ -134,10 +144,15 @@ function ticketCard(ticket) {
   else if (ticket.replaces) card.append(element("p", "note", words.changed));
   if (ticket.note) card.append(element("p", "note", ticket.note));
   const subject = ticketSubject(ticket);
-  const done = button("wide done", nothingToMake ? words.seen : words.done, subject, () => tap({ subject,
+  const done = button("wide done", nothingToMake ? words.seen : words.done, subject, () => tap({ subject, about: placeOf(ticket),
     path: `v1/tickets/${encodeURIComponent(ticket.order_id)}/bump?${new URLSearchParams({ version: ticket.version, station: ticket.station })}` }));
   done.disabled = waits(subject);
+  const rushes = `rush ${ticket.order_id}`;
+  const rush = button("wide", waits(rushes) ? words.wait : words.rush, `${rushes} ${subject}`,
+    () => tapAct(rushes, { act: "rush", order_id: ticket.order_id, priority: RUSH }, placeOf(ticket)));
+  rush.disabled = waits(rushes);
   card.append(done);
+  if (!isRushed && !nothingToMake) card.append(rush);
   return card;
 }
 
@@ -146,7 +161,7 @@ function heldCard(held) {
   card.append(cardHead(held, words.held(courseName(held.course))),
     under(held, held.fires_in_s === null ? [] : [words.inMinutes(Math.ceil(held.fires_in_s / 60))]), itemLines(held.items));
   const fire = button("wide", waits(subject) ? words.wait : words.fire, subject,
-    () => tapAct(subject, { act: "fire", order_id: held.order_id, course: held.course }));
+    () => tapAct(subject, { act: "fire", order_id: held.order_id, course: held.course }, `${placeOf(held)} · ${courseName(held.course)}`));
   fire.disabled = waits(subject);
   card.append(fire);
   return card;
@@ -157,10 +172,10 @@ function heldCard(held) {
 function recallRow(ticket) {
   const words = WORDS[language], row = element("li"), what = element("div", "what"), subject = `recall ${keyOf(ticket)} ${ticket.rounds}`;
   const lines = ticket.items.map(item => `${item.quantity} × ${named(item)}`).join(", ");
-  what.append(element("div", "", ticket.table ? words.table(ticket.table) : words.channels[ticket.channel] || ticket.channel),
+  what.append(element("div", "", placeOf(ticket)),
     element("div", "quiet", `${stationName(ticket.station)} · ${lines}`));
   const back = button("", waits(subject) ? words.wait : words.recall, subject, () => tapAct(subject,
-    { act: "recall", order_id: ticket.order_id, version: ticket.version, station: ticket.station }));
+    { act: "recall", order_id: ticket.order_id, version: ticket.version, station: ticket.station }, placeOf(ticket)));
   back.disabled = waits(subject);
   row.append(what, back);
   return row;
@@ -319,7 +334,7 @@ function tap(wanted) {
   show();
 }
 
-function tapAct(subject, body) { tap({ subject, path: "v1/acts", key: uuid(), body }); }
+function tapAct(subject, body, about) { tap({ subject, about, path: "v1/acts", key: uuid(), body }); }
 
 function settled(wanted) {
   outbox = outbox.filter(each => each !== wanted);
@@ -338,10 +353,17 @@ async function sendOne(wanted) {
   unknown = answer.status === 401;
   if (unknown) return; // kept, and asked again: with another token it is taken
   const said = await answer.json();
-  if (!answer.ok) message = WORDS[language].refused(said.detail || "");
-  else if (said.status === "refused") message = WORDS[language].refused(said.why);
+  if (!answer.ok || said.status === "refused") message = notTaken(wanted);
   else if (wanted.body && said.status === "pending") return; // asked again until the store has settled it
   settled(wanted);
+}
+
+/** That the store did not take what was tapped, and why: each of these acts has one reason, that somebody else was quicker. */
+function notTaken(wanted) {
+  const words = WORDS[language], act = wanted.body?.act ?? "bump", item = kitchen?.items.find(each => each.id === wanted.body?.item_id);
+  const name = { fire: words.fire, recall: words.recall, rush: words.rush, bump: words.done, eighty_six: words.soldOut, restore: words.restore }[act];
+  const about = wanted.about ?? (item ? named(item) : "");
+  return words.refused([name, about].filter(Boolean).join(" · "), words.whyNot[act]);
 }
 
 let sending = false;

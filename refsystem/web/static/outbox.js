@@ -138,7 +138,7 @@ async function sendOne(made) {
     return true;
   } catch (error) {
     if (isNo(error, made)) {
-      write(`out.${made.id}`, { ...sent, state: "refused", problem: error.kind, why: error.message });
+      write(`out.${made.id}`, { ...sent, state: "refused", problem: error.kind, item_id: error.itemId, why: error.message });
       return true;
     }
     later(sent, error);

@@ -3,12 +3,15 @@
 import { data, isLasting } from "./device.js";
 import { button, byId, el, hour, itemName, money, put, say, show, view } from "./dom.js";
 import { drop, flush, hurry, isDenied, isOld, kept, mayWithdraw, outbox, sendNow, withdraw } from "./outbox.js";
+import { alertNotices, front, readAlerts } from "./front.js";
+import { explain } from "./refusals.js";
+import { cloudSilentMs, pauseNotices, pauses, readChannels } from "./pauses.js";
 import { ask, reach } from "./store.js";
 import * as person from "./person.js";
 
 const STATUS_MS = 5000, CLOUD_SILENT_MS = 15000;
 const isStaffPage = !["order", "kiosk"].includes(data.page);
-let reachable = true, denied = false, status = null, channels = [], silentMs = 0, message = "";
+let reachable = true, denied = false, status = null, message = "";
 
 function troubles() {
   const waiting = kept().filter(made => made.state === "waiting").length;
@@ -19,12 +22,12 @@ function troubles() {
   if (!isLasting) said.push(["warn", say("not_lasting")]);
   if (reachable && isStaffPage && status) {
     if (status.members?.length < 2) said.push(["warn", say("one_device")]);
-    if (silentMs > CLOUD_SILENT_MS) said.push(["warn", say("cloud_away")]);
+    if (cloudSilentMs() > CLOUD_SILENT_MS) said.push(["warn", say("cloud_away")]);
     if (status.payments_need_a_person && data.page === "cashier") said.push(["warn", say("payments_need_you", { n: status.payments_need_a_person })]);
     if (status.printer_alarm) said.push(["warn", say("printer_alarm", { why: status.printer_alarm })]);
-    const paused = channels.filter(each => each.state === "paused").map(each => say(`channel_${each.channel}`));
-    if (paused.length) said.push(["warn", say("paused", { channels: paused.join(say("comma")) })]);
   }
+  if (reachable) said.push(...pauseNotices(isStaffPage));
+  if (reachable && isStaffPage) said.push(...alertNotices());
   if (message) said.push(["info", message]);
   return said;
 }
@@ -80,7 +83,7 @@ export function outboxCards(takeBack) {
       el("p", { text: whatOf(made) }));
     if (!isRefused) waitingCard(card, made);
     if (isRefused) {
-      card.append(el("p", { class: "quiet", text: say(`problem_${made.problem}`) === `problem_${made.problem}` ? made.why : say(`problem_${made.problem}`) }));
+      card.append(el("p", { class: "quiet", text: explain(made.problem, made.item_id) }));
       if (made.kind === "order" && takeBack) {
         card.append(button(say("take_back"), () => { takeBack(made); drop(made.id); }, { focus: `back ${made.id}` }));
       }
@@ -122,11 +125,6 @@ async function readStatus() {
   } catch {
     return;
   }
-  try {
-    ({ channels, silent_ms: silentMs } = await ask("/v1/channels"));
-  } catch {
-    [channels, silentMs] = [[], 0]; // a store that says nothing of its channels
-  }
   showBanner();
 }
 
@@ -158,6 +156,9 @@ export function start(takeBack = null) {
   showOutbox(takeBack);
   showBanner();
   if (isStaffPage && person.token) often(readStatus, STATUS_MS);
+  if (isStaffPage && person.token) often(readAlerts, STATUS_MS);
+  if (!isStaffPage || person.token) often(readChannels, STATUS_MS);
+  for (const each of [front, pauses]) each.addEventListener("change", showBanner);
   if ("serviceWorker" in navigator && window.isSecureContext) navigator.serviceWorker.register("/sw.js").catch(() => {});
   flush();
   document.documentElement.dataset.ready = "true";

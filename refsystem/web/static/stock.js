@@ -8,16 +8,12 @@ import { ask } from "./store.js";
 import { data, load, save } from "./device.js";
 import { token } from "./person.js";
 
-const LEVELS_MS = 4000;
+const LEVELS_MS = 4000, DAYS_FROM = 10000101; // what was found without a lot has a day before all others
 let lines = load("stock.levels", null); // each says up to which entry of the store's log it is known: a count is of that moment
 const nameOf = id => data.ingredients[id]?.name ?? id;
 const unitOf = id => say(`unit_${data.ingredients[id]?.unit ?? "piece"}`);
 const amount = (quantity, id) => `${new Intl.NumberFormat(data.lang).format(quantity)} ${unitOf(id)}`;
 const dayText = day => (day ? `${String(day).slice(0, 4)}-${String(day).slice(4, 6)}-${String(day).slice(6)}` : "");
-const today = () => {
-  const now = new Date();
-  return (now.getFullYear() * 100 + now.getMonth() + 1) * 100 + now.getDate();
-};
 
 /** Ask for an act; whether it is kept. It is kept before it is sent, so nobody need wait for the answer. */
 function attempt(body) {
@@ -45,12 +41,15 @@ async function waste(line) {
   if (given) attempt({ act: "waste", ingredient_id: line.ingredient_id, quantity: Number(given.quantity), reason: given.reason });
 }
 
+/** That something of it is past its day, or near it: the store says so, by its calendar and its rules. */
+const endTags = line => [["expired", "bad"], ["expiring", "busy"]].filter(([state]) => line.lots.some(lot => lot.state === state))
+  .map(([state, kind]) => el("span", { class: `tag ${kind}`, text: say(state) }));
+
 function levelRow(line) {
-  const id = line.ingredient_id, first = line.lots.find(lot => lot.quantity > 0 && lot.use_by);
-  const isLate = first && first.use_by < today();
-  const tag = line.level === "out" ? el("span", { class: "tag bad", text: say("out") }) : ["low", "critical"].includes(line.level) ? el("span", { class: "tag busy", text: say("low") }) : null;
+  const id = line.ingredient_id, first = line.lots.find(lot => lot.quantity > 0 && lot.use_by >= DAYS_FROM);
+  const tag = ["out", "critical", "low"].includes(line.level) && el("span", { class: `tag ${line.level === "low" ? "busy" : "bad"}`, text: say(line.level) });
   return el("tr", { class: line.level },
-    el("th", { scope: "row" }, nameOf(id), " ", tag, isLate && el("span", { class: "tag bad", text: say("expired") })),
+    el("th", { scope: "row" }, nameOf(id), " ", tag, ...endTags(line)),
     el("td", { class: "num" }, el("b", { text: line.kept ? amount(line.on_hand, id) : "–" })),
     el("td", { class: "num wide-only", text: line.available === null ? "–" : amount(line.available, id) }),
     el("td", { class: "wide-only", text: first ? dayText(first.use_by) : "–" }),
@@ -95,16 +94,19 @@ async function scan(event) {
     return;
   }
   byId("scan").value = "";
-  if (label.ingredient_id) byId("ingredient").value = label.ingredient_id;
-  if (label.quantity || label.count || label.grams) byId("quantity").value = label.quantity || label.count || label.grams;
+  byId("ingredient").value = label.ingredient_id; // "": nobody knows the code, and nothing stays chosen from before
+  byId("quantity").value = label.quantity || label.count || label.grams || "";
   byId("lot").value = label.lot_id;
   byId("use_by").value = dayText(label.use_by);
   said.textContent = label.ingredient_id ? say("scan_read", { name: nameOf(label.ingredient_id) }) : say("scan_unknown", { barcode: label.barcode });
   showUnit();
-  byId("quantity").focus();
+  byId(label.ingredient_id ? "quantity" : "ingredient").focus();
 }
 
-const showUnit = () => { byId("unit").textContent = `(${unitOf(byId("ingredient").value)})`; };
+const showUnit = () => {
+  const id = byId("ingredient").value;
+  byId("unit").textContent = id && `(${unitOf(id)})`;
+};
 
 function receive(event) {
   event.preventDefault();

@@ -2,17 +2,20 @@
 // does not. Every change has a key of its own, so that asking both is safe.
 
 import { data } from "./device.js";
+import { explain } from "./refusals.js";
 
 const TIMEOUT_MS = 4000, BRIEF_MS = 800;
 const bases = data.peer && data.peer !== location.origin ? ["", data.peer] : [""];
 let current = 0;
 
-/** What the store said no with. `definite`: nothing was written by this request. */
+/** What the store said no with, in the words of this page. `definite`: nothing was written by this request. */
 export class Refusal extends Error {
   constructor(status, said, retryAfterMs) {
-    super(said.detail || said.title || `status ${status}`);
+    const kind = String(said.type ?? "").split(":").pop();
+    super(explain(kind, said.item_id, status));
     this.status = status;
-    this.kind = String(said.type ?? "").split(":").pop();
+    this.kind = kind;
+    this.itemId = said.item_id ?? "";
     this.definite = said.definite === true;
     this.retryAfterMs = retryAfterMs;
   }
@@ -35,7 +38,7 @@ async function once(base, path, { method = "GET", key, body, token, timeoutMs = 
   if (body) headers["Content-Type"] = "application/json";
   const answer = await fetch(base + path, {
     method, headers, body: body ? JSON.stringify(body) : undefined, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(timeoutMs),
-  });
+  }).catch(cause => { throw new Error(explain("no-answer"), { cause }); });
   const said = await answer.json();
   if (answer.ok) return said;
   throw new Refusal(answer.status, said, Number(answer.headers.get("Retry-After") ?? 0) * 1000);

@@ -5,6 +5,7 @@ import { checkCard, chooseCheck } from "./checks.js";
 import { attempt as tried, checkButtons as corrections, lineButtons } from "./correcting.js";
 import { button, byId, el, itemName, money, put, readMoney, say, shortId, view } from "./dom.js";
 import { askFor } from "./dialogs.js";
+import { front, tileMarks } from "./front.js";
 import { MenuView } from "./menu.js";
 import { act, kept, outbox } from "./outbox.js";
 import { isOnItsWay, pay } from "./paying.js";
@@ -35,7 +36,7 @@ function tableTile(table) {
   const waiting = kept().some(made => made.kind === "order" && made.body.table === table);
   const state = waiting ? "waiting" : !there.length ? "free" : there.some(check => check.status === "closing") ? "closing" : "taken";
   return el("li", {}, el("button", { type: "button", class: `table ${state}`, "data-focus": `table ${table}`, on: { click: () => choose(table) } },
-    el("span", { class: "big", text: table }), el("span", { text: say(`table_${state}`) }), due > 0 && el("b", { text: money(due) })));
+    el("span", { class: "big", text: table }), el("span", { text: say(`table_${state}`) }), tileMarks(table, there), due > 0 && el("b", { text: money(due) })));
 }
 
 function choose(table) {
@@ -95,7 +96,7 @@ async function fire(check) {
 }
 
 async function takeCash(check) {
-  const given = await askFor(say("tender_cash"), [{ name: "given", label: say("given"), inputmode: "decimal", value: (check.due_minor / 100).toFixed(2) }], say("take_payment"), say("due_is", { amount: money(check.due_minor) }));
+  const given = await askFor(say("tender_cash"), [{ name: "given", label: say("given"), inputmode: "decimal", least: check.due_minor, value: (check.due_minor / 100).toFixed(2) }], say("take_payment"), say("due_is", { amount: money(check.due_minor) }));
   if (!given || isOnItsWay(kept(), check.check_id)) return;
   attempt(async () => {
     const answer = await pay(check.check_id, "cash", check.due_minor, { given_minor: readMoney(given.given) });
@@ -176,6 +177,7 @@ if (needsPerson(Boolean(token))) {
   menu = new MenuView(chosenCart);
   byId("send").addEventListener("click", send);
   outbox.addEventListener("change", showAll);
+  front.addEventListener("change", showAll);
   view(chosen ? "table" : "tables");
   showAll();
   often(refresh, CHECKS_MS);

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -54,8 +55,9 @@ def test_what_is_received_is_sold_until_it_is_gone_and_a_known_key_is_told_all_t
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
         assert told(await alone.act(STOREKEEPER, "receive", **delivery)) == (409, "lot-known")
         keys = [key(), key(), key()]
-        answers = [told(await alone.post(each, **FISH)) for each in keys]
-        assert answers == [(201, ""), (201, ""), (409, "item-sold-out")]
+        answers = [await alone.post(each, **FISH) for each in keys]
+        assert [told(each) for each in answers] == [(201, ""), (201, ""), (409, "item-sold-out")]
+        assert answers[2].json()["item_id"] == "pickled-fish"
         assert (await alone.post(keys[0], **FISH)).headers["Idempotency-Replayed"] == "true"
         menu = (await alone.get("", "/v1/menu")).json()
         assert menu["sold_out"] == [{"item_id": "pickled-fish", "by": "stock", "reason": ""}]
@@ -82,7 +84,8 @@ def test_what_the_kitchen_says_is_sold_out_cannot_be_ordered_until_it_is_restore
         assert told(await alone.act(WAITER, "eighty_six", item_id="pickled-fish")) == (403, "not-allowed")
         assert told(await alone.act(COOK, "eighty_six", item_id="no-such-thing")) == (422, "item-unknown")
         assert (await alone.act(COOK, "eighty_six", item_id="pickled-fish", reason="burnt")).status_code == 201
-        assert told(await alone.post(key(), **FISH)) == (409, "item-sold-out")
+        refused = await alone.post(key(), **FISH)
+        assert (told(refused), refused.json()["item_id"]) == ((409, "item-sold-out"), "pickled-fish")
         menu = (await alone.get("", "/v1/menu")).json()
         assert menu["sold_out"] == [{"item_id": "pickled-fish", "by": "kitchen", "reason": "burnt"}]
         assert (await alone.act(MANAGER, "restore", item_id="pickled-fish")).status_code == 201
@@ -104,6 +107,44 @@ def test_the_menu_that_is_served_can_be_read_back(run_alone: Any, tmp_path: Any)
         assert told_besides == {"sold_out": [], "portions": {}}
         (tmp_path / "menu.json").write_text(json.dumps(menu), encoding="utf-8")
         assert read_menu(tmp_path / "menu.json") == DEMO_MENU
+
+    run_alone(conversation)
+
+
+def test_the_front_is_told_what_waits_too_long_what_is_served_and_what_must_be_used_first(run_alone: Any) -> None:
+    async def conversation(alone: Any) -> None:
+        assert told(await alone.get(TABLE, "/v1/alerts")) == (403, "not-allowed")
+        today = int(datetime.now().astimezone().strftime("%Y%m%d"))
+        lot = {"ingredient_id": "fish", "lot_id": "L1", "quantity": 2, "use_by": today}
+        assert (await alone.act(STOREKEEPER, "receive", **lot)).status_code == 201
+        assert (
+            await alone.act(STOREKEEPER, "receive", **lot | {"lot_id": "L0", "use_by": 20200101})
+        ).status_code == 201
+        order_id = key()
+        assert (await alone.post(order_id, **FISH, table="7")).status_code == 201
+        nothing = (await alone.get(WAITER, "/v1/alerts")).json()
+        assert (nothing["late"], nothing["served"], nothing["stock"]["expiring"]) == ([], [], ["fish"])
+        assert (nothing["stock"]["expired"], nothing["stock"]["out"]) == (["fish"], [])
+        (fish,) = [row for row in (await alone.get(WAITER, "/v1/stock")).json()["ingredients"] if row["kept"]]
+        assert {lot["lot_id"]: lot["state"] for lot in fish["lots"]} == {"L0": "expired", "L1": "expiring"}
+
+        ticket = {"order_id": order_id, "version": 1, "station": "kitchen"}
+        act = {"act_id": key(), "who": "kitchen display", "body": {"act": "escalate", **ticket}}
+        answer = {"cursor": {"seq": 0, "hash": ""}, "bumps": [], "acts": [act], "orders": [], "last_number": 0}
+        alone.others.body = answer
+        log = alone.driver.device.replica.log
+        await until(lambda: log.key(act["act_id"]) is not None)
+        (late,) = (await alone.get(WAITER, "/v1/alerts")).json()["late"]
+        assert late == {**ticket, "check_id": order_id, "table": "7", "channel": "qr", "items": [["pickled-fish", 1]]}
+        alone.others.body = answer | {"acts": [], "bumps": [ticket]}
+        await until(lambda: log.bump_seq(order_id, 1, "kitchen") is not None)
+        done = (await alone.get(WAITER, "/v1/alerts")).json()
+        assert (done["late"], done["served"]) == ([], [order_id])
+        assert (
+            await alone.act(STOREKEEPER, "waste", ingredient_id="fish", quantity=3, reason="old")
+        ).status_code == 201
+        gone = (await alone.get(WAITER, "/v1/alerts")).json()["stock"]
+        assert gone == {"out": ["fish"], "critical": [], "low": [], "expiring": [], "expired": []}
 
     run_alone(conversation)
 

@@ -300,13 +300,18 @@ def test_colours_follow_the_rules_and_red_stands_before_priority():
 
 def test_a_rush_and_a_time_out_are_acts():
     brigade = Brigade("casual")
-    order_id = brigade.order({"mapo-tofu": 1}, channel="platform")
+    order_id = brigade.order({"mapo-tofu": 1}, channel="delivery")
     assert brigade.see(order_id).priority == 2
     brigade.do(Rush(order_id, 9))
     assert brigade.see(order_id).priority == 9
     key = TicketKey(order_id, 1, "wok")
+    assert brigade.kitchen.late_tickets() == ()
     brigade.do(escalate(key).content)
     assert brigade.see(order_id).tickets[0].escalated
+    assert [found for found, _ in brigade.kitchen.late_tickets()] == [key]
+    brigade.kitchen.set_aside(len(brigade.log))
+    assert brigade.kitchen.late_tickets() == ()
+    brigade.do(escalate(key).content)
     brigade.refuses(TICKET_STATE, Escalate(*key))
     brigade.refuses(TICKET_NOT_FOUND, Escalate(order_id, 9, "wok"))
 

@@ -8,6 +8,7 @@ import pytest
 
 from refsystem.ordering.menu import DEMO_MENU, Menu, MenuItem, read_menu
 from refsystem.ordering.menu_formats import MENUS
+from refsystem.ordering.order import CHANNELS
 from refsystem.ordering.store_rules import (
     DEMO_RULES,
     FORMATS,
@@ -33,6 +34,12 @@ def test_every_format_has_a_menu_whose_items_are_routed_and_taken_from_stock(for
     path = tmp_path / "menu.json"
     path.write_text(menu.to_json(), encoding="utf-8")
     assert read_menu(path) == menu
+
+
+def test_a_platforms_orders_come_first_where_they_should():
+    named = {channel for rules in DEMO_RULES.values() for channel, _ in rules.kitchen.priorities}
+    assert named <= set(CHANNELS), "a channel that no order has"
+    assert DEMO_RULES["casual"].kitchen.priority("delivery") > DEMO_RULES["casual"].kitchen.priority("qr")
 
 
 def test_the_demo_menu_keeps_its_ids_and_prices():
@@ -82,6 +89,7 @@ def test_a_menu_file_that_is_wrong_says_where(tmp_path, changes, named):
         ({"format": "tea", "kitchen": {"yellow_s": 700, "red_s": 600}}, "rising order"),
         ({"format": "tea", "kitchen": {"courses": [{"course": 1}]}}, r"kitchen.courses\[0\].name must be there"),
         ({"format": "tea", "stock": {"critical_basis_points": 9_999}}, "at most low_basis_points"),
+        ({"format": "tea", "kitchen": {"priorities": [["platform", 2]]}}, "one of qr, cashier"),
         ({}, "format must be there"),
     ],
 )
@@ -96,12 +104,12 @@ def test_rules_are_read_and_scaled(tmp_path):
     path = tmp_path / "rules.json"
     base = {"course": 1, "name": "Base", "name_zh": "锅底"}
     dishes = {"course": 2, "name": "Dishes", "name_zh": "菜", "fires": "after_previous", "at_latest_s": 600}
-    kitchen = {"courses": [base, dishes], "escalate_s": 1000, "priorities": [["platform", 2]]}
+    kitchen = {"courses": [base, dishes], "escalate_s": 1000, "priorities": [["delivery", 2]]}
     path.write_text(json.dumps({"format": "hotpot", "kitchen": kitchen}), encoding="utf-8")
     rules = read_store_rules(path).kitchen
     assert rules.courses[1] == CourseRule(2, "Dishes", "菜", "after_previous", 600)
     assert (rules.fires(1), rules.fires(2), rules.fires(3)) == ("at_once", "after_previous", "at_once")
-    assert (rules.priority("platform"), rules.priority("qr")) == (2, 0)
+    assert (rules.priority("delivery"), rules.priority("qr")) == (2, 0)
     fast = scaled(rules, 60)
     assert (fast.yellow_s, fast.red_s, fast.escalate_s, fast.at_latest_s(2), fast.at_latest_s(1)) == (10, 15, 17, 10, 0)
     assert scaled(ONE_SLIP, 10_000) == KitchenRules("one_slip", yellow_s=1, red_s=1, pickup_lead_s=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -32,9 +33,11 @@ from refsystem.ordering.stock_acts import (
     ThawRights,
     Waste,
 )
+from refsystem.ordering.stock_days import StockDays
+from refsystem.ordering.stock_item import FIRST, Lot
 from refsystem.ordering.stock_rights import CloudRights, WantsNumber, balance, balancing_act
 from refsystem.ordering.store_acts import StoreAct, from_downlink
-from refsystem.ordering.store_rules import StockRules
+from refsystem.ordering.store_rules import DEMO_RULES, StockRules
 
 MENU = Menu(
     (
@@ -122,6 +125,16 @@ def test_what_expires_first_is_used_first(pantry):
     assert pantry.lots("tofu") == {"late": 900, "keeps": 900}
     assert [lot.lot_id for _, lot in pantry.stock.lots_by(20261130)] == ["late"]
     assert pantry.stock.lots_by(20261129) == ()
+
+
+@pytest.mark.parametrize(
+    ("hour", "state"), [("2026-11-29T19:59", "ok"), ("2026-11-29T20:00", "expiring"), ("2026-12-01T00:00", "expired")]
+)
+def test_a_lot_is_warned_of_so_long_before_its_last_day_begins(hour, state):
+    days = StockDays.at(datetime.fromisoformat(hour), DEMO_RULES["tea"].stock)
+    assert days.state(Lot("L1", 5, 20261130, 1)) == state
+    used_up, keeps, found = Lot("L2", 0, 20261130, 2), Lot("L3", 5, 0, 3), Lot("", 5, FIRST, 4)
+    assert {days.state(lot) for lot in (used_up, keeps, found)} == {"ok"}
 
 
 def test_a_delivery_that_is_scanned_twice_counts_once(pantry):

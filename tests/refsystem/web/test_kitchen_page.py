@@ -314,6 +314,12 @@ def test_what_the_store_does_not_take_is_said(display, store, browser):
     browser.wait("typeof token !== 'undefined' && token && !location.hash")
     settle(browser, store)
     browser.wait("!byId('message').hidden")
-    assert "holds no course 2 back" in browser.run("byId('message').innerText")
+    assert "Dishes). The course was fired already" in browser.run("byId('message').innerText")
     assert browser.run("outbox.length") == 0
     assert len(store.kitchen.order(first).tickets) == 2
+    press(browser, "Rush", "#tickets")
+    settle(browser, store)
+    assert store.kitchen.order(first).priority == 9
+    browser.wait("latest.tickets.length && latest.tickets.every(ticket => ticket.priority === 9)")
+    browser.wait("![...document.querySelectorAll('#tickets button')].some(b => b.textContent === 'Rush')")
+    assert browser.run("document.querySelector('#tickets .mark').innerText") == "Rush"

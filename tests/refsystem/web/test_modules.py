@@ -13,6 +13,8 @@ from bench import PREFIX, Answer, Bench, check, problem, taken
 from browser import Browser, Page, find_browser
 from serving import choose, click, press, says, type_into
 
+from refsystem.web.languages import words
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no browser is installed"),
@@ -60,6 +62,13 @@ def kept(page: Page, start: str) -> list[Any]:
 
 
 LI = {"who": "Li", "role": "waiter"}
+PAUSED = {"channel": "qr", "state": "paused", "reason": "queue_too_long", "detail": "60 tickets"}
+LATE = {"order_id": "o5", "check_id": "c5", "version": 1, "station": "hot", "table": "5", "channel": "qr"}
+ALERTS = {
+    "late": [LATE | {"items": [["tripe", 2]]}],
+    "served": ["c7"],
+    "stock": {"out": [], "critical": ["tripe"], "low": [], "expiring": [], "expired": ["greens"]},
+}
 
 
 def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, page: Page) -> None:
@@ -74,10 +83,17 @@ def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, pag
     checks = [check("c5", "5", 100), check("c7", "7", 200)]
     bench.answers |= {
         "GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}),
+        "GET /v1/alerts": lambda _: (200, ALERTS),
         "POST /v1/questions": questions,
         "POST /v1/orders": taken,
     }
     opened(page, bench, "waiter", LI)
+    # what kitchen and stock have to tell stands in the banner, and on the tiles
+    page.wait(says("The kitchen is late: Table 5 (2 ", "#banner"))
+    assert page.run(says("Almost used up: Beef tripe.", "#banner"))
+    assert page.run(says("Past its day", "#banner"))
+    assert page.run(says("kitchen late", "[data-focus='table 5']"))
+    assert page.run(says("all served", "[data-focus='table 7']"))
 
     def to(table: str) -> None:
         page.run(f"[...document.querySelectorAll('button.table')].find(b => b.innerText.startsWith('{table}')).click()")
@@ -173,7 +189,7 @@ def test_what_is_settled_is_settled_without_room_to_remember_it(bench: Bench, pa
       const why = await Promise.race([act({{ act: 'close', check_id: 'x' }}).catch(no => no.message), never]);
       return [entry(id)?.state, entry(id)?.answer?.status, why];
     }})()"""
-    assert page.run(full) == ["done", "committed", "it is check-closed"]
+    assert page.run(full) == ["done", "committed", words("en")["problem_check-closed"]]
     assert kept(page, "out.") == []
     assert (len(bench.sent("/v1/orders")), len(bench.sent("/v1/acts"))) == (1, 1)
 
@@ -181,13 +197,22 @@ def test_what_is_settled_is_settled_without_room_to_remember_it(bench: Bench, pa
 def test_a_refused_order_is_taken_back_with_its_note_into_a_cart_that_is_not_empty(bench: Bench, page: Page) -> None:
     bench.answers |= {
         "POST /v1/questions": lambda _: (200, {"questions": []}),
-        "POST /v1/orders": lambda _: (409, problem("item-sold-out")),
+        "POST /v1/orders": lambda _: (409, problem("item-sold-out") | {"item_id": "tripe"}),
+        "GET /v1/menu": lambda _: (200, {"items": []}),
+        "GET /v1/tables/5/checks": lambda _: (200, {"checks": []}),
+        "GET /v1/channels": lambda _: (200, {"channels": [PAUSED, PAUSED | {"channel": "kiosk"}], "silent_ms": 0}),
     }
     opened(page, bench, "order", {"table": "5"})
+    page.wait(says("The kitchen is full", "#banner"))
+    assert not page.run(says("kiosk", "#banner")), "a guest is told of the own channel"
+    bench.answers["GET /v1/channels"] = lambda _: (200, {"channels": [], "silent_ms": 0})
+    page.run("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait("document.getElementById('banner').hidden")
     choose(page, "tripe")
     type_into(page, "#note", "PEANUT ALLERGY")
     click(page, "#send")
     page.wait(says("Not taken", "#outbox"))
+    assert page.run(says("Beef tripe is sold out", "#outbox")), "which dish it is"
     press(page, "Menu")
     choose(page, "tripe", "ice-jelly")
     type_into(page, "#note", "no ice")
@@ -229,6 +254,15 @@ def test_the_till_pays_the_check_that_it_shows(bench: Bench, page: Page, browser
     press(page, "¥50.00", "#cash_notes")
     page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
     assert [act["body"]["check_id"] for act in bench.sent("/v1/acts")] == ["c5", "c7"]
+
+    # what is no amount does not leave the dialog
+    press(page, "Pay a part")
+    type_into(page, "dialog [name=amount]", "half")
+    press(page, "OK", "dialog")
+    assert page.run(says("such as 12.50", "dialog"))
+    type_into(page, "dialog [name=amount]", "10.5")
+    press(page, "OK", "dialog")
+    page.wait(says("¥10.50", "#pay_due"))
 
     # a card whose sum is held, and not taken, can be given up
     held = {"attempt_id": "p1", "tender": "card", "amount_minor": 3000, "state": "authorized", "refunds": []}
@@ -298,6 +332,26 @@ def test_what_was_received_stays_in_the_form_until_it_is_kept(bench: Bench, page
     press(page, "Take in")
     page.wait("document.getElementById('quantity').value === ''")
     assert [made["body"]["quantity"] for made in kept(page, "out.")] == [1500]
+
+    # a label that nobody knows: its quantity is not received under the name that was chosen before
+    label = {
+        "ingredient_id": "",
+        "barcode": "0612345000017",
+        "lot_id": "L9",
+        "use_by": 0,
+        "quantity": 0,
+        "count": 7,
+        "grams": 0,
+    }
+    bench.answers["GET /v1/scan"] = lambda _: (200, label)
+    page.run("document.getElementById('ingredient').selectedIndex = 2")
+    type_into(page, "#scan", "(01)0612345000017")
+    press(page, "Read", "#scan_form")
+    page.wait("document.getElementById('quantity').value === '7'")
+    assert page.run("[document.getElementById('ingredient').value, document.activeElement.id]") == ["", "ingredient"]
+    press(page, "Take in")
+    assert not page.run("document.getElementById('receive_form').checkValidity()")
+    assert len(kept(page, "out.")) == 1
 
 
 def test_the_kiosk_forgets_a_guest_who_leaves_before_paying(bench: Bench, page: Page) -> None:
@@ -382,7 +436,7 @@ def test_a_refund_is_kept_whole_before_its_first_step_is_sent(bench: Bench, page
     bench.answers["POST /v1/acts"] = lambda _: (409, problem("check-not-closed"))
     press(page, "Next guest")
     give_back()
-    page.wait(says("it is check-not-closed", "#banner"))
+    page.wait(says(words("en")["problem_check-not-closed"], "#banner"))
     page.wait(f"{OUT}.length === 0")
     assert [act["body"]["act"] for act in bench.sent("/v1/acts")][3:] == ["reopen"], "what follows a no is not sent"
 

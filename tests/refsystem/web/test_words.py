@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
+from refsystem import problems
+from refsystem.edge import page_routes
+from refsystem.ordering import channel_rules, errors, kitchen_errors
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.ordering.order import CHANNELS
 from refsystem.web.languages import LANGUAGES, choose_language, words
 from refsystem.web.pages import FOLDER, PAGES, STATIC, Pages, money
 
@@ -31,6 +36,35 @@ def test_every_word_that_a_page_asks_for_is_there() -> None:
     wanted |= {f"title_{page}" for page in PAGES} | {f"offline_{page}" for page in PAGES}
     assert len(wanted) > 100
     assert wanted - words("en").keys() == set()
+
+
+def test_every_channel_has_a_name_in_every_language() -> None:
+    for language in LANGUAGES:
+        assert {name for name in words(language) if name.startswith("channel_")} >= {
+            f"channel_{each}" for each in CHANNELS
+        }
+    named = re.findall(r"channels: \{(.*?)\}", (STATIC / "kitchen.js").read_text())
+    assert [set(re.findall(r"(\w+):", each)) for each in named] == [set(CHANNELS)] * len(LANGUAGES)
+
+
+def test_every_reason_of_a_pause_has_words() -> None:
+    reasons = [each for each in get_args(channel_rules.Reason) if each]
+    assert {f"{start}_{each}" for start in ("pause", "own_pause") for each in reasons} <= words("zh").keys()
+
+
+NO_PAGE_MEETS = {
+    *("break-glass-invalid", "break-glass-not-needed", "break-glass-running", "members-differ", "member-heard"),
+    *("register-not-read", "store-unknown", "rights-too-low", "rights-not-frozen"),
+}
+"""Problems of operators' commands and of what store and cloud do by themselves."""
+
+
+def test_every_problem_that_a_page_can_meet_has_words() -> None:
+    modules = (errors, kitchen_errors, problems, channel_rules, page_routes)
+    slugs = {each.slug for module in modules for each in vars(module).values() if isinstance(each, errors.Problem)}
+    assert len(slugs) > 50
+    assert slugs - NO_PAGE_MEETS - {name.removeprefix("problem_") for name in words("zh")} == set()
+    assert slugs >= NO_PAGE_MEETS
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
