@@ -70,6 +70,7 @@ class RecoveredOrder(BaseModel):
     items: list[LineItem]
     total_minor: int
     note: str
+    pickup_at_s: int
     epoch: int
     seq: int
     set_aside_at_epoch: int
@@ -220,6 +221,7 @@ def _recovered_order(row: Recovered) -> dict[str, Any] | None:
         "number": row.number,
         **{name: content[name] for name in ("order_id", "channel", "table", "total_minor", "note")},
         "items": [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]],
+        "pickup_at_s": content.get("pickup_at_s", 0),
         "epoch": row.entry.epoch,
         "seq": row.entry.seq,
         "set_aside_at_epoch": row.at_epoch,

@@ -27,10 +27,16 @@ _LOOKS = (
     "/v1/tables/",
     "/v1/kitchen/orders/",
     "/v1/channels",
+    "/v1/alerts",
     "/v1/scan",
     "/v1/stock",
 )
-_POSTS = {"/v1/acts": Priority.PAYMENT, "/v1/orders": Priority.SUBMIT, "/v1/questions": Priority.BROWSE}
+_POSTS = {
+    "/v1/acts": Priority.PAYMENT,
+    "/v1/orders": Priority.SUBMIT,
+    "/v1/questions": Priority.BROWSE,
+    "/v1/instruments": Priority.BROWSE,
+}
 
 
 def priority_of(method: str, path: str) -> Priority | None:

@@ -26,9 +26,9 @@ function hide(name) {
 /** It keeps its id, so that it can never become two; it comes by this page's channel, for a guest's token is not here. */
 async function enterAgain(order) {
   if (!(await sure(say("recovered_again"), say("recovered_again_text"), say("recovered_again")))) return;
-  const { order_id: id, table, items, total_minor, note } = order;
+  const { order_id: id, table, items, total_minor, note, pickup_at_s } = order;
   try {
-    keep("order", id, { channel: data.channel, table, items, total_minor, note }, id);
+    keep("order", id, { channel: data.channel, table, items, total_minor, note, pickup_at_s }, id);
   } catch {
     tell(say("no_room"));
   }
