@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM
+from simulator.model.overload import planned_gates
 from simulator.model.settings import Disk, ModelSettings, Server, Shape
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
@@ -65,6 +66,11 @@ class Plan(NamedTuple):
     retry_after: int
     retry_budget: int
     retry_burst: int
+    gates: int
+    manners: int
+    gate_servers: Integers
+    gate_declared: Integers
+    gate_work: Integers
     workers: Integers
     service: Floats
     service_shape: Integers
@@ -125,6 +131,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         retry_after=overload.retry_after_ms * 1_000,
         retry_budget=-1 if overload.retry_budget is None else round(overload.retry_budget * 1_000),
         retry_burst=overload.retry_burst * 1_000,
+        **planned_gates(scenario, store),
         **_servers(said),
         **_disk(said.disk),
         connections=said.database.connections,
@@ -160,6 +167,7 @@ def _work(server: Server) -> dict[Kind, float]:
         Kind.LOOK: server.read_ms,
         Kind.DOWNLINK: server.order_ms,
         Kind.INGEST: server.ingest_ms,
+        Kind.REFUSAL: server.refuse_ms,
     }
 
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from refsystem.overload.pacing import UPLINK_PACE
+from refsystem.overload.priority import PRIORITIES
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
+from simulator.model.overload import LIMIT_FIRST
 from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
-from simulator.model.records import COUNTERS, FIELDS
+from simulator.model.records import ABSENT, COUNTERS, FIELDS
 from simulator.model.timetable import (
     COLUMNS,
     DOOR,
@@ -24,21 +27,23 @@ from simulator.model.timetable import (
     TENDER,
     TWO_DOORS,
 )  # fmt: skip
-from simulator.model.vocabulary import CLOUD, LEVELS, NODES
+from simulator.model.vocabulary import CLOUD, LEVELS, NODES, Kind
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+GATE_PRIORITIES = len(PRIORITIES)
 
 # Numbers of the plan, by the names of its fields.
 _PLAN = (
     "orders", "tables", "table_queue_max", "attempts_max", "backoff", "backoff_max", "attempt_timeout", "polls_max", "retap",
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
     "retry_budget", "retry_burst", "flush_shape", "connections", "transaction_shape", "stations", "stages",
+    "gates", "manners",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
-    RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES,
+    RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES, GATES, MANNERS,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
 (
@@ -47,21 +52,21 @@ _PLAN = (
     LOG_LAST, LOG_DONE, LOG_RECEIVED, LOG_MATCHED, LOG_GENERATION, LOG_SHIPPED, LOG_SHIP_LAST, LOG_MATCHES, LOG_MATCH_LAST,
     LOG_PRIMARY, UPLINK_HEAD, UPLINK_TAIL, UPLINK_BUSY, BATCH_BEGIN, BATCH_END, BATCHES, DOWN_LAST, LAST_TICKET,
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
-    LOAD,
-) = range(30, 30 + 45)  # fmt: skip
+    LOAD, PACE_TOKENS, PACE_AT,
+) = range(30, 30 + 47)  # fmt: skip
 # Where tables begin.
 (
     HEAP_TICK, HEAP_KEY, HEAP_LOAD, TIMETABLE, ROWS, SERVERS, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, NODES_AT,
     WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK, TABLE_QUEUE, CONNECTION, FREE_CONNECTIONS,
-    STATION, STATION_NEXT, FREE_COOKS, LINK_AT, LINK, LINK_ONLY, SEGMENT_AT, SEGMENT_TABLE, TRACE, END,
-) = range(80, 80 + 34)  # fmt: skip
+    STATION, STATION_NEXT, FREE_COOKS, LINK_AT, LINK, LINK_ONLY, SEGMENT_AT, SEGMENT_TABLE, GATE, GATED, TRACE, END,
+) = range(80, 80 + 36)  # fmt: skip
 HEADER = 120
 
 # A lane: one of a diner's two devices.
 (
     L_DOOR, L_NODE, L_ATTEMPTS, L_WAKES, L_ACTIVE, L_PHASE, L_KIND, L_ITEM, L_DEADLINE, L_WHICH, L_ROUND, L_HINTED, L_CODE,
-    L_VALUE, L_POLLS, LANE_SIZE,
-) = range(16)  # fmt: skip
+    L_VALUE, L_POLLS, L_TOKENS_AT, LANE_SIZE,
+) = range(17)  # fmt: skip
 # A person.
 P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, PERSON_SIZE = range(10)
 # An entry of the log.
@@ -72,6 +77,19 @@ I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 ) = range(12)  # fmt: skip
 # A node.
 N_WAITING, N_FREE, N_HELD, N_LIFE, N_WORKERS, N_SHAPE, NODE_SIZE = range(7)
+# A gate, and after it: each priority's line, the bound on its waiting, and the least latencies.
+(
+    K_SERVERS, K_DECLARED, K_AT_WORK, K_UNDER_WAY, K_BEHIND, K_LIFE, K_LOOKING, K_FORGETS, K_WAITING, K_FREED_HELD, K_SAMPLES,
+    K_WINDOW_ENDS, K_UNDER_WAY_MAX, K_CHANGED, K_CHANGED_LAST, K_OUTSIDE, K_OUTSIDE_LAST, K_HELD, K_HELD_LAST, K_DELAYED,
+    K_FORGOTTEN, K_LINES,
+) = range(22)  # fmt: skip
+(
+    LN_FIRST, LN_LAST, LN_WORK, LN_BOUND_ENDS, LN_BOUND_LEAST, LN_STANDING, LN_SEEN, LN_SINCE, LN_LEAST, LN_LEAST_BEFORE,
+    LINE_SIZE,
+) = range(11)  # fmt: skip
+GATE_SIZE = K_LINES + GATE_PRIORITIES * LINE_SIZE
+# A request at a gate.
+G_STATE, G_LIFE, G_PRIORITY, G_ARRIVED, G_DUE, G_STARTED, G_USEFUL, G_NEXT, G_BEFORE, GATED_SIZE = range(10)
 # One level of a node's queue.
 Q_FIRST, Q_LAST, QUEUE_SIZE = range(3)
 # A device's disk.
@@ -81,9 +99,11 @@ S_COOKS, S_SETUP, S_ITEM, S_SHAPE, S_BATCH, S_STAGE, S_FREE, S_FIRST, S_LAST, ST
 
 # Floats.
 FLUSH, FLUSH_VARIATION, TRANSACTION, TRANSACTION_VARIATION, CONFIRM, DECLINE_SHARE = range(6)
-SERVICE, SERVICE_VARIATION, COOK_VARIATION, LINK_LOSS, LINK_ERROR = 6, 40, 50, 60, 0
+SERVICE, SERVICE_VARIATION, COOK_VARIATION, GATE_LIMIT, GATE_WAITS, GATE_REFUSED, LINK_LOSS, LINK_ERROR = (
+    6, 40, 50, 60, 64, 68, 80, 0
+)  # fmt: skip
 """`LINK_ERROR` follows the losses, `LINK_WIDTH` a link."""
-KINDS = 7
+KINDS = len(Kind)
 FINE, HEAP_FULL, REQUESTS_FULL, TRACE_FULL = range(4)
 
 
@@ -110,7 +130,9 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Inte
         TICKETS_LEFT: 2 * orders, UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, CONNECTION: plan.connections,
         FREE_CONNECTIONS: plan.connections, STATION: plan.stations * STATION_SIZE, STATION_NEXT: plan.stations * 2 * orders,
         FREE_COOKS: plan.stations * cooks, LINK_AT: plan.link_at.size, LINK: plan.link.size, LINK_ONLY: plan.link_at.size,
-        SEGMENT_AT: len(plan.segment_at), SEGMENT_TABLE: plan.segment.size, TRACE: 2 * room.trace,
+        SEGMENT_AT: len(plan.segment_at), SEGMENT_TABLE: plan.segment.size,
+        GATE: NODES * GATE_SIZE if plan.gates else 0, GATED: room.requests * GATED_SIZE if plan.gates else 0,
+        TRACE: 2 * room.trace,
     }  # fmt: skip
     m = np.zeros(HEADER + sum(sizes.values()), dtype=np.int64)
     place = HEADER
@@ -176,7 +198,20 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Inte
     fill(LINK_ONLY, plan.link_error_orders_only)
     fill(SEGMENT_AT, plan.segment_at)
     fill(SEGMENT_TABLE, plan.segment)
+    if plan.gates:
+        fill(GATE, _gates(plan))
+        m[PACE_TOKENS], m[PACE_AT] = UPLINK_PACE.burst * 1_000_000, ABSENT
     return m, _floats(plan)
+
+
+def _gates(plan: Plan) -> Integers:
+    gates = np.zeros((NODES, GATE_SIZE), dtype=np.int64)
+    gates[:, K_SERVERS], gates[:, K_DECLARED] = plan.gate_servers, plan.gate_declared
+    gates[:, [K_CHANGED, K_CHANGED_LAST, K_OUTSIDE, K_OUTSIDE_LAST, K_HELD, K_HELD_LAST, K_DELAYED]] = -1
+    lines = gates[:, K_LINES:].reshape(NODES, GATE_PRIORITIES, LINE_SIZE)
+    lines[:, :, [LN_FIRST, LN_LAST]] = -1
+    lines[:, :, LN_WORK] = plan.gate_work
+    return gates
 
 
 def _floats(plan: Plan) -> Floats:
@@ -188,6 +223,7 @@ def _floats(plan: Plan) -> Floats:
     f[SERVICE : SERVICE + plan.service.size] = plan.service.ravel()
     f[SERVICE_VARIATION : SERVICE_VARIATION + NODES] = plan.service_variation
     f[COOK_VARIATION : COOK_VARIATION + plan.stations] = plan.cook_variation
+    f[GATE_LIMIT : GATE_LIMIT + NODES] = LIMIT_FIRST
     f[LINK_LOSS:lossy] = plan.link_loss.ravel()
     f[lossy:] = plan.link_error.ravel()
     return f

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from simulator.model.compiled import memory
 from simulator.model.compiled.calendar import at, next_event
 from simulator.model.compiled.devices import diner_arrives, leave, renege, request_arrives
+from simulator.model.compiled.gate import delay_ends, look, worker_freed
 from simulator.model.compiled.jit import compiled, entry
 from simulator.model.compiled.kitchen import cooked, show_ticket
-from simulator.model.compiled.log import flushed, matched, shipped
+from simulator.model.compiled.log import flushed, matched, send_batch, shipped
 from simulator.model.compiled.memory import (
     DINERS,
     EVENTS,
@@ -50,7 +51,7 @@ TROUBLE = int(Code.TROUBLE)
 N_FIELDS = len(FIELDS)
 (
     SEGMENT, FLUSHED, SHIPPED, MATCHED, WORKED, STORED, UPLINKED, COOKED, TICKET, DOWN, UP, GATEWAY, REQUEST, ANSWER, TIMEOUT,
-    WAKE, DEPART, RENEGE, ARRIVAL,
+    WAKE, DEPART, RENEGE, ARRIVAL, DELAYED, FREED, LOOK, PACED,
 ) = (int(event) for event in Event)  # fmt: skip
 
 
@@ -122,6 +123,14 @@ def _act(m: Any, f: Any, event: int, entity: int, argument: int, load: int) -> N
         renege(m, entity)
     elif event == SEGMENT:
         change(m, f, entity)
+    elif event == DELAYED:
+        delay_ends(m, f, entity, argument, load)
+    elif event == FREED:
+        worker_freed(m, f, load)
+    elif event == LOOK:
+        look(m, f, entity, load)
+    elif event == PACED:
+        send_batch(m, f, entity)
 
 
 @compiled

@@ -32,6 +32,7 @@ from simulator.model.compiled.memory import (
     L_KIND,
     L_PHASE,
     L_POLLS,
+    L_TOKENS_AT,
     L_VALUE,
     L_WAKES,
     L_WHICH,
@@ -146,6 +147,7 @@ def _watched(m: Any, f: Any, number: int) -> bool:
         return True
     if m[lane + L_DOOR] == 1:
         go_to(m, number, 0)
+        m[lane + L_TOKENS_AT] = 0
     m[m[PEOPLE] + diner * PERSON_SIZE + P_PAY_DEADLINE] = m[NOW] + m[PAY_PATIENCE]
     return _look_at_check(m, f, number)
 

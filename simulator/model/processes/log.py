@@ -59,6 +59,11 @@ class Log:
         """Who served last."""
 
     @property
+    def primary(self) -> int:
+        """The device that serves, or served last."""
+        return self._primary
+
+    @property
     def level(self) -> int:
         """The level of what is committed now."""
         return Level.R2 if self._two else Level.R1
