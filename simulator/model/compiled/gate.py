@@ -437,4 +437,9 @@ def kill_gate(m: Any, f: Any, node: int) -> None:
     f[GATE_LIMIT + node], f[GATE_WAITS + node], f[GATE_REFUSED + node] = LIMIT_FIRST, 0.0, 0.0
 
 
-assert (K_CHANGED_LAST, K_HELD_LAST, K_OUTSIDE_LAST, LN_LAST) == (K_CHANGED + 1, K_HELD + 1, K_OUTSIDE + 1, LN_FIRST + 1)
+assert (K_CHANGED_LAST, K_HELD_LAST, K_OUTSIDE_LAST, LN_LAST) == (
+    K_CHANGED + 1,
+    K_HELD + 1,
+    K_OUTSIDE + 1,
+    LN_FIRST + 1,
+)

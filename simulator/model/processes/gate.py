@@ -114,7 +114,9 @@ class NodeGate:
         elif self._declared:
             ends = max(course.now, ticket.started_us + self._work[ticket.priority])
             gate = self._gate
-            course.at(ends, Event.DELAYED, request.entity, request.attempt, lambda: self._delay_ends(gate, ticket, ends))
+            course.at(
+                ends, Event.DELAYED, request.entity, request.attempt, lambda: self._delay_ends(gate, ticket, ends)
+            )
         else:
             del self._requests[ticket]
             self._go_on(ticket, request)
