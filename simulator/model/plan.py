@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
+from simulator.model.kitchens import stations_of
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM
 from simulator.model.overload import planned_gates
 from simulator.model.settings import Disk, ModelSettings, Server, Shape
@@ -138,7 +139,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         transaction=said.database.transaction_ms * 1_000.0,
         transaction_shape=SHAPES[said.database.shape],
         transaction_variation=said.database.variation,
-        **_kitchen(scenario, said, store),
+        **_kitchen(scenario, store),
         **_links(scenario, store),
         **_segments(scenario, store, boot, join),
     )
@@ -179,8 +180,8 @@ def _disk(disk: Disk) -> dict[str, Any]:
     }
 
 
-def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str, Any]:
-    stations = said.kitchen
+def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
+    stations = stations_of(scenario, store)
     if not stations:
         return {
             "stations": 1,

@@ -68,7 +68,19 @@ HEADER = 120
     L_VALUE, L_POLLS, L_TOKENS_AT, LANE_SIZE,
 ) = range(17)  # fmt: skip
 # A person.
-P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, PERSON_SIZE = range(10)
+(
+    P_DECIDED,
+    P_ASKING,
+    P_WHICH,
+    P_MEANT,
+    P_PAY_DEADLINE,
+    P_PAYMENT,
+    P_TENDER,
+    P_PAYMENTS,
+    P_WAITS,
+    P_LOOKS_FROM,
+    PERSON_SIZE,
+) = range(11)
 # An entry of the log.
 I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 # A request at a server.

@@ -29,6 +29,7 @@ from simulator.model.timetable import (
     DOUBLE_TAP,
     FIRST_EDGE,
     PATIENCE,
+    PICKUP,
     PLAIN,
     POLL,
     REORDERS,
@@ -230,18 +231,20 @@ class Visit:
         if course.now < meant:
             yield own.sleep_until(meant)
         row[MEANT] = meant
-        device, code = yield from self._submit(0, meant + wants[PATIENCE])
+        since = meant
+        device, code = yield from self._submit(0, since + wants[PATIENCE])
         if device is None and wants[REORDERS] and code != Code.TOO_LATE:
             if wants[SWITCHES]:
                 for each in self.devices:
                     each.go_to(1 - each.door, wants[FIRST_EDGE])
-            device, code = yield from self._submit(1, course.now + wants[PATIENCE])
+            since = course.now
+            device, code = yield from self._submit(1, since + wants[PATIENCE])
         if device is None:
             row[OUTCOME] = Outcome.UNANSWERED if code == Code.TROUBLE else Outcome.REFUSED
             self.tables.leave(self.diner)
             return
         row[OUTCOME] = Outcome.SERVED
-        yield from self._watch(device, row[TOLD])
+        yield from self._watch(device, max(row[TOLD], since + wants[PICKUP]))
         if wants[TENDER] >= 0:
             yield from self._pay(device)
         if not wants[SEAT]:
@@ -282,12 +285,12 @@ class Visit:
             submission.asking += 1
             yield from self._tap(self.devices[1], submission)
 
-    def _watch(self, device: Device, told_at: int) -> Steps:
+    def _watch(self, device: Device, begins: int) -> Steps:
         """Look now and then how the order stands."""
         course, poll = self.course, self.course.diners[self.diner][POLL]
         order = 2 * self.diner + course.rows[self.diner][WHICH]
         for number in range(1, course.plan.polls_max + 1):
-            meant = told_at + number * poll
+            meant = begins + number * poll
             if meant > course.now:
                 yield device.sleep_until(meant)
             code, _ = yield from device.ask(Kind.READ, order, meant + max(poll, course.plan.attempt_timeout))

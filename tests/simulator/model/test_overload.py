@@ -51,9 +51,8 @@ def test_with_the_remedies_a_storm_is_served_at_capacity_and_without_them_nobody
     for off in ([], ["all"]):
         evening = _evening(_storm(off, capacity=40))
         figures, told = figures_of(evening), _told_per_s(evening)
-        print(
-            f"seed {SEED}, off {off}: peak {figures['goodput_peak']}, least {figures['goodput_least']}, {told.tolist()}"
-        )  # noqa: T201
+        told_yes = told.tolist()
+        print(f"seed {SEED}, off {off}: {figures['goodput_peak']}, {figures['goodput_least']}, {told_yes}")  # noqa: T201
         if off:
             assert figures["goodput_least"] == 0
             assert told[12:35].sum() < 0.02 * 40 * 23, "the surge ended at 18 s"
