@@ -19,7 +19,7 @@ from simulator.baskets import QUANTITY_MEAN
 from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
-from simulator.model.laws import NEVER, drawn, geometric, ticks
+from simulator.model.laws import NEVER, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
@@ -53,8 +53,10 @@ class Recipe(NamedTuple):
     quantity_max: int
     think: float
     think_shape: int
+    think_spread: float
     patience: float
     patience_shape: int
+    patience_spread: float
     poll: float
     double_tap: float
     two_doors: float
@@ -67,9 +69,10 @@ class Recipe(NamedTuple):
     balk_share: float
     seat_patience: float
     seat_patience_shape: int
+    seat_spread: float
     dining: float
     dining_shape: int
-    dining_variation: float
+    dining_spread: float
     parties: npt.NDArray[np.float64]
     party_dining: npt.NDArray[np.float64]
     stations: npt.NDArray[np.float64]
@@ -97,8 +100,10 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         quantity_max=diners.basket.quantity_max,
         think=diners.think_s * scale,
         think_shape=SHAPES[said.think_shape],
+        think_spread=spread_of(SHAPES[said.think_shape], THINK_DEVIATION),
         patience=diners.patience_s * scale,
         patience_shape=SHAPES[said.patience_shape],
+        patience_spread=spread_of(SHAPES[said.patience_shape], PATIENCE_DEVIATION),
         poll=diners.poll_s * scale,
         double_tap=behaviours.double_tap,
         two_doors=behaviours.two_doors,
@@ -111,9 +116,12 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         balk_share=seating.balk_share,
         seat_patience=0.0 if seating.patience_shape == "endless" else seating.patience_s * scale,
         seat_patience_shape=0 if seating.patience_shape == "endless" else SHAPES[seating.patience_shape],
+        seat_spread=0.0
+        if seating.patience_shape == "endless"
+        else spread_of(SHAPES[seating.patience_shape], 1.0),
         dining=seating.dining_s * scale,
         dining_shape=SHAPES[seating.dining_shape],
-        dining_variation=seating.dining_variation,
+        dining_spread=spread_of(SHAPES[seating.dining_shape], seating.dining_variation),
         parties=_cumulated(shares),
         party_dining=np.array(factors, dtype=np.float64),
         stations=_cumulated(kitchen),
@@ -206,9 +214,9 @@ def _people(recipe: Any, key: Any, number: int, row: Any) -> None:
 def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     """What a diner orders, and how."""
     u = uniform(key, purposes.THINK, number, 0)
-    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, THINK_DEVIATION, u)))
+    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, recipe.think_spread, u)))
     u = uniform(key, purposes.PATIENCE, number, 0)
-    patience = drawn(recipe.patience_shape, recipe.patience, PATIENCE_DEVIATION, u)
+    patience = drawn(recipe.patience_shape, recipe.patience, recipe.patience_spread, u)
     row[PATIENCE] = max(1, ticks(min(4.0 * recipe.patience, patience)))
     spread = 1.0 - POLL_SPREAD + 2.0 * POLL_SPREAD * uniform(key, purposes.POLL, number, 0)
     row[POLL] = max(1, ticks(recipe.poll * spread))
@@ -246,9 +254,10 @@ def _party(recipe: Any, key: Any, number: int, row: Any) -> None:
     row[PARTY] = party + 1
     if recipe.seat_patience > 0.0:
         u = uniform(key, purposes.SEAT_PATIENCE, number, 0)
-        row[SEAT_PATIENCE] = max(1, ticks(drawn(recipe.seat_patience_shape, recipe.seat_patience, 1.0, u)))
+        patience = drawn(recipe.seat_patience_shape, recipe.seat_patience, recipe.seat_spread, u)
+        row[SEAT_PATIENCE] = max(1, ticks(patience))
     u, mean = uniform(key, purposes.DINING, number, 0), recipe.dining * recipe.party_dining[party]
-    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_variation, u)))
+    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_spread, u)))
 
 
 def _curve(points: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -193,6 +193,6 @@ def fails_on_its_way(m: Any, f: Any, link: int, is_order: bool, purpose: int, en
 
 
 @compiled
-def random_time(m: Any, shape: int, mean: float, variation: float, purpose: int, entity: int, index: int) -> int:
+def random_time(m: Any, shape: int, mean: float, spread: float, purpose: int, entity: int, index: int) -> int:
     """A random time in ticks."""
-    return ticks(drawn(shape, mean, variation, draw(m, purpose, entity, index)))
+    return ticks(drawn(shape, mean, spread, draw(m, purpose, entity, index)))

@@ -31,7 +31,7 @@ def compiled(function: _Function) -> _Function:
     returns = _TYPES[notes.pop("return")]
     signature = returns(*(_MEMORY[name] if name in _MEMORY else _TYPES[kind] for name, kind in notes.items()))
     with cached():
-        made = cfunc(signature, cache=True, error_model="numpy")(function)
+        made = cfunc(signature, cache=True, error_model="numpy", forceinline=True)(function)
     symbol = f"rushproof_{function.__module__.rpartition('.')[2]}_{function.__name__}"
     llvmlite.binding.add_symbol(symbol, made.address)
     _KEPT.append(made)
@@ -40,7 +40,7 @@ def compiled(function: _Function) -> _Function:
 
 def inlined(function: _Function) -> _Function:
     """A small function, which becomes part of each that calls it."""
-    return cast(_Function, njit(error_model="numpy")(function))
+    return cast(_Function, njit(error_model="numpy", forceinline=True)(function))
 
 
 def entry(function: Any) -> Any:

@@ -80,8 +80,8 @@ D_FLUSHED, D_FLUSHING, D_FLUSHES, DEVICE_SIZE = range(4)
 S_COOKS, S_SETUP, S_ITEM, S_SHAPE, S_BATCH, S_STAGE, S_FREE, S_FIRST, S_LAST, STATION_SIZE = range(10)
 
 # Floats.
-FLUSH, FLUSH_VARIATION, TRANSACTION, TRANSACTION_VARIATION, CONFIRM, DECLINE_SHARE = range(6)
-SERVICE, SERVICE_VARIATION, COOK_VARIATION, LINK_LOSS, LINK_ERROR = 6, 40, 50, 60, 0
+FLUSH, FLUSH_SPREAD, TRANSACTION, TRANSACTION_SPREAD, CONFIRM, DECLINE_SHARE = range(6)
+SERVICE, SERVICE_SPREAD, COOK_SPREAD, LINK_LOSS, LINK_ERROR = 6, 40, 50, 60, 0
 """`LINK_ERROR` follows the losses, `LINK_WIDTH` a link."""
 KINDS = 7
 FINE, HEAP_FULL, REQUESTS_FULL, TRACE_FULL = range(4)
@@ -182,12 +182,12 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Inte
 def _floats(plan: Plan) -> Floats:
     lossy = LINK_LOSS + plan.link_loss.size
     f = np.zeros(lossy + plan.link_error.size)
-    f[FLUSH], f[FLUSH_VARIATION] = plan.flush, plan.flush_variation
-    f[TRANSACTION], f[TRANSACTION_VARIATION] = plan.transaction, plan.transaction_variation
+    f[FLUSH], f[FLUSH_SPREAD] = plan.flush, plan.flush_spread
+    f[TRANSACTION], f[TRANSACTION_SPREAD] = plan.transaction, plan.transaction_spread
     f[CONFIRM], f[DECLINE_SHARE] = plan.confirm, plan.decline_share
     f[SERVICE : SERVICE + plan.service.size] = plan.service.ravel()
-    f[SERVICE_VARIATION : SERVICE_VARIATION + NODES] = plan.service_variation
-    f[COOK_VARIATION : COOK_VARIATION + plan.stations] = plan.cook_variation
+    f[SERVICE_SPREAD : SERVICE_SPREAD + NODES] = plan.service_spread
+    f[COOK_SPREAD : COOK_SPREAD + plan.stations] = plan.cook_spread
     f[LINK_LOSS:lossy] = plan.link_loss.ravel()
     f[lossy:] = plan.link_error.ravel()
     return f

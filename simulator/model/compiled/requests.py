@@ -45,7 +45,7 @@ from simulator.model.compiled.memory import (
     REQUESTS_FULL,
     SERVERS,
     SERVICE,
-    SERVICE_VARIATION,
+    SERVICE_SPREAD,
     STATUS,
     WAITING_MAX,
     WORKERS,
@@ -190,8 +190,8 @@ def start(m: Any, f: Any, node: int) -> None:
         purpose = purposes.SERVICE
         if kind > LOOK:
             purpose = purposes.SERVICE_DOWNLINK if kind == DOWNLINK else purposes.SERVICE_INGEST
-        mean, variation = f[SERVICE + node * KINDS + kind], f[SERVICE_VARIATION + node]
-        time = random_time(m, m[n + N_SHAPE], mean, variation, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
+        mean, spread = f[SERVICE + node * KINDS + kind], f[SERVICE_SPREAD + node]
+        time = random_time(m, m[n + N_SHAPE], mean, spread, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000
         at(m, m[NOW] + m[r + R_TIME], E_WORKED, node, worker << COOK_BITS | m[n + N_LIFE], 0)
 

@@ -58,7 +58,7 @@ from simulator.model.compiled.memory import (
     SEGMENT_TABLE,
     TRANSACTION,
     TRANSACTION_SHAPE,
-    TRANSACTION_VARIATION,
+    TRANSACTION_SPREAD,
     TRANSACTIONS,
     UPLINK,
     UPLINK_BUSY,
@@ -133,7 +133,7 @@ def _start_transactions(m: Any, f: Any) -> None:
         which = m[TRANSACTIONS]
         m[TRANSACTIONS] += 1
         time = random_time(
-            m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_VARIATION], purposes.DATABASE, which, 0
+            m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_SPREAD], purposes.DATABASE, which, 0
         )
         time = time * now_is(m, SLOW + POSTGRES) // 1000
         there = delivery(m, f, CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, which, 1) - m[NOW]

@@ -135,7 +135,7 @@ class Log:
         self._flushes[device] += 1
         u = course.draws.uniform(purposes.FLUSH, number, device)
         time = (
-            ticks(drawn(plan.flush_shape, plan.flush, plan.flush_variation, u)) * course.segment[SLOW + device] // 1000
+            ticks(drawn(plan.flush_shape, plan.flush, plan.flush_spread, u)) * course.segment[SLOW + device] // 1000
         )
         time += course.segment[FLUSH_EXTRA + device]
         course.at(
