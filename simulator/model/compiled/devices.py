@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, draw, fails_on_its_way, trip
+from simulator.model.compiled.calendar import at, draw, fails_on_its_way, time_out_at, trip
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import meal_is_ready
 from simulator.model.compiled.memory import (
@@ -65,7 +65,7 @@ IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)
 second tap."""
 TOO_LATE, ELSEWHERE, TROUBLE, BUSY = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE), int(Code.BUSY)
 MENU, ORDER = int(Kind.MENU), int(Kind.ORDER)
-E_REQUEST, E_TIMEOUT, E_WAKE = int(Event.REQUEST), int(Event.TIMEOUT), int(Event.WAKE)
+E_REQUEST, E_WAKE = int(Event.REQUEST), int(Event.WAKE)
 E_DEPART, E_RENEGE = int(Event.DEPART), int(Event.RENEGE)
 BALKED, RENEGED, DINED = int(Outcome.BALKED), int(Outcome.RENEGED), int(Outcome.DINED)
 N_FIELDS = len(FIELDS)
@@ -112,7 +112,7 @@ def attempt(m: Any, f: Any, number: int, hinted: int) -> bool:
     if arrives < NEVER:
         request = new_request(m, m[lane + L_KIND], number, which, m[lane + L_ITEM], until, node, 1)
         at(m, arrives, E_REQUEST, number, which, request)
-    at(m, until, E_TIMEOUT, number, which, 0)
+    time_out_at(m, until, number, which)
     return True
 
 

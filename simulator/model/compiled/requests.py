@@ -51,6 +51,7 @@ from simulator.model.compiled.memory import (
     WORKERS,
     WORKERS_MAX,
 )
+from simulator.model.laws import NEVER
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, FROM, SLOW
 from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (
@@ -141,10 +142,16 @@ def oldest_waited(m: Any, node: int) -> int:
     return int(m[NOW] - oldest)
 
 
+@inlined
+def _too_slow(m: Any, node: int, limit: int) -> bool:
+    """Whether the oldest request of a node's queue has waited longer than a limit, if there is one."""
+    return bool(limit < NEVER and oldest_waited(m, node) > limit)
+
+
 @compiled
 def _take(m: Any, node: int) -> int:
     """Take the request whose turn it is out of the queue."""
-    newest = oldest_waited(m, node) > m[LIFO_AFTER]
+    newest = _too_slow(m, node, m[LIFO_AFTER])
     level = 0
     while m[m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE + Q_FIRST] < 0:
         level += 1
@@ -207,7 +214,7 @@ def arrive(m: Any, f: Any, number: int) -> None:
     n, counters = m[NODES_AT] + node * NODE_SIZE, m[SERVERS] + node * N_COUNTERS
     m[counters + ARRIVED] += 1
     m[r + R_ARRIVED] = m[NOW]
-    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or oldest_waited(m, node) > m[WAITING_MAX]):
+    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or _too_slow(m, node, m[WAITING_MAX])):
         m[counters + REFUSED] += 1
         answer(m, f, number, TOLD_BUSY, 0)
         return

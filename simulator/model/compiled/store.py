@@ -55,6 +55,7 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     ROWS,
     SEGMENT,
+    SEGMENT_ROW,
     SEGMENT_TABLE,
     TRANSACTION,
     TRANSACTION_SHAPE,
@@ -269,7 +270,7 @@ def worked(m: Any, f: Any, node: int, argument: int) -> None:
 def change(m: Any, f: Any, number: int) -> None:
     """The store's condition changes."""
     before = m[SEGMENT]
-    m[SEGMENT] = number
+    m[SEGMENT], m[SEGMENT_ROW] = number, m[SEGMENT_TABLE] + number * SEGMENT_COLUMNS
     was = m[SEGMENT_TABLE] + before * SEGMENT_COLUMNS + CONDITION
     for node in range(NODES):
         if condition(m, node) == DOWN and m[was + node] != DOWN:
