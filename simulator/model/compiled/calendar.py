@@ -1,7 +1,8 @@
 """Events to come, the hash of those that were, links, and draws.
 
-Events to come stand in three places. Arrivals are read from the timetable one by one. Time-outs mostly come in the order in which
-they are set, and stand in line. Everything else is in a binary heap by tick and key, so that it stays small.
+Events to come stand in several places. Arrivals are read from the timetable one by one. Time-outs mostly come in the order in
+which they are set, and stand in line. What comes soon is in a binary heap by tick and key. What comes later is in slots of time,
+without order, and is poured into the heap when its slot is reached; so the heap stays small.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from simulator.model.compiled.drawing import both
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
     EVENTS,
+    FAR,
+    FAR_COUNT,
+    FAR_FREE,
+    FAR_USED,
     H_KEY,
     H_LOAD,
+    H_NEXT,
     H_TICK,
     HASH,
     HEAP,
@@ -45,6 +51,10 @@ from simulator.model.compiled.memory import (
     SEGMENT_ROW,
     SEGMENT_TABLE,
     SEGMENTS_COUNT,
+    SLOT,
+    SLOT_BITS,
+    SLOTS,
+    SLOTS_ROOM,
     STATUS,
     TRACE,
     TRACE_FULL,
@@ -57,6 +67,8 @@ from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HAS
 
 UP = int(Condition.UP)
 N_LINKS = len(LINKS)
+HEAP_SMALL = 16
+"""As long as the heap is smaller, everything goes there."""
 E_ARRIVAL, E_TIMEOUT = int(Event.ARRIVAL), int(Event.TIMEOUT)
 assert max(Event) == Event.ARRIVAL, "an arrival comes after everything else of its tick"
 
@@ -82,17 +94,62 @@ def _settle(m: Any, heap: int, hole: int, tick: int, key: int, load: int) -> Non
     m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD] = tick, key, load
 
 
+@inlined
+def _put_off(m: Any, slot: int, tick: int, key: int, load: int) -> None:
+    """Put an event into a slot."""
+    number = m[FAR_FREE]
+    if number >= 0:
+        m[FAR_FREE] = m[m[FAR] + HEAP_WIDTH * number + H_NEXT]
+    else:
+        number = m[FAR_USED]
+        if number >= m[HEAP_ROOM]:
+            m[STATUS] = HEAP_FULL
+            return
+        m[FAR_USED] = number + 1
+    h, first = m[FAR] + HEAP_WIDTH * number, m[SLOTS] + (slot & (SLOTS_ROOM - 1))
+    m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD], m[h + H_NEXT] = tick, key, load, m[first]
+    m[first] = number
+    m[FAR_COUNT] += 1
+
+
+@compiled
+def _pour(m: Any, tick: int) -> None:
+    """Reach the first slot that holds something, or the slot of this tick: what is in it goes into the heap."""
+    slot, last = m[SLOT], tick >> m[SLOT_BITS]
+    number = -1
+    while number < 0 and slot < last and m[FAR_COUNT] > 0:
+        slot += 1
+        number = m[m[SLOTS] + (slot & (SLOTS_ROOM - 1))]
+    m[m[SLOTS] + (slot & (SLOTS_ROOM - 1))] = -1
+    m[SLOT] = last if m[FAR_COUNT] == 0 else slot
+    while number >= 0:
+        h, size = m[FAR] + HEAP_WIDTH * number, m[HEAP_SIZE]
+        if size >= m[HEAP_ROOM]:
+            m[STATUS] = HEAP_FULL
+            return
+        m[HEAP_SIZE] = size + 1
+        _settle(m, m[HEAP], size, m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD])
+        following = m[h + H_NEXT]
+        m[h + H_NEXT] = m[FAR_FREE]
+        m[FAR_FREE] = number
+        m[FAR_COUNT] -= 1
+        number = following
+
+
 @compiled
 def at(m: Any, tick: int, event: int, entity: int, argument: int, load: int) -> None:
     """An event will happen at this tick, unless that is never."""
     if tick >= NEVER:
         return
-    size, heap = m[HEAP_SIZE], m[HEAP]
-    if size >= m[HEAP_ROOM]:
+    key = (event << CLASS_SHIFT) | (entity << ARGUMENT_BITS) | argument
+    size, slot = m[HEAP_SIZE], tick >> m[SLOT_BITS]
+    if size >= HEAP_SMALL and m[SLOT] < slot < m[SLOT] + SLOTS_ROOM:
+        _put_off(m, slot, tick, key, load)
+    elif size >= m[HEAP_ROOM]:
         m[STATUS] = HEAP_FULL
-        return
-    m[HEAP_SIZE] = size + 1
-    _settle(m, heap, size, tick, (event << CLASS_SHIFT) | (entity << ARGUMENT_BITS) | argument, load)
+    else:
+        m[HEAP_SIZE] = size + 1
+        _settle(m, m[HEAP], size, tick, key, load)
 
 
 @inlined
@@ -140,16 +197,23 @@ def time_out_at(m: Any, tick: int, number: int, attempt: int) -> None:
 @inlined
 def next_event(m: Any) -> int:
     """Take the first event; returns its key, or -1. The clock is set to its tick, LOAD to its load, and it is counted."""
-    source, tick, key = 0, NEVER, 0
-    if m[HEAP_SIZE] > 0:
-        source, tick, key = 1, m[m[HEAP] + H_TICK], m[m[HEAP] + H_KEY]
-    if m[LINE_FIRST] < m[LINE_END]:
-        place = m[LINE] + LINE_WIDTH * (m[LINE_FIRST] & (LINE_ROOM - 1))
-        if m[place + H_TICK] < tick or (m[place + H_TICK] == tick and m[place + H_KEY] < key):
-            source, tick, key = 2, m[place + H_TICK], m[place + H_KEY]
-    if m[NEXT_ARRIVAL] < tick:
-        source, tick = 3, m[NEXT_ARRIVAL]
-        key = (E_ARRIVAL << CLASS_SHIFT) | (m[NEXT_DINER] << ARGUMENT_BITS)
+    while True:
+        source, tick, key = 0, NEVER, 0
+        if m[HEAP_SIZE] > 0:
+            source, tick, key = 1, m[m[HEAP] + H_TICK], m[m[HEAP] + H_KEY]
+        if m[LINE_FIRST] < m[LINE_END]:
+            place = m[LINE] + LINE_WIDTH * (m[LINE_FIRST] & (LINE_ROOM - 1))
+            if m[place + H_TICK] < tick or (m[place + H_TICK] == tick and m[place + H_KEY] < key):
+                source, tick, key = 2, m[place + H_TICK], m[place + H_KEY]
+        if m[NEXT_ARRIVAL] < tick:
+            source, tick = 3, m[NEXT_ARRIVAL]
+            key = (E_ARRIVAL << CLASS_SHIFT) | (m[NEXT_DINER] << ARGUMENT_BITS)
+        if tick >> m[SLOT_BITS] <= m[SLOT] or m[STATUS] != 0:
+            break
+        if m[FAR_COUNT] == 0:
+            m[SLOT] = tick >> m[SLOT_BITS]
+            break
+        _pour(m, tick)
     if source == 0:
         return -1
     m[NOW] = tick

@@ -23,6 +23,7 @@ from simulator.model.draws import Key
 from simulator.model.laws import NEVER
 from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
 from simulator.model.records import COUNTERS, FIELDS
+from simulator.model.timetable import AT
 from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES
 
 Integers = npt.NDArray[np.int64]
@@ -46,25 +47,29 @@ _PLAN = (
     LOG_LAST, LOG_DONE, LOG_RECEIVED, LOG_MATCHED, LOG_GENERATION, LOG_SHIPPED, LOG_SHIP_LAST, LOG_MATCHES, LOG_MATCH_LAST,
     LOG_PRIMARY, UPLINK_HEAD, UPLINK_TAIL, UPLINK_BUSY, BATCH_BEGIN, BATCH_END, BATCHES, DOWN_LAST, LAST_TICKET,
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
-    LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER,
-) = range(30, 30 + 51)  # fmt: skip
+    LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER, SLOT, SLOT_BITS, FAR_COUNT, FAR_FREE, FAR_USED,
+) = range(30, 30 + 56)  # fmt: skip
 # Where tables begin: those of a plan, those of a run, and those outside.
 (
     SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
     LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE,
 ) = range(90, 90 + 17)  # fmt: skip
 (
-    HEAP, LINE, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK, TABLE_QUEUE,
+    HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK, TABLE_QUEUE,
     STATION_NEXT, TRACE,
-) = range(110, 110 + 14)  # fmt: skip
+) = range(110, 110 + 16)  # fmt: skip
 TIMETABLE, ROWS = 126, 127
 HEADER = 128
 
-# An event to come; in the line of time-outs it has no load.
-H_TICK, H_KEY, H_LOAD, HEAP_WIDTH = 0, 1, 2, 4
+# An event to come; in the line of time-outs it has no load; in a slot it has one that follows.
+H_TICK, H_KEY, H_LOAD, H_NEXT, HEAP_WIDTH = range(5)
 LINE_WIDTH = 2
 LINE_ROOM = 1 << 12
 """Time-outs that may stand in line, a power of two; when it is full they go into the heap."""
+SLOTS_ROOM = 1 << 10
+SLOT_EVENTS = 8
+EVENTS_EACH = 40
+"""Slots for what lies farther ahead, a power of two; each as long as this many events take if each diner causes so many."""
 # A lane: one of a diner's two devices.
 (
     L_DOOR, L_NODE, L_ATTEMPTS, L_WAKES, L_ACTIVE, L_PHASE, L_KIND, L_ITEM, L_DEADLINE, L_WHICH, L_ROUND, L_HINTED, L_CODE,
@@ -147,7 +152,8 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> Memory:
     start, diners = _THREAD.start, len(timetable)
     orders = diners if plan.orders else 0  # who orders nothing needs no devices, entries and tickets
     sizes = {
-        HEAP: room.heap * HEAP_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0, LANES: 2 * orders * LANE_SIZE,
+        HEAP: room.heap * HEAP_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0, SLOTS: SLOTS_ROOM,
+        FAR: room.heap * HEAP_WIDTH, LANES: 2 * orders * LANE_SIZE,
         PEOPLE: diners * PERSON_SIZE, ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE,
         FREE_REQUESTS: room.requests, LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders,
         UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace,
@@ -159,6 +165,7 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> Memory:
     rows = np.empty((diners, len(FIELDS)), dtype=np.int64)
     m[TIMETABLE], m[ROWS] = _outside(m, timetable), _outside(m, rows)
     m[KEY_LOW], m[KEY_HIGH], m[DINERS] = key.low, key.high, diners
+    m[SLOT_BITS] = (int(timetable[-1, AT]) * SLOT_EVENTS // (EVENTS_EACH * diners) if diners else 1).bit_length()
     m[HEAP_ROOM], m[REQUESTS_ROOM], m[TRACED] = room.heap, room.requests, room.trace
     return Memory(m, _THREAD.floats, rows)
 

@@ -17,6 +17,7 @@ from simulator.model.compiled.memory import (
     AT_CLOUD,
     DINERS,
     EVENTS,
+    FAR_FREE,
     FINE,
     FREE_REQUESTS,
     HASH,
@@ -46,6 +47,8 @@ from simulator.model.compiled.memory import (
     ROWS,
     SEGMENT_AT,
     SEGMENTS_COUNT,
+    SLOTS,
+    SLOTS_ROOM,
     STATUS,
     TIMETABLE,
     TRACE_FULL,
@@ -187,7 +190,9 @@ def begin(m: Any) -> None:
     for number in range(room):
         m[m[FREE_REQUESTS] + number] = room - 1 - number
     m[REQUESTS_FREE] = room
-    m[m[LOG]] = -1
+    m[m[LOG]] = m[FAR_FREE] = -1
+    for slot in range(SLOTS_ROOM):
+        m[m[SLOTS] + slot] = -1
     for number in range(1, m[SEGMENTS_COUNT]):
         at(m, m[m[SEGMENT_AT] + number], SEGMENT, number, 0, 0)
 
