@@ -28,7 +28,7 @@ class Goodput:
 def goodput(meant: npt.NDArray[np.int64], told: npt.NDArray[np.int64], least_peak_per_s: float = 0.0) -> Goodput | None:
     """From when each meant to order and was told yes, in ticks. None without a whole window.
 
-    Possible is what was offered, slot by slot, and never more than in the best window, or than `least_peak_per_s` if that is more.
+    Possible is what was offered, slot by slot, and never more than in the best window, or `least_peak_per_s` if that is more.
     """
     wanted = meant[meant != ABSENT]
     if not len(wanted):

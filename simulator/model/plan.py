@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
 from simulator.model.kitchens import stations_of
-from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM
+from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
 from simulator.model.overload import planned_gates
-from simulator.model.settings import Disk, ModelSettings, Server, Shape
+from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
 from simulator.scenario_faults import HttpErrors, LinkDown, LinkFault, LinkWeak
@@ -75,21 +75,21 @@ class Plan(NamedTuple):
     workers: Integers
     service: Floats
     service_shape: Integers
-    service_variation: Floats
+    service_spread: Floats
     flush: float
     flush_shape: int
-    flush_variation: float
+    flush_spread: float
     connections: int
     transaction: float
     transaction_shape: int
-    transaction_variation: float
+    transaction_spread: float
     stations: int
     stages: int
     cooks: Integers
     setup: Integers
     per_item: Integers
     cook_shape: Integers
-    cook_variation: Floats
+    cook_spread: Floats
     batch: Integers
     stage: Integers
     link_at: Integers
@@ -138,7 +138,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         connections=said.database.connections,
         transaction=said.database.transaction_ms * 1_000.0,
         transaction_shape=SHAPES[said.database.shape],
-        transaction_variation=said.database.variation,
+        transaction_spread=_spread(said.database),
         **_kitchen(scenario, store),
         **_links(scenario, store),
         **_segments(scenario, store, boot, join),
@@ -155,7 +155,7 @@ def _servers(said: ModelSettings) -> dict[str, Any]:
         "workers": np.array([nodes[node].workers for node in range(NODES)], dtype=np.int64),
         "service": service,
         "service_shape": np.array([SHAPES[nodes[node].shape] for node in range(NODES)], dtype=np.int64),
-        "service_variation": np.array([nodes[node].variation for node in range(NODES)], dtype=np.float64),
+        "service_spread": np.array([_spread(nodes[node]) for node in range(NODES)], dtype=np.float64),
     }
 
 
@@ -172,11 +172,15 @@ def _work(server: Server) -> dict[Kind, float]:
     }
 
 
+def _spread(said: Server | Disk | Database | Station) -> float:
+    return spread_of(SHAPES[said.shape], said.variation)
+
+
 def _disk(disk: Disk) -> dict[str, Any]:
     return {
         "flush": disk.flush_ms * 1_000.0,
         "flush_shape": SHAPES[disk.shape],
-        "flush_variation": disk.variation,
+        "flush_spread": _spread(disk),
     }
 
 
@@ -190,7 +194,7 @@ def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
             "setup": np.array([scenario.scaled_us(store.kitchen_seconds)], dtype=np.int64),
             "per_item": np.zeros(1, dtype=np.int64),
             "cook_shape": np.array([DETERMINISTIC], dtype=np.int64),
-            "cook_variation": np.zeros(1),
+            "cook_spread": np.zeros(1),
             "batch": np.ones(1, dtype=np.int64),
             "stage": np.ones(1, dtype=np.int64),
         }
@@ -201,7 +205,7 @@ def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
         "setup": np.array([scenario.scaled_us(station.setup_s) for station in stations], dtype=np.int64),
         "per_item": np.array([scenario.scaled_us(station.item_s) for station in stations], dtype=np.int64),
         "cook_shape": np.array([SHAPES[station.shape] for station in stations], dtype=np.int64),
-        "cook_variation": np.array([station.variation for station in stations], dtype=np.float64),
+        "cook_spread": np.array([_spread(station) for station in stations], dtype=np.float64),
         "batch": np.array([station.batch for station in stations], dtype=np.int64),
         "stage": np.array([station.stage for station in stations], dtype=np.int64),
     }

@@ -21,7 +21,7 @@ from simulator.formats import lines_mean
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
 from simulator.model.kitchens import base_station, stations_of
-from simulator.model.laws import LOGNORMAL, NEVER, drawn, geometric, ticks
+from simulator.model.laws import LOGNORMAL, NEVER, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
@@ -55,8 +55,10 @@ class Recipe(NamedTuple):
     quantity_max: int
     think: float
     think_shape: int
+    think_spread: float
     patience: float
     patience_shape: int
+    patience_spread: float
     poll: float
     double_tap: float
     two_doors: float
@@ -69,15 +71,17 @@ class Recipe(NamedTuple):
     balk_share: float
     seat_patience: float
     seat_patience_shape: int
+    seat_spread: float
     dining: float
     dining_shape: int
-    dining_variation: float
+    dining_spread: float
     parties: npt.NDArray[np.float64]
     party_dining: npt.NDArray[np.float64]
     stations: npt.NDArray[np.float64]
     base: int
     ahead_share: float
     ahead: float
+    ahead_spread: float
 
 
 def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
@@ -104,8 +108,10 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         quantity_max=diners.basket.quantity_max,
         think=diners.think_s * scale,
         think_shape=SHAPES[said.think_shape],
+        think_spread=spread_of(SHAPES[said.think_shape], THINK_DEVIATION),
         patience=diners.patience_s * scale,
         patience_shape=SHAPES[said.patience_shape],
+        patience_spread=spread_of(SHAPES[said.patience_shape], PATIENCE_DEVIATION),
         poll=diners.poll_s * scale,
         double_tap=behaviours.double_tap,
         two_doors=behaviours.two_doors,
@@ -118,15 +124,19 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         balk_share=seating.balk_share,
         seat_patience=0.0 if seating.patience_shape == "endless" else seating.patience_s * scale,
         seat_patience_shape=0 if seating.patience_shape == "endless" else SHAPES[seating.patience_shape],
+        seat_spread=0.0
+        if seating.patience_shape == "endless"
+        else spread_of(SHAPES[seating.patience_shape], 1.0),
         dining=seating.dining_s * scale,
         dining_shape=SHAPES[seating.dining_shape],
-        dining_variation=seating.dining_variation,
+        dining_spread=spread_of(SHAPES[seating.dining_shape], seating.dining_variation),
         parties=_cumulated(shares),
         party_dining=np.array(factors, dtype=np.float64),
         stations=_cumulated(kitchen),
         base=base_station(scenario, store),
         ahead_share=0.0 if ahead is None else ahead.share,
         ahead=0.0 if ahead is None else ahead.ahead_s * scale,
+        ahead_spread=spread_of(LOGNORMAL, PICKUP_DEVIATION),
     )  # fmt: skip
 
 
@@ -217,9 +227,9 @@ def _people(recipe: Any, key: Any, number: int, row: Any) -> None:
 def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     """What a diner orders, and how."""
     u = uniform(key, purposes.THINK, number, 0)
-    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, THINK_DEVIATION, u)))
+    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, recipe.think_spread, u)))
     u = uniform(key, purposes.PATIENCE, number, 0)
-    patience = drawn(recipe.patience_shape, recipe.patience, PATIENCE_DEVIATION, u)
+    patience = drawn(recipe.patience_shape, recipe.patience, recipe.patience_spread, u)
     row[PATIENCE] = max(1, ticks(min(4.0 * recipe.patience, patience)))
     spread = 1.0 - POLL_SPREAD + 2.0 * POLL_SPREAD * uniform(key, purposes.POLL, number, 0)
     row[POLL] = max(1, ticks(recipe.poll * spread))
@@ -238,7 +248,7 @@ def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     row[FIRST_EDGE] = 1 if uniform(key, purposes.FIRST_EDGE, number, 0) < 0.5 else 0
     row[PICKUP] = 0
     if row[DOOR] == 1 and recipe.ahead_share > 0.0 and uniform(key, purposes.AHEAD, number, 0) < recipe.ahead_share:
-        time = drawn(LOGNORMAL, recipe.ahead, PICKUP_DEVIATION, uniform(key, purposes.PICKUP, number, 0))
+        time = drawn(LOGNORMAL, recipe.ahead, recipe.ahead_spread, uniform(key, purposes.PICKUP, number, 0))
         row[PICKUP] = ticks(min(4.0 * recipe.ahead, time))
     lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_mean, recipe.lines_max)
     row[ITEMS:] = 0
@@ -263,9 +273,10 @@ def _party(recipe: Any, key: Any, number: int, row: Any) -> None:
     row[PARTY] = party + 1
     if recipe.seat_patience > 0.0:
         u = uniform(key, purposes.SEAT_PATIENCE, number, 0)
-        row[SEAT_PATIENCE] = max(1, ticks(drawn(recipe.seat_patience_shape, recipe.seat_patience, 1.0, u)))
+        patience = drawn(recipe.seat_patience_shape, recipe.seat_patience, recipe.seat_spread, u)
+        row[SEAT_PATIENCE] = max(1, ticks(patience))
     u, mean = uniform(key, purposes.DINING, number, 0), recipe.dining * recipe.party_dining[party]
-    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_variation, u)))
+    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_spread, u)))
 
 
 def _curve(points: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -35,11 +35,11 @@ class Event(IntEnum):
     WAKE = 16  # lane; number of the waking
     DEPART = 17  # diner; -
     RENEGE = 18  # diner; -
-    ARRIVAL = 19  # diner; -
-    DELAYED = 20  # lane; attempt
-    FREED = 21  # lane; attempt
-    LOOK = 22  # node; -
-    PACED = 23  # batch; -
+    DELAYED = 19  # lane; attempt
+    FREED = 20  # lane; attempt
+    LOOK = 21  # node; -
+    PACED = 22  # batch; -
+    ARRIVAL = 31  # diner; -
 
 
 CLASS_SHIFT = ENTITY_BITS + ARGUMENT_BITS

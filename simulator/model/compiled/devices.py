@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, draw, fails_on_its_way, trip
+from simulator.model.compiled.calendar import at, draw, fails_on_its_way, time_out_at, trip
 from simulator.model.compiled.gate import gate_request
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import meal_is_ready
@@ -61,7 +61,7 @@ from simulator.model.compiled.memory import (
     TIMETABLE,
 )  # fmt: skip
 from simulator.model.compiled.requests import answer, arrive, new_request
-from simulator.model.laws import NEVER, pause, spread
+from simulator.model.laws import NEVER, longer, pause
 from simulator.model.overload import (
     COME_BACK_SPREAD,
     HAS_BUDGET,
@@ -84,7 +84,7 @@ second tap."""
 TOO_LATE, ELSEWHERE, TROUBLE, BUSY = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE), int(Code.BUSY)
 FENCED = int(Code.FENCED)
 MENU, ORDER = int(Kind.MENU), int(Kind.ORDER)
-E_REQUEST, E_TIMEOUT, E_WAKE = int(Event.REQUEST), int(Event.TIMEOUT), int(Event.WAKE)
+E_REQUEST, E_WAKE = int(Event.REQUEST), int(Event.WAKE)
 E_DEPART, E_RENEGE = int(Event.DEPART), int(Event.RENEGE)
 BALKED, RENEGED, DINED = int(Outcome.BALKED), int(Outcome.RENEGED), int(Outcome.DINED)
 N_FIELDS = len(FIELDS)
@@ -136,7 +136,7 @@ def attempt(m: Any, f: Any, number: int, hinted: int) -> bool:
             if m[MANNERS] & SAYS_DEADLINE:
                 m[g + G_USEFUL] = (until - m[NOW]) // 1_000 * 1_000
         at(m, arrives, E_REQUEST, number, which, request)
-    at(m, until, E_TIMEOUT, number, which, 0)
+    time_out_at(m, until, number, which)
     return True
 
 
@@ -187,9 +187,9 @@ def _next_round(m: Any, number: int) -> bool:
     code, value = m[lane + L_CODE], m[lane + L_VALUE]
     time = pause(following, m[BACKOFF], m[BACKOFF_MAX], value if code == BUSY else 0, u)
     if code == TROUBLE and value == NO_REPLY and m[MANNERS] & SPREADS_RECONNECT:
-        time = spread(time, RECONNECT_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
+        time = longer(time, RECONNECT_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
     elif code == BUSY and value > 0 and m[MANNERS] & SPREADS_COME_BACK:
-        time = spread(time, COME_BACK_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
+        time = longer(time, COME_BACK_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
     wakes_at = m[NOW] + time
     if wakes_at >= m[lane + L_DEADLINE]:
         return True

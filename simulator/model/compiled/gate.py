@@ -86,7 +86,7 @@ from simulator.model.overload import (
 )
 from simulator.model.overload import DEADLINE as DEADLINE_ON
 from simulator.model.plan import PRIMARY
-from simulator.model.vocabulary import CLOUD, Code, Condition, Event, Kind
+from simulator.model.vocabulary import CLOUD, NODES, Code, Condition, Event, Kind
 
 OF_KIND = tuple(int(priority) for priority in PRIORITY_OF_KIND)
 SHARES = tuple(LIMIT_SHARES[priority] for priority in PRIORITIES)
@@ -408,6 +408,13 @@ def resume_gate(m: Any, f: Any, node: int) -> None:
         following = m[_at(m, number) + G_NEXT]
         gate_request(m, f, number)
         number = following
+
+
+@compiled
+def begin_gates(f: Any) -> None:
+    """What the gates have learnt, before anybody comes."""
+    for node in range(NODES):
+        f[GATE_LIMIT + node], f[GATE_WAITS + node], f[GATE_REFUSED + node] = LIMIT_FIRST, 0.0, 0.0
 
 
 @compiled

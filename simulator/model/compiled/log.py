@@ -23,7 +23,7 @@ from simulator.model.compiled.memory import (
     DINERS,
     FLUSH,
     FLUSH_SHAPE,
-    FLUSH_VARIATION,
+    FLUSH_SPREAD,
     GATES,
     I_FIRST,
     I_LAST,
@@ -251,7 +251,7 @@ def flush(m: Any, f: Any, device: int) -> None:
     if m[d + D_FLUSHING] != 0 or upto <= m[d + D_FLUSHED] or condition(m, device) != UP:
         return
     m[d + D_FLUSHING] = 1
-    time = random_time(m, m[FLUSH_SHAPE], f[FLUSH], f[FLUSH_VARIATION], purposes.FLUSH, m[d + D_FLUSHES], device)
+    time = random_time(m, m[FLUSH_SHAPE], f[FLUSH], f[FLUSH_SPREAD], purposes.FLUSH, m[d + D_FLUSHES], device)
     m[d + D_FLUSHES] += 1
     time = time * now_is(m, SLOW + device) // 1000
     time += now_is(m, FLUSH_EXTRA + device)

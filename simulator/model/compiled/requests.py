@@ -48,12 +48,13 @@ from simulator.model.compiled.memory import (
     RETRY_AFTER,
     SERVERS,
     SERVICE,
-    SERVICE_VARIATION,
+    SERVICE_SPREAD,
     STATUS,
     WAITING_MAX,
     WORKERS,
     WORKERS_MAX,
 )
+from simulator.model.laws import NEVER
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, FROM, SLOW
 from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (
@@ -146,10 +147,16 @@ def oldest_waited(m: Any, node: int) -> int:
     return int(m[NOW] - oldest)
 
 
+@inlined
+def _too_slow(m: Any, node: int, limit: int) -> bool:
+    """Whether the oldest request of a node's queue has waited longer than a limit, if there is one."""
+    return bool(limit < NEVER and oldest_waited(m, node) > limit)
+
+
 @compiled
 def _take(m: Any, node: int) -> int:
     """Take the request whose turn it is out of the queue."""
-    newest = oldest_waited(m, node) > m[LIFO_AFTER]
+    newest = _too_slow(m, node, m[LIFO_AFTER])
     level = 0
     while m[m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE + Q_FIRST] < 0:
         level += 1
@@ -199,8 +206,8 @@ def start(m: Any, f: Any, node: int) -> None:
             purpose = purposes.SERVICE_DOWNLINK
         elif kind == INGEST:
             purpose = purposes.SERVICE_INGEST
-        mean, variation = f[SERVICE + node * KINDS + kind], f[SERVICE_VARIATION + node]
-        time = random_time(m, m[n + N_SHAPE], mean, variation, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
+        mean, spread = f[SERVICE + node * KINDS + kind], f[SERVICE_SPREAD + node]
+        time = random_time(m, m[n + N_SHAPE], mean, spread, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000
         at(m, m[NOW] + m[r + R_TIME], E_WORKED, node, worker << COOK_BITS | m[n + N_LIFE], 0)
 
@@ -216,7 +223,7 @@ def arrive(m: Any, f: Any, number: int) -> None:
     n, counters = m[NODES_AT] + node * NODE_SIZE, m[SERVERS] + node * N_COUNTERS
     m[counters + ARRIVED] += 1
     m[r + R_ARRIVED] = m[NOW]
-    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or oldest_waited(m, node) > m[WAITING_MAX]):
+    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or _too_slow(m, node, m[WAITING_MAX])):
         m[counters + REFUSED] += 1
         answer(m, f, number, TOLD_BUSY, m[RETRY_AFTER])
         return

@@ -59,10 +59,11 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     ROWS,
     SEGMENT,
+    SEGMENT_ROW,
     SEGMENT_TABLE,
     TRANSACTION,
     TRANSACTION_SHAPE,
-    TRANSACTION_VARIATION,
+    TRANSACTION_SPREAD,
     TRANSACTIONS,
     UPLINK,
     UPLINK_BUSY,
@@ -137,9 +138,7 @@ def _start_transactions(m: Any, f: Any) -> None:
         m[m[CONNECTION] + connection] = number
         which = m[TRANSACTIONS]
         m[TRANSACTIONS] += 1
-        time = random_time(
-            m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_VARIATION], purposes.DATABASE, which, 0
-        )
+        time = random_time(m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_SPREAD], purposes.DATABASE, which, 0)
         time = time * now_is(m, SLOW + POSTGRES) // 1000
         there = delivery(m, f, CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, which, 1) - m[NOW]
         back = delivery(m, f, CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, which, 2) - m[NOW]
@@ -278,7 +277,7 @@ def worked(m: Any, f: Any, node: int, argument: int) -> None:
 def change(m: Any, f: Any, number: int) -> None:
     """The store's condition changes."""
     before = m[SEGMENT]
-    m[SEGMENT] = number
+    m[SEGMENT], m[SEGMENT_ROW] = number, m[SEGMENT_TABLE] + number * SEGMENT_COLUMNS
     was = m[SEGMENT_TABLE] + before * SEGMENT_COLUMNS + CONDITION
     for node in range(NODES):
         if condition(m, node) == DOWN and m[was + node] != DOWN:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from simpy import Event as Happening
 
 from simulator.model import purposes
-from simulator.model.laws import NEVER, pause, spread
+from simulator.model.laws import NEVER, longer, pause
 from simulator.model.overload import (
     COME_BACK_SPREAD,
     HAS_BUDGET,
@@ -143,9 +143,9 @@ class Device:
         u = self.course.draws.uniform(purposes.BACKOFF, self.lane, self.attempts)
         time = pause(number, plan.backoff, plan.backoff_max, value if code == Code.BUSY else 0, u)
         if code == Code.TROUBLE and value == NO_REPLY and manners & SPREADS_RECONNECT:
-            return spread(time, RECONNECT_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
+            return longer(time, RECONNECT_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
         if code == Code.BUSY and value > 0 and manners & SPREADS_COME_BACK:
-            return spread(time, COME_BACK_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
+            return longer(time, COME_BACK_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
         return time
 
     def _has_yes(self, which: int) -> bool:

@@ -69,7 +69,7 @@ class Server:
         self._counters = course.servers[node]
         self._service: list[float] = course.plan.service[node].tolist()
         self._shape = int(course.plan.service_shape[node])
-        self._variation = float(course.plan.service_variation[node])
+        self._spread = float(course.plan.service_spread[node])
         self.on_end: Callable[[Request, int], None] | None = None
         """Told of each request of a device that ends here, with its code."""
 
@@ -156,7 +156,7 @@ class Server:
             self._workers[worker] = request
             self._counters[WAITED] += course.now - request.arrived
             u = course.draws.uniform(_SERVICE[request.kind], request.entity, request.attempt)
-            time = ticks(drawn(self._shape, self._service[request.kind], self._variation, u))
+            time = ticks(drawn(self._shape, self._service[request.kind], self._spread, u))
             request.time = time * course.segment[SLOW + self._node] // 1000
             life = self._life
             course.at(

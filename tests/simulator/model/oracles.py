@@ -189,7 +189,7 @@ def mg1(bench: Bench) -> Iterator[Claim]:
     means, squares = [], []
     for replication, (_, run) in enumerate(bench.runs(1.4, kitchen=[cook])):
         u = _draws(purposes.COOK, len(run.rows), replication, stride=2)
-        own = np.array([ticks(drawn(LOGNORMAL, 0.5 * US, 0.8, each)) for each in u])
+        own = np.array([ticks(drawn(LOGNORMAL, 0.5 * US, spread_of(LOGNORMAL, 0.8), each)) for each in u])
         wait = (run.column("served_0") - run.column("shown_0") - own)[len(own) // 5 :] / US
         assert wait.min() >= 0
         means.append(float(wait.mean()))
