@@ -11,6 +11,7 @@ from simulator.model.conditions import faults_of, link_span, store_segments
 from simulator.model.kitchens import stations_of
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
 from simulator.model.overload import planned_gates
+from simulator.model.platforms import planned_platform
 from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
@@ -20,15 +21,20 @@ from simulator.scenario_model import Scenario, Store
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-LINKS = ("diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database")
-DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE = range(len(LINKS))
+LINKS = (
+    "diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database",
+    "partner_cloud",
+)  # fmt: skip
+(
+    DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE, PARTNER_CLOUD,
+) = range(len(LINKS))  # fmt: skip
 TO, FROM = 0, 1
 
 # Columns of `link`: each direction's latency, nanoseconds a byte and whether it is cut; jitter.
 LATENCY, BYTE_NS, CUT, JITTER, LINK_COLUMNS = 0, 2, 4, 6, 7
 # Columns of `segment`.
-PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 9, 15, 17
-POSTGRES, KITCHEN, GATEWAY = 3, 4, 5
+PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 10, 17, 19
+POSTGRES, KITCHEN, GATEWAY, PLATFORM = 3, 4, 5, 6
 """Places in CONDITION and SLOW beside those of the nodes, which are 0 to 2."""
 
 SHAPES: dict[Shape, int] = {
@@ -72,6 +78,10 @@ class Plan(NamedTuple):
     gate_servers: Integers
     gate_declared: Integers
     gate_work: Integers
+    platform: int
+    accepts_at_cloud: int
+    accept_within: int
+    push_again: int
     workers: Integers
     service: Floats
     service_shape: Integers
@@ -133,6 +143,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         retry_budget=-1 if overload.retry_budget is None else round(overload.retry_budget * 1_000),
         retry_burst=overload.retry_burst * 1_000,
         **planned_gates(scenario, store),
+        **planned_platform(scenario),
         **_servers(said),
         **_disk(said.disk),
         connections=said.database.connections,
@@ -169,6 +180,7 @@ def _work(server: Server) -> dict[Kind, float]:
         Kind.DOWNLINK: server.order_ms,
         Kind.INGEST: server.ingest_ms,
         Kind.REFUSAL: server.refuse_ms,
+        Kind.WEBHOOK: server.order_ms,
     }
 
 

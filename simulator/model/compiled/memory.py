@@ -37,13 +37,13 @@ _PLAN = (
     "orders", "tables", "table_queue_max", "attempts_max", "backoff", "backoff_max", "attempt_timeout", "polls_max", "retap",
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
     "retry_budget", "retry_burst", "flush_shape", "connections", "transaction_shape", "stations", "stages",
-    "gates", "manners",
+    "gates", "manners", "platform", "accepts_at_cloud", "accept_within", "push_again",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
     RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES,
-    GATES, MANNERS,
+    GATES, MANNERS, PLATFORM_ON, ACCEPTS_AT_CLOUD, ACCEPT_WITHIN, PUSH_AGAIN,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
 (
@@ -83,8 +83,9 @@ EVENTS_EACH = 40
 ) = range(17)  # fmt: skip
 # A person.
 (
-    P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, P_LOOKS_FROM, PERSON_SIZE,
-) = range(11)  # fmt: skip
+    P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, P_LOOKS_FROM,
+    P_NEXT_TRY, P_HEARD, P_SETTLED, P_CALLED, PERSON_SIZE,
+) = range(15)  # fmt: skip
 # An entry of the log.
 I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 # A request at a server.
@@ -287,7 +288,7 @@ def _floats(plan: Plan) -> Floats:
     return f
 
 
-assert len(LINKS) == 7
+assert len(LINKS) == 8
 assert (PRIMARY, TWO) == (0, 1)
-assert SEGMENT_COLUMNS == 17
+assert SEGMENT_COLUMNS == 19
 assert NEVER > 0
