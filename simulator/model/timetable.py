@@ -19,7 +19,7 @@ from simulator.baskets import QUANTITY_MEAN
 from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
-from simulator.model.laws import NEVER, drawn, geometric, spread_of, ticks
+from simulator.model.laws import NEVER, decay_of, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
@@ -33,6 +33,7 @@ Integers = npt.NDArray[np.int64]
 ) = range(17)  # fmt: skip
 COLUMNS = ITEMS + STATIONS_MAX
 NO_TENDER = -1
+QUANTITY_DECAY = decay_of(QUANTITY_MEAN)
 PLAIN, DOUBLE_TAP, TWO_DOORS = range(3)
 """Values of TAPS: which second device sends the same key at once."""
 COMPILED = "simulator.model.compiled.drawing"
@@ -48,7 +49,7 @@ class Recipe(NamedTuple):
     curve_rate: npt.NDArray[np.float64]
     curve_area: npt.NDArray[np.float64]
     cloud_share: float
-    lines_mean: float
+    lines_decay: float
     lines_max: int
     quantity_max: int
     think: float
@@ -95,7 +96,7 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
     return Recipe(
         expected, scenario.duration_s * 1e6, at, rate, area,
         cloud_share=diners.channels.mini_program,
-        lines_mean=diners.basket.lines_mean,
+        lines_decay=decay_of(diners.basket.lines_mean),
         lines_max=diners.basket.lines_max,
         quantity_max=diners.basket.quantity_max,
         think=diners.think_s * scale,
@@ -233,14 +234,14 @@ def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     if recipe.tenders.shape[0] > 0 and row[DOOR] == 0:
         row[TENDER] = _place(recipe.tenders, uniform(key, purposes.TENDER, number, 0))
     row[FIRST_EDGE] = 1 if uniform(key, purposes.FIRST_EDGE, number, 0) < 0.5 else 0
-    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_mean, recipe.lines_max)
+    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_decay, recipe.lines_max)
     row[ITEMS:] = 0
     for line in range(lines):
         station = 0
         if recipe.stations.shape[0] > 1:
             station = _place(recipe.stations, uniform(key, purposes.STATION, number, line))
         u = uniform(key, purposes.QUANTITY, number, line)
-        row[ITEMS + station] += geometric(u, QUANTITY_MEAN, recipe.quantity_max)
+        row[ITEMS + station] += geometric(u, QUANTITY_DECAY, recipe.quantity_max)
 
 
 @leaf
