@@ -281,9 +281,9 @@ def _takes_down(fault: Fault) -> bool:
     )
 
 
-_SECTIONS = ("overload", "delivery", "stock", "pauses")
-_OF_STORES = ("format", "printer", "service_delay")
-_OF_DINERS = ("parties", "pre_orders")
+_SECTIONS = ("delivery", "stock", "pauses")
+_OF_STORES = ("printer",)
+_OF_DINERS = ("parties",)
 
 
 def sections_not_modelled(scenario: Scenario) -> list[str]:

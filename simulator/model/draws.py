@@ -2,7 +2,8 @@
 
 One uniform feeds one use, and no draw depends on the order of calls; so both engines, any number of workers and two designs
 that are compared draw the same. A block of Philox is two uniforms: of an even index and of the odd one that follows it. The
-three renderings here (a scalar, a whole column by numpy, compiled code) give the same bits. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+three renderings here (a scalar, a whole column by numpy, compiled code) give the same bits. Salmon et al., "Parallel random
+numbers: as easy as 1, 2, 3", SC 2011.
 """
 
 from __future__ import annotations

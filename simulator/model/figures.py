@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.model.goodput import goodput
 from simulator.model.records import ABSENT, BUSY, Run
 from simulator.model.settings import ModelSettings
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Level, Outcome
 from simulator.scenario_model import Scenario
+from simulator.scenario_overload import declared_per_s
 
 Column = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -84,6 +86,13 @@ def _late(evening: Evening) -> float | None:
     return _share(evening.seconds(evening.of_order("shown"), evening.column("told")) > late)
 
 
+def _goodput(evening: Evening, part: str) -> float | None:
+    said = evening.scenario.budgets.least_goodput_peak_per_s
+    least_peak = (declared_per_s(evening.scenario) or 0.0) if said is None else said
+    found = goodput(evening.column("meant"), evening.column("told"), least_peak)
+    return None if found is None else float(getattr(found, part))
+
+
 def _busy(evening: Evening, node: int) -> float | None:
     said = evening.scenario.model or ModelSettings()
     workers = said.cloud.workers if node == CLOUD else said.edge.workers
@@ -101,6 +110,8 @@ FIGURES: tuple[Figure, ...] = (
         "goodput", "1/s", "orders told yes, over the time of the load",
         lambda e: float((e.column("told") != ABSENT).sum()) / e.scenario.duration_s,
     ),
+    Figure("goodput_peak", "1/s", "orders told yes, in the best 5 s", lambda e: _goodput(e, "peak_per_s")),
+    Figure("goodput_least", "share", "of what was possible, told yes in the worst 5 s", lambda e: _goodput(e, "least_ratio")),
     Figure("answer_p50", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.5, 1e3)),
     Figure("answer_p95", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
     Figure("answer_p99", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),

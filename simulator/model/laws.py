@@ -148,6 +148,12 @@ def pause(round_number: int, backoff: int, backoff_max: int, retry_after: int, u
 
 
 @leaf
+def longer(time: int, share: float, u: float) -> int:
+    """A pause that is up to this share of itself longer, so that not all come back at once."""
+    return ticks(time * (1.0 + share * u))
+
+
+@leaf
 def cooking(setup: int, per_item: int, items: int, shape: int, spread: float, u: float) -> int:
     """How long one ticket of `items` portions takes at a station."""
     return ticks(drawn(shape, float(setup + per_item * items), spread, u))

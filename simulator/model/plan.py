@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
+from simulator.model.kitchens import stations_of
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
+from simulator.model.overload import planned_gates
 from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
@@ -65,6 +67,11 @@ class Plan(NamedTuple):
     retry_after: int
     retry_budget: int
     retry_burst: int
+    gates: int
+    manners: int
+    gate_servers: Integers
+    gate_declared: Integers
+    gate_work: Integers
     workers: Integers
     service: Floats
     service_shape: Integers
@@ -125,13 +132,14 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         retry_after=overload.retry_after_ms * 1_000,
         retry_budget=-1 if overload.retry_budget is None else round(overload.retry_budget * 1_000),
         retry_burst=overload.retry_burst * 1_000,
+        **planned_gates(scenario, store),
         **_servers(said),
         **_disk(said.disk),
         connections=said.database.connections,
         transaction=said.database.transaction_ms * 1_000.0,
         transaction_shape=SHAPES[said.database.shape],
         transaction_spread=_spread(said.database),
-        **_kitchen(scenario, said, store),
+        **_kitchen(scenario, store),
         **_links(scenario, store),
         **_segments(scenario, store, boot, join),
     )
@@ -160,6 +168,7 @@ def _work(server: Server) -> dict[Kind, float]:
         Kind.LOOK: server.read_ms,
         Kind.DOWNLINK: server.order_ms,
         Kind.INGEST: server.ingest_ms,
+        Kind.REFUSAL: server.refuse_ms,
     }
 
 
@@ -175,8 +184,8 @@ def _disk(disk: Disk) -> dict[str, Any]:
     }
 
 
-def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str, Any]:
-    stations = said.kitchen
+def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
+    stations = stations_of(scenario, store)
     if not stations:
         return {
             "stations": 1,

@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from simulator.arrivals import ARRIVALS_MAX, Points
 from simulator.baskets import QUANTITY_MEAN
-from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
+from simulator.diners import PATIENCE_DEVIATION, PICKUP_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
+from simulator.formats import lines_mean
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
-from simulator.model.laws import NEVER, decay_of, drawn, geometric, spread_of, ticks
+from simulator.model.kitchens import base_station, stations_of
+from simulator.model.laws import LOGNORMAL, NEVER, decay_of, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
@@ -29,8 +31,8 @@ Integers = npt.NDArray[np.int64]
 
 (
     AT, THINK, PATIENCE, POLL, DOOR, TAPS, REORDERS, SWITCHES, RETAPS, TENDER, FIRST_EDGE, SEAT, BALKS, SEAT_PATIENCE, DINING,
-    PARTY, ITEMS,
-) = range(17)  # fmt: skip
+    PARTY, PICKUP, ITEMS,
+) = range(18)  # fmt: skip
 COLUMNS = ITEMS + STATIONS_MAX
 NO_TENDER = -1
 QUANTITY_DECAY = decay_of(QUANTITY_MEAN)
@@ -77,6 +79,10 @@ class Recipe(NamedTuple):
     parties: npt.NDArray[np.float64]
     party_dining: npt.NDArray[np.float64]
     stations: npt.NDArray[np.float64]
+    base: int
+    ahead_share: float
+    ahead: float
+    ahead_spread: float
 
 
 def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
@@ -92,11 +98,13 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
     shares = np.array(seating.party_shares) / math.fsum(seating.party_shares)
     sizes = len(seating.party_shares)
     factors = [*seating.party_dining, *[seating.party_dining[-1]] * sizes][:sizes]
-    kitchen = [station.share for station in said.kitchen] or [1.0]
+    store = scenario.stores[0]  # all stores of a scenario have one format
+    kitchen = [station.share for station in stations_of(scenario, store)] or [1.0]
+    ahead = diners.pre_orders
     return Recipe(
         expected, scenario.duration_s * 1e6, at, rate, area,
         cloud_share=diners.channels.mini_program,
-        lines_decay=decay_of(diners.basket.lines_mean),
+        lines_decay=decay_of(lines_mean(scenario, QUANTITY_MEAN)),
         lines_max=diners.basket.lines_max,
         quantity_max=diners.basket.quantity_max,
         think=diners.think_s * scale,
@@ -126,6 +134,10 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         parties=_cumulated(shares),
         party_dining=np.array(factors, dtype=np.float64),
         stations=_cumulated(kitchen),
+        base=base_station(scenario, store),
+        ahead_share=0.0 if ahead is None else ahead.share,
+        ahead=0.0 if ahead is None else ahead.ahead_s * scale,
+        ahead_spread=spread_of(LOGNORMAL, PICKUP_DEVIATION),
     )  # fmt: skip
 
 
@@ -159,6 +171,7 @@ def timetable_of(
         row[REORDERS] = int(diner.behaviour == "reorders")
         row[TENDER] = NO_TENDER if diner.tender is None else _tender(diner.tender)
         row[ITEMS:] = 0
+        row[PICKUP] = diner.pickup_us
         for item_id, quantity in diner.items:
             row[ITEMS + stations.get(item_id, 0)] += quantity
     return table
@@ -234,6 +247,10 @@ def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     if recipe.tenders.shape[0] > 0 and row[DOOR] == 0:
         row[TENDER] = _place(recipe.tenders, uniform(key, purposes.TENDER, number, 0))
     row[FIRST_EDGE] = 1 if uniform(key, purposes.FIRST_EDGE, number, 0) < 0.5 else 0
+    row[PICKUP] = 0
+    if row[DOOR] == 1 and recipe.ahead_share > 0.0 and uniform(key, purposes.AHEAD, number, 0) < recipe.ahead_share:
+        time = drawn(LOGNORMAL, recipe.ahead, recipe.ahead_spread, uniform(key, purposes.PICKUP, number, 0))
+        row[PICKUP] = ticks(min(4.0 * recipe.ahead, time))
     lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_decay, recipe.lines_max)
     row[ITEMS:] = 0
     for line in range(lines):
@@ -242,6 +259,8 @@ def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
             station = _place(recipe.stations, uniform(key, purposes.STATION, number, line))
         u = uniform(key, purposes.QUANTITY, number, line)
         row[ITEMS + station] += geometric(u, QUANTITY_DECAY, recipe.quantity_max)
+    if recipe.base >= 0:
+        row[ITEMS + recipe.base] += 1
 
 
 @leaf

@@ -35,7 +35,11 @@ class Event(IntEnum):
     WAKE = 16  # lane; number of the waking
     DEPART = 17  # diner; -
     RENEGE = 18  # diner; -
-    ARRIVAL = 19  # diner; -
+    DELAYED = 19  # lane; attempt
+    FREED = 20  # lane; attempt
+    LOOK = 21  # node; -
+    PACED = 22  # batch; -
+    ARRIVAL = 31  # diner; -
 
 
 CLASS_SHIFT = ENTITY_BITS + ARGUMENT_BITS
@@ -54,9 +58,10 @@ class Kind(IntEnum):
     LOOK = 4
     DOWNLINK = 5
     INGEST = 6
+    REFUSAL = 7  # whatever the gate refuses; what it wants is when to come back
 
 
-PRIORITY = (2, 1, 2, 0, 2, 1, 1)
+PRIORITY = (2, 1, 2, 0, 2, 1, 1, 2)
 """By kind, when the remedy `priority` is on: the smaller the sooner."""
 LEVELS = 3
 
@@ -71,6 +76,10 @@ class Code(IntEnum):
     TROUBLE = 4  # no answer in time, refused, reset, or a 5xx on the way
     BUSY = 5  # 503 before anything was done
     TOO_LATE = 6  # patience ended before anything could be sent
+
+
+NO_REPLY, A_REPLY = 0, 1
+"""What comes with TROUBLE: nothing came back, or a 5xx did. With BUSY comes when to ask again, in ticks from then."""
 
 
 class Level(IntEnum):

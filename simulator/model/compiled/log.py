@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from refsystem.overload.pacing import UPLINK_PACE
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, next_up, now_is, random_time
 from simulator.model.compiled.jit import compiled, inlined
@@ -23,6 +24,7 @@ from simulator.model.compiled.memory import (
     FLUSH,
     FLUSH_SHAPE,
     FLUSH_SPREAD,
+    GATES,
     I_FIRST,
     I_LAST,
     I_STATE,
@@ -43,6 +45,8 @@ from simulator.model.compiled.memory import (
     P_PAYMENT,
     P_PAYMENTS,
     P_TENDER,
+    PACE_AT,
+    PACE_TOKENS,
     PEOPLE,
     PERSON_SIZE,
     R_NEXT,
@@ -57,6 +61,7 @@ from simulator.model.compiled.memory import (
 )
 from simulator.model.compiled.requests import answer, cut_off, drop_request
 from simulator.model.laws import EXPONENTIAL
+from simulator.model.overload import PACED as PACED_ON
 from simulator.model.plan import (
     CASH,
     CONDITION,
@@ -94,7 +99,9 @@ UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 R1, R2, OK = int(Level.R1), int(Level.R2), int(Code.OK)
 E_FLUSHED, E_SHIPPED, E_MATCHED = int(Event.FLUSHED), int(Event.SHIPPED), int(Event.MATCHED)
 E_UP, E_DOWN, E_GATEWAY = int(Event.UP), int(Event.DOWN), int(Event.GATEWAY)
+E_PACED = int(Event.PACED)
 N_FIELDS = len(FIELDS)
+PACE_PER_S, PACE_BURST = UPLINK_PACE.per_s, UPLINK_PACE.burst * 1_000_000
 
 
 @inlined
@@ -170,6 +177,23 @@ def _call_gateway(m: Any, f: Any, diner: int) -> None:
 
 
 @compiled
+def send_batch(m: Any, f: Any, batch: int) -> None:
+    """A batch of the uplink is on its way."""
+    size = ENTRY_BYTES * (m[BATCH_END] - m[BATCH_BEGIN])
+    at(m, delivery(m, f, EDGE_CLOUD, TO, size, purposes.UPLINK, batch, 0), E_UP, batch, 0, 0)
+
+
+@compiled
+def _paced(m: Any, count: int) -> int:
+    """How long a batch of so many entries must wait (as `refsystem.overload.pacing`)."""
+    if m[PACE_AT] >= 0:
+        m[PACE_TOKENS] = min(PACE_BURST, m[PACE_TOKENS] + (m[NOW] - m[PACE_AT]) * PACE_PER_S)
+    m[PACE_AT] = m[NOW]
+    m[PACE_TOKENS] -= count * 1_000_000
+    return int(max(0, -(m[PACE_TOKENS] // PACE_PER_S)))
+
+
+@compiled
 def send_up(m: Any, f: Any) -> None:
     """Begin a batch of the uplink, unless one is under way."""
     if m[UPLINK_BUSY] != 0 or m[UPLINK_HEAD] == m[UPLINK_TAIL] or now_is(m, PRIMARY) == NO_PRIMARY:
@@ -180,7 +204,11 @@ def send_up(m: Any, f: Any) -> None:
     m[UPLINK_HEAD] += count
     batch = m[BATCHES]
     m[BATCHES] += 1
-    at(m, delivery(m, f, EDGE_CLOUD, TO, ENTRY_BYTES * count, purposes.UPLINK, batch, 0), E_UP, batch, 0, 0)
+    wait = _paced(m, count) if m[GATES] & PACED_ON else 0
+    if wait > 0:
+        at(m, m[NOW] + wait, E_PACED, batch, 0, 0)
+    else:
+        send_batch(m, f, batch)
 
 
 @compiled

@@ -19,26 +19,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refsystem.overload.pacing import UPLINK_PACE
+from refsystem.overload.priority import PRIORITIES
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
 from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
-from simulator.model.records import COUNTERS, FIELDS
+from simulator.model.records import ABSENT, COUNTERS, FIELDS
 from simulator.model.timetable import AT
-from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES
+from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES, Kind
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+GATE_PRIORITIES = len(PRIORITIES)
 
 # Numbers of the plan, by the names of its fields.
 _PLAN = (
     "orders", "tables", "table_queue_max", "attempts_max", "backoff", "backoff_max", "attempt_timeout", "polls_max", "retap",
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
     "retry_budget", "retry_burst", "flush_shape", "connections", "transaction_shape", "stations", "stages",
+    "gates", "manners",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
     RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES,
+    GATES, MANNERS,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
 (
@@ -48,24 +53,25 @@ _PLAN = (
     LOG_PRIMARY, UPLINK_HEAD, UPLINK_TAIL, UPLINK_BUSY, BATCH_BEGIN, BATCH_END, BATCHES, DOWN_LAST, LAST_TICKET,
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
     LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER, SLOT, SLOT_BITS, FAR_COUNT, FAR_FREE, FAR_USED,
-    NEAR_COUNT,
-) = range(30, 30 + 57)  # fmt: skip
+    NEAR_COUNT, PACE_TOKENS, PACE_AT,
+) = range(30, 30 + 59)  # fmt: skip
 # Where tables begin: those of a plan, those of a run, and those outside.
 (
     SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
-    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE,
-) = range(90, 90 + 17)  # fmt: skip
+    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE,
+) = range(90, 90 + 18)  # fmt: skip
 (
-    NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK, TABLE_QUEUE,
-    STATION_NEXT, TRACE,
-) = range(108, 108 + 17)  # fmt: skip
-TIMETABLE, ROWS = 126, 127
-HEADER = 128
+    NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK,
+    TABLE_QUEUE, STATION_NEXT, TRACE, GATED,
+) = range(110, 110 + 18)  # fmt: skip
+TIMETABLE, ROWS = 130, 131
+HEADER = 132
 
 # An event to come; in the line of time-outs it has no load; in a slot it has one that follows.
 H_TICK, H_KEY, H_LOAD, H_NEXT, EVENT_WIDTH = range(5)
-NEAR_ROOM = 32
-"""The next events that stand in order; when there are more, the latest half of them goes into the heap."""
+NEAR_ROOM, NEAR_WIDTH = 32, 3
+"""The next events stand in order, as columns of their ticks, keys and loads; of more than these the latest half goes into the
+heap."""
 LINE_WIDTH = 2
 LINE_ROOM = 1 << 12
 """Time-outs that may stand in line, a power of two; when it is full they go the way of all others."""
@@ -76,10 +82,12 @@ EVENTS_EACH = 40
 # A lane: one of a diner's two devices.
 (
     L_DOOR, L_NODE, L_ATTEMPTS, L_WAKES, L_ACTIVE, L_PHASE, L_KIND, L_ITEM, L_DEADLINE, L_WHICH, L_ROUND, L_HINTED, L_CODE,
-    L_VALUE, L_POLLS, LANE_SIZE,
-) = range(16)  # fmt: skip
+    L_VALUE, L_POLLS, L_TOKENS_AT, LANE_SIZE,
+) = range(17)  # fmt: skip
 # A person.
-P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, PERSON_SIZE = range(10)
+(
+    P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, P_LOOKS_FROM, PERSON_SIZE,
+) = range(11)  # fmt: skip
 # An entry of the log.
 I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 # A request at a server.
@@ -88,6 +96,19 @@ I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 ) = range(12)  # fmt: skip
 # A node.
 N_WAITING, N_FREE, N_HELD, N_LIFE, N_WORKERS, N_SHAPE, NODE_SIZE = range(7)
+# A gate, and after it: each priority's line, the bound on its waiting, and the least latencies.
+(
+    K_SERVERS, K_DECLARED, K_AT_WORK, K_UNDER_WAY, K_BEHIND, K_LIFE, K_LOOKING, K_FORGETS, K_WAITING, K_FREED_HELD, K_SAMPLES,
+    K_WINDOW_ENDS, K_UNDER_WAY_MAX, K_CHANGED, K_CHANGED_LAST, K_OUTSIDE, K_OUTSIDE_LAST, K_HELD, K_HELD_LAST, K_DELAYED,
+    K_FORGOTTEN, K_LINES,
+) = range(22)  # fmt: skip
+(
+    LN_FIRST, LN_LAST, LN_WORK, LN_BOUND_ENDS, LN_BOUND_LEAST, LN_STANDING, LN_SEEN, LN_SINCE, LN_LEAST, LN_LEAST_BEFORE,
+    LINE_SIZE,
+) = range(11)  # fmt: skip
+GATE_SIZE = K_LINES + GATE_PRIORITIES * LINE_SIZE
+# A request at a gate.
+G_STATE, G_LIFE, G_PRIORITY, G_ARRIVED, G_DUE, G_STARTED, G_USEFUL, G_NEXT, G_BEFORE, GATED_SIZE = range(10)
 # One level of a node's queue.
 Q_FIRST, Q_LAST, QUEUE_SIZE = range(3)
 # A device's disk.
@@ -97,9 +118,18 @@ S_COOKS, S_SETUP, S_ITEM, S_SHAPE, S_BATCH, S_STAGE, S_FREE, S_FIRST, S_LAST, ST
 
 # Floats.
 FLUSH, FLUSH_SPREAD, TRANSACTION, TRANSACTION_SPREAD, CONFIRM, DECLINE_SHARE = range(6)
-SERVICE, SERVICE_SPREAD, COOK_SPREAD, LINK_LOSS, LINK_ERROR = 6, 40, 50, 60, 0
+SERVICE, SERVICE_SPREAD, COOK_SPREAD, GATE_LIMIT, GATE_WAITS, GATE_REFUSED, LINK_LOSS, LINK_ERROR = (
+    6,
+    40,
+    50,
+    60,
+    64,
+    68,
+    80,
+    0,
+)
 """`LINK_ERROR` follows the losses, `LINK_WIDTH` a link."""
-KINDS = 7
+KINDS = len(Kind)
 FINE, HEAP_FULL, REQUESTS_FULL, TRACE_FULL, UNSORTED = range(5)
 
 
@@ -155,11 +185,11 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> Memory:
     start, diners = _THREAD.start, len(timetable)
     orders = diners if plan.orders else 0  # who orders nothing needs no devices, entries and tickets
     sizes = {
-        NEAR: NEAR_ROOM * EVENT_WIDTH, HEAP: room.heap * EVENT_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0, SLOTS: SLOTS_ROOM,
-        FAR: room.heap * EVENT_WIDTH, LANES: 2 * orders * LANE_SIZE,
-        PEOPLE: diners * PERSON_SIZE, ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE,
+        NEAR: NEAR_WIDTH * NEAR_ROOM, HEAP: room.heap * EVENT_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0,
+        SLOTS: SLOTS_ROOM, FAR: room.heap * EVENT_WIDTH, LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE, ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE,
         FREE_REQUESTS: room.requests, LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders,
         UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace,
+        GATED: room.requests * GATED_SIZE if plan.gates else 0,
     }  # fmt: skip
     places = list(accumulate(sizes.values(), initial=len(start)))
     m = _arena(places[-1])
@@ -211,7 +241,7 @@ def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
         CONNECTION: np.zeros(plan.connections), FREE_CONNECTIONS: np.arange(plan.connections - 1, -1, -1),
         STATION: stations, FREE_COOKS: _stacks(plan.cooks, cooks), LINK_AT: plan.link_at, LINK: plan.link,
         LINK_ONLY: plan.link_error_orders_only, LINK_NOW: np.zeros(len(LINKS)), SEGMENT_AT: plan.segment_at,
-        SEGMENT_TABLE: plan.segment,
+        SEGMENT_TABLE: plan.segment, GATE: _gates(plan) if plan.gates else np.zeros(0),
     }  # fmt: skip
     flat = [np.asarray(each, dtype=np.int64).ravel() for each in tables.values()]
     m = np.concatenate([np.zeros(HEADER, dtype=np.int64), *flat])
@@ -219,6 +249,7 @@ def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
     for number, name in enumerate(_PLAN):
         m[number] = getattr(plan, name)
     m[BUDGET_LEFT], m[FREE_TABLES], m[DB_HEAD], m[DB_TAIL] = plan.retry_burst, plan.tables, -1, -1
+    m[PACE_TOKENS], m[PACE_AT] = UPLINK_PACE.burst * 1_000_000, ABSENT
     m[DB_FREE], m[LINK_WIDTH], m[SEGMENTS_COUNT], m[WORKERS_MAX], m[COOKS_MAX] = (
         plan.connections, width, len(plan.segment_at), workers, cooks
     )  # fmt: skip
@@ -232,6 +263,16 @@ def _stacks(counts: Integers, width: int) -> Integers:
     for row, count in zip(stacks, counts.tolist(), strict=True):
         row[:count] = np.arange(count - 1, -1, -1)
     return stacks
+
+
+def _gates(plan: Plan) -> Integers:
+    gates = np.zeros((NODES, GATE_SIZE), dtype=np.int64)
+    gates[:, K_SERVERS], gates[:, K_DECLARED] = plan.gate_servers, plan.gate_declared
+    gates[:, [K_CHANGED, K_CHANGED_LAST, K_OUTSIDE, K_OUTSIDE_LAST, K_HELD, K_HELD_LAST, K_DELAYED]] = -1
+    lines = gates[:, K_LINES:].reshape(NODES, GATE_PRIORITIES, LINE_SIZE)
+    lines[:, :, [LN_FIRST, LN_LAST]] = -1
+    lines[:, :, LN_WORK] = plan.gate_work
+    return gates
 
 
 def _floats(plan: Plan) -> Floats:

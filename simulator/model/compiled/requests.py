@@ -7,10 +7,12 @@ from typing import Any
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, now_is, random_time, trip
 from simulator.model.compiled.jit import compiled, inlined
+from simulator.model.compiled.limits import request_ends
 from simulator.model.compiled.memory import (
     DEADLINE_DROP,
     FREE_REQUESTS,
     FREE_WORKERS,
+    GATES,
     KINDS,
     LIFO_AFTER,
     N_FREE,
@@ -43,6 +45,7 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     REQUESTS_FREE,
     REQUESTS_FULL,
+    RETRY_AFTER,
     SERVERS,
     SERVICE,
     SERVICE_SPREAD,
@@ -72,7 +75,7 @@ LIFE_MASK = (1 << COOK_BITS) - 1
 VALUE_SHIFT = 8
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, TROUBLE, TOLD_BUSY = int(Code.OK), int(Code.TROUBLE), int(Code.BUSY)
-MENU, LOOK, DOWNLINK, INGEST = int(Kind.MENU), int(Kind.LOOK), int(Kind.DOWNLINK), int(Kind.INGEST)
+MENU, DOWNLINK, INGEST = int(Kind.MENU), int(Kind.DOWNLINK), int(Kind.INGEST)
 E_ANSWER, E_WORKED, E_UP, E_DOWN = int(Event.ANSWER), int(Event.WORKED), int(Event.UP), int(Event.DOWN)
 N_COUNTERS = len(COUNTERS)
 OF_KIND = tuple(int(level) for level in PRIORITY)
@@ -105,6 +108,8 @@ def answer(m: Any, f: Any, number: int, code: int, value: int) -> None:
     """Send an answer to a diner's device; the request is done with. Internal ones get none."""
     r = m[REQUESTS] + number * REQUEST_SIZE
     if m[r + R_CLIENT] == 1:
+        if m[GATES] != 0:
+            request_ends(m, f, number, code)
         size = MENU_BYTES if m[r + R_KIND] == MENU and code == OK else ANSWER_BYTES
         link = DINER_CLOUD if m[r + R_NODE] == CLOUD else DINER_EDGE
         entity, attempt = m[r + R_ENTITY], m[r + R_ATTEMPT]
@@ -187,6 +192,8 @@ def start(m: Any, f: Any, node: int) -> None:
         if m[r + R_CLIENT] == 1 and m[DEADLINE_DROP] != 0 and m[NOW] >= m[r + R_DEADLINE]:
             m[counters + DROPPED] += 1
             m[counters + STAYED] += stayed
+            if m[GATES] != 0:
+                request_ends(m, f, number, TROUBLE)
             drop_request(m, number)
             continue
         m[n + N_FREE] -= 1
@@ -195,8 +202,10 @@ def start(m: Any, f: Any, node: int) -> None:
         m[counters + WAITED] += stayed
         kind = m[r + R_KIND]
         purpose = purposes.SERVICE
-        if kind > LOOK:
-            purpose = purposes.SERVICE_DOWNLINK if kind == DOWNLINK else purposes.SERVICE_INGEST
+        if kind == DOWNLINK:
+            purpose = purposes.SERVICE_DOWNLINK
+        elif kind == INGEST:
+            purpose = purposes.SERVICE_INGEST
         mean, spread = f[SERVICE + node * KINDS + kind], f[SERVICE_SPREAD + node]
         time = random_time(m, m[n + N_SHAPE], mean, spread, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000
@@ -216,7 +225,7 @@ def arrive(m: Any, f: Any, number: int) -> None:
     m[r + R_ARRIVED] = m[NOW]
     if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or _too_slow(m, node, m[WAITING_MAX])):
         m[counters + REFUSED] += 1
-        answer(m, f, number, TOLD_BUSY, 0)
+        answer(m, f, number, TOLD_BUSY, m[RETRY_AFTER])
         return
     level = OF_KIND[m[r + R_KIND]] if m[PRIORITY_ON] != 0 else 0
     queue = m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from simulator.model.compiled.calendar import at, next_event
 from simulator.model.compiled.devices import diner_arrives, leave, renege, request_arrives
+from simulator.model.compiled.gate import begin_gates, delay_ends, look, worker_freed
 from simulator.model.compiled.jit import compiled, entry, inlined
 from simulator.model.compiled.kitchen import cooked, show_ticket
-from simulator.model.compiled.log import flushed, matched, shipped
+from simulator.model.compiled.log import flushed, matched, send_batch, shipped
 from simulator.model.compiled.memory import (
     AT_CLOUD,
     DINERS,
@@ -20,6 +21,7 @@ from simulator.model.compiled.memory import (
     FAR_FREE,
     FINE,
     FREE_REQUESTS,
+    GATES,
     HASH,
     HEAP_FULL,
     I_FIRST,
@@ -75,7 +77,7 @@ TROUBLE = int(Code.TROUBLE)
 N_FIELDS = len(FIELDS)
 (
     SEGMENT, FLUSHED, SHIPPED, MATCHED, WORKED, STORED, UPLINKED, COOKED, TICKET, DOWN, UP, GATEWAY, REQUEST, ANSWER, TIMEOUT,
-    WAKE, DEPART, RENEGE, ARRIVAL,
+    WAKE, DEPART, RENEGE, DELAYED, FREED, LOOK, PACED, ARRIVAL,
 ) = (int(event) for event in Event)  # fmt: skip
 
 
@@ -148,6 +150,14 @@ def _act(m: Any, f: Any, event: int, entity: int, argument: int, load: int) -> N
         renege(m, entity)
     elif event == SEGMENT:
         change(m, f, entity)
+    elif event == DELAYED:
+        delay_ends(m, f, entity, argument, load)
+    elif event == FREED:
+        worker_freed(m, f, load)
+    elif event == LOOK:
+        look(m, f, entity, load)
+    elif event == PACED:
+        send_batch(m, f, entity)
 
 
 @inlined
@@ -200,6 +210,8 @@ def begin(m: Any) -> None:
 @compiled
 def _run(m: Any, f: Any) -> None:
     begin(m)
+    if m[GATES] != 0:
+        begin_gates(f)
     _expect(m, 0)
     while m[STATUS] == 0:
         key = next_event(m)

@@ -6,7 +6,9 @@ from typing import Any
 
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, draw, is_whole, now_is, random_time
+from simulator.model.compiled.gate import forget, kill_gate, resume_gate
 from simulator.model.compiled.jit import compiled, inlined
+from simulator.model.compiled.limits import request_ends
 from simulator.model.compiled.log import (
     ABSENT,
     CLOSED,
@@ -31,10 +33,12 @@ from simulator.model.compiled.memory import (
     DINERS,
     DOWN_LAST,
     FREE_CONNECTIONS,
+    GATES,
     HELD,
     I_STATE,
     ITEM_SIZE,
     ITEMS_STATE,
+    LOG_PRIMARY,
     N_HELD,
     N_LIFE,
     NODE_SIZE,
@@ -109,6 +113,7 @@ from simulator.model.vocabulary import (
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, DONE, ELSEWHERE, FENCED = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.FENCED)
 RC = int(Level.RC)
+TROUBLE, BUSY, REFUSAL = int(Code.TROUBLE), int(Code.BUSY), int(Kind.REFUSAL)
 MENU, ORDER, READ, LOOK = int(Kind.MENU), int(Kind.ORDER), int(Kind.READ), int(Kind.LOOK)
 DOWNLINK, INGEST = int(Kind.DOWNLINK), int(Kind.INGEST)
 E_STORED, E_UPLINKED, E_DOWN = int(Event.STORED), int(Event.UPLINKED), int(Event.DOWN)
@@ -133,9 +138,7 @@ def _start_transactions(m: Any, f: Any) -> None:
         m[m[CONNECTION] + connection] = number
         which = m[TRANSACTIONS]
         m[TRANSACTIONS] += 1
-        time = random_time(
-            m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_SPREAD], purposes.DATABASE, which, 0
-        )
+        time = random_time(m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_SPREAD], purposes.DATABASE, which, 0)
         time = time * now_is(m, SLOW + POSTGRES) // 1000
         there = delivery(m, f, CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, which, 1) - m[NOW]
         back = delivery(m, f, CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, which, 2) - m[NOW]
@@ -194,6 +197,8 @@ def _stored(m: Any, f: Any, number: int) -> None:
         told = kind == READ and _served(m, item) and is_whole(m, EDGE_CLOUD, TO)
         answer(m, f, number, DONE if told else OK, RC)
     else:
+        if m[GATES] != 0:
+            request_ends(m, f, number, TROUBLE)
         drop_request(m, number)
 
 
@@ -246,6 +251,8 @@ def _work(m: Any, f: Any, number: int) -> None:
     r = m[REQUESTS] + number * REQUEST_SIZE
     if m[r + R_KIND] == MENU:
         answer(m, f, number, OK, 0)
+    elif m[r + R_KIND] == REFUSAL:
+        answer(m, f, number, BUSY, m[r + R_ITEM])
     elif m[r + R_NODE] == CLOUD:
         _want_transaction(m, f, number)
     else:
@@ -275,7 +282,12 @@ def change(m: Any, f: Any, number: int) -> None:
     for node in range(NODES):
         if condition(m, node) == DOWN and m[was + node] != DOWN:
             kill(m, f, node)
+            if m[GATES] != 0:
+                kill_gate(m, f, node)
+    served = m[LOG_PRIMARY]
     log_conditions_change(m, f, before)
+    if m[GATES] != 0 and m[LOG_PRIMARY] != served:
+        forget(m, f, served)
     if condition(m, POSTGRES) != UP:
         _fail_queue(m, f)
     for node in range(NODES):
@@ -286,6 +298,8 @@ def change(m: Any, f: Any, number: int) -> None:
             for place in range(held):
                 _work(m, f, finish(m, node, m[m[HELD] + node * m[WORKERS_MAX] + place]))
             start(m, f, node)
+            if m[GATES] != 0:
+                resume_gate(m, f, node)
     send_up(m, f)
 
 

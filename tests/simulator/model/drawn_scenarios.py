@@ -6,6 +6,8 @@ import json
 import random
 from typing import Any
 
+from refsystem.ordering.store_rules import FORMATS
+from refsystem.overload.remedies import REMEDIES
 from simulator.network import BUILT_IN_PROFILES
 from simulator.scenario import Scenario, load_scenario
 
@@ -44,8 +46,28 @@ def drawn_scenario(seed: int) -> Scenario:
         }
     if "payments" not in said:
         said["links"].pop("partner_gateway", None)  # type: ignore[attr-defined]
+    _overload(draw, said)
+    _habits(draw, said)
     said["faults"] = [fault for fault in said["faults"] if _fits(fault, said)]  # type: ignore[attr-defined]
     return load_scenario(json.dumps(said, indent=1))
+
+
+def _habits(draw: random.Random, said: dict[str, Any]) -> None:
+    """Formats with their kitchens, and orders made ahead."""
+    if draw.random() < 0.4:
+        said["stores"][0]["format"] = draw.choice(FORMATS)
+        said["diners"]["basket"]["by_format"] = draw.random() < 0.5
+    if draw.random() < 0.4:
+        said["diners"]["pre_orders"] = {"share": draw.choice([0.3, 1.0]), "ahead_s": draw.choice([20, 300])}
+
+
+def _overload(draw: random.Random, said: dict[str, Any]) -> None:
+    """Gates with and without a declared delay, and any remedies."""
+    if draw.random() < 0.5:
+        said["overload"] = {"off": draw.sample(REMEDIES, draw.choice([0, 1, 3])) if draw.random() < 0.8 else ["all"]}
+    if draw.random() < 0.5:
+        delay = {"servers": draw.choice([1, 2, 7]), "ms": draw.choice([20, 200]), "read_ms": draw.choice([0, 5])}
+        said["stores"][0]["service_delay"] = delay
 
 
 def _fits(fault: dict[str, Any], said: dict[str, Any]) -> bool:

@@ -45,5 +45,8 @@ def test_the_normal_quantile_is_right_and_the_lognormal_time_has_its_mean() -> N
     draw = random.Random(5)
     for u in [*(draw.random() for _ in range(200)), 1e-12, 1 - 1e-12]:
         assert abs(normal_quantile(u) - NormalDist().inv_cdf(u)) < 1e-9
-    times = [drawn(LOGNORMAL, 3.0, spread_of(LOGNORMAL, 0.5), u) for u in uniform_column(make_key(1), 1, 0, 20_000, 0).tolist()]
+    times = [
+        drawn(LOGNORMAL, 3.0, spread_of(LOGNORMAL, 0.5), u)
+        for u in uniform_column(make_key(1), 1, 0, 20_000, 0).tolist()
+    ]
     assert stats.ttest_1samp(times, 3.0).pvalue > 1e-4
