@@ -186,10 +186,10 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> Memory:
     orders = diners if plan.orders else 0  # who orders nothing needs no devices, entries and tickets
     sizes = {
         NEAR: NEAR_WIDTH * NEAR_ROOM, HEAP: room.heap * EVENT_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0,
-        SLOTS: SLOTS_ROOM, FAR: room.heap * EVENT_WIDTH, LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE, ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE,
-        FREE_REQUESTS: room.requests, LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders,
-        UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace,
-        GATED: room.requests * GATED_SIZE if plan.gates else 0,
+        SLOTS: SLOTS_ROOM, FAR: room.heap * EVENT_WIDTH, LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE,
+        ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE, FREE_REQUESTS: room.requests,
+        LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders, UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1,
+        STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace, GATED: room.requests * GATED_SIZE if plan.gates else 0,
     }  # fmt: skip
     places = list(accumulate(sizes.values(), initial=len(start)))
     m = _arena(places[-1])
