@@ -1,8 +1,9 @@
-"""The model's random draws: Philox4x32-10, keyed by seed, store and replication, counted by purpose, entity and index.
+"""The model's random draws: Philox4x32-7, keyed by seed, store and replication, counted by purpose, entity and index.
 
 One uniform feeds one use, and no draw depends on the order of calls; so both engines, any number of workers and two designs
 that are compared draw the same. A block of Philox is two uniforms: of an even index and of the odd one that follows it. The
-three renderings here (a scalar, a whole column by numpy, compiled code) give the same bits. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+three renderings here (a scalar, a whole column by numpy, compiled code) give the same bits. Salmon et al., "Parallel random
+numbers: as easy as 1, 2, 3", SC 2011.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy.typing as npt
 
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 WEYL_0, WEYL_1 = 0x9E3779B9, 0xBB67AE85
-ROUNDS = 10
+ROUNDS = 7
+"""As many as the paper found to be enough for TestU01's BigCrush; a draw is a large part of what an event costs."""
 MASK = 0xFFFFFFFF
 SCALE = 2.0**-53
 COLUMN_BITS = 12

@@ -115,11 +115,15 @@ def drawn(shape: int, mean: float, spread: float, u: float) -> float:
 
 
 @leaf
-def geometric(u: float, mean: float, largest: int) -> int:
-    """A whole number from 1 to `largest`, geometric with this mean before the cut."""
-    if mean <= 1.0:
-        return 1
-    return min(largest, 1 + int(math.floor(math.log1p(-u) / math.log1p(-1.0 / mean))))  # noqa: RUF046
+def decay_of(mean: float) -> float:
+    """What `geometric` wants to know of a mean: the logarithm of the share that each number leaves to those above it."""
+    return math.log1p(-1.0 / mean) if mean > 1.0 else -math.inf
+
+
+@leaf
+def geometric(u: float, decay: float, largest: int) -> int:
+    """A whole number from 1 to `largest`, geometric before the cut."""
+    return min(largest, 1 + int(math.floor(math.log(1.0 - u) / decay)))  # noqa: RUF046
 
 
 @leaf

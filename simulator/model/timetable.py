@@ -21,7 +21,7 @@ from simulator.formats import lines_mean
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
 from simulator.model.kitchens import base_station, stations_of
-from simulator.model.laws import EXPONENTIAL, LOGNORMAL, NEVER, drawn, geometric, spread_of, ticks
+from simulator.model.laws import EXPONENTIAL, LOGNORMAL, NEVER, decay_of, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
 from simulator.model.platforms import AT_PLATFORM, in_order, placed_per_store, room_for
@@ -36,6 +36,7 @@ Integers = npt.NDArray[np.int64]
 ) = range(19)  # fmt: skip
 COLUMNS = ITEMS + STATIONS_MAX
 NO_TENDER = -1
+QUANTITY_DECAY = decay_of(QUANTITY_MEAN)
 PLAIN, DOUBLE_TAP, TWO_DOORS = range(3)
 """Values of TAPS: which second device sends the same key at once."""
 FIRST_PLACED = 1 << 30
@@ -53,7 +54,7 @@ class Recipe(NamedTuple):
     curve_rate: npt.NDArray[np.float64]
     curve_area: npt.NDArray[np.float64]
     cloud_share: float
-    lines_mean: float
+    lines_decay: float
     lines_max: int
     quantity_max: int
     think: float
@@ -109,7 +110,7 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
     return Recipe(
         expected, scenario.duration_s * 1e6, at, rate, area,
         cloud_share=diners.channels.mini_program,
-        lines_mean=lines_mean(scenario, QUANTITY_MEAN),
+        lines_decay=decay_of(lines_mean(scenario, QUANTITY_MEAN)),
         lines_max=diners.basket.lines_max,
         quantity_max=diners.basket.quantity_max,
         think=diners.think_s * scale,
@@ -280,14 +281,14 @@ def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     if row[DOOR] == 1 and recipe.ahead_share > 0.0 and uniform(key, purposes.AHEAD, number, 0) < recipe.ahead_share:
         time = drawn(LOGNORMAL, recipe.ahead, recipe.ahead_spread, uniform(key, purposes.PICKUP, number, 0))
         row[PICKUP] = ticks(min(4.0 * recipe.ahead, time))
-    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_mean, recipe.lines_max)
+    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_decay, recipe.lines_max)
     row[ITEMS:] = 0
     for line in range(lines):
         station = 0
         if recipe.stations.shape[0] > 1:
             station = _place(recipe.stations, uniform(key, purposes.STATION, number, line))
         u = uniform(key, purposes.QUANTITY, number, line)
-        row[ITEMS + station] += geometric(u, QUANTITY_MEAN, recipe.quantity_max)
+        row[ITEMS + station] += geometric(u, QUANTITY_DECAY, recipe.quantity_max)
     if recipe.base >= 0:
         row[ITEMS + recipe.base] += 1
 

@@ -1,8 +1,8 @@
 """Events to come, the hash of those that were, links, and draws.
 
 Events to come stand in several places. Arrivals are read from the timetable one by one. Time-outs mostly come in the order in
-which they are set, and stand in line. What comes soon is in a binary heap by tick and key. What comes later is in slots of time,
-without order, and is poured into the heap when its slot is reached; so the heap stays small.
+which they are set, and stand in line. The next of all others stand in order, which for a few is sooner done than a heap; what is
+too many is in a binary heap. What comes later lies in slots of time, without order, until its slot is reached.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from simulator.model.compiled.drawing import both
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
+    EVENT_WIDTH,
     EVENTS,
     FAR,
     FAR_COUNT,
@@ -28,7 +29,6 @@ from simulator.model.compiled.memory import (
     HEAP_FULL,
     HEAP_ROOM,
     HEAP_SIZE,
-    HEAP_WIDTH,
     KEY_HIGH,
     KEY_LOW,
     LINE,
@@ -44,6 +44,9 @@ from simulator.model.compiled.memory import (
     LINK_ONLY,
     LINK_WIDTH,
     LOAD,
+    NEAR,
+    NEAR_COUNT,
+    NEAR_ROOM,
     NEXT_ARRIVAL,
     NEXT_DINER,
     NOW,
@@ -67,8 +70,9 @@ from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HAS
 
 UP = int(Condition.UP)
 N_LINKS = len(LINKS)
-HEAP_SMALL = 16
-"""As long as the heap is smaller, everything goes there."""
+KEYS, LOADS = NEAR_ROOM, 2 * NEAR_ROOM
+NEAR_FEW = 16
+"""As long as fewer events stand in order, nothing is put off."""
 E_ARRIVAL, E_TIMEOUT = int(Event.ARRIVAL), int(Event.TIMEOUT)
 assert max(Event) == Event.ARRIVAL, "an arrival comes after everything else of its tick"
 
@@ -80,18 +84,89 @@ def _move(m: Any, source: int, target: int) -> None:
 
 
 @inlined
+def _is_before(m: Any, h: int, tick: int, key: int) -> bool:
+    """Whether the event at a place comes before this one."""
+    return bool(m[h + H_TICK] < tick or (m[h + H_TICK] == tick and m[h + H_KEY] < key))
+
+
+@inlined
 def _settle(m: Any, heap: int, hole: int, tick: int, key: int, load: int) -> None:
     """Put an event into the heap: at this hole, or as far above it as it belongs."""
     place = hole
     while place > 0:
         above = (place - 1) >> 1
-        h = heap + HEAP_WIDTH * above
-        if m[h + H_TICK] < tick or (m[h + H_TICK] == tick and m[h + H_KEY] <= key):
+        h = heap + EVENT_WIDTH * above
+        if _is_before(m, h, tick, key):
             break
-        _move(m, h, heap + HEAP_WIDTH * place)
+        _move(m, h, heap + EVENT_WIDTH * place)
         place = above
-    h = heap + HEAP_WIDTH * place
+    h = heap + EVENT_WIDTH * place
     m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD] = tick, key, load
+
+
+@inlined
+def _set_near(m: Any, place: int, tick: int, key: int, load: int) -> None:
+    n = m[NEAR] + place
+    m[n], m[n + KEYS], m[n + LOADS] = tick, key, load
+
+
+@compiled
+def _into_heap(m: Any, tick: int, key: int, load: int) -> None:
+    size = m[HEAP_SIZE]
+    if size >= m[HEAP_ROOM]:
+        m[STATUS] = HEAP_FULL
+        return
+    m[HEAP_SIZE] = size + 1
+    _settle(m, m[HEAP], size, tick, key, load)
+
+
+@compiled
+def _refill(m: Any) -> None:
+    """The first event of the heap is the next: the hole goes down to the last row, where the last event fills it."""
+    heap, size = m[HEAP], m[HEAP_SIZE] - 1
+    _set_near(m, 0, m[heap + H_TICK], m[heap + H_KEY], m[heap + H_LOAD])
+    m[NEAR_COUNT], m[HEAP_SIZE] = 1, size
+    place, below = 0, 1
+    while below + 1 < size:
+        h = heap + EVENT_WIDTH * below
+        tick, other_tick = m[h + H_TICK], m[h + EVENT_WIDTH + H_TICK]
+        # Worked out, not branched upon: which of two is sooner cannot be foreseen.
+        other = (other_tick < tick) | ((other_tick == tick) & (m[h + EVENT_WIDTH + H_KEY] < m[h + H_KEY]))
+        below += int(other)
+        _move(m, heap + EVENT_WIDTH * below, heap + EVENT_WIDTH * place)
+        place, below = below, 2 * below + 1
+    if below < size:
+        _move(m, heap + EVENT_WIDTH * below, heap + EVENT_WIDTH * place)
+        place = below
+    last = heap + EVENT_WIDTH * size
+    _settle(m, heap, place, m[last + H_TICK], m[last + H_KEY], m[last + H_LOAD])
+
+
+@compiled
+def _spill(m: Any) -> None:
+    """The latest half of the next events goes into the heap."""
+    near, half = m[NEAR], NEAR_ROOM // 2
+    for place in range(half):
+        _into_heap(m, m[near + place], m[near + KEYS + place], m[near + LOADS + place])
+    for place in range(half, NEAR_ROOM):
+        _set_near(m, place - half, m[near + place], m[near + KEYS + place], m[near + LOADS + place])
+    m[NEAR_COUNT] = NEAR_ROOM - half
+
+
+@inlined
+def _enter(m: Any, tick: int, key: int, load: int) -> None:
+    """Put an event among the next ones, the latest of which stands first, or into the heap if that has a sooner one."""
+    if m[NEAR_COUNT] == NEAR_ROOM:
+        _spill(m)
+    if m[HEAP_SIZE] > 0 and _is_before(m, m[HEAP], tick, key):
+        _into_heap(m, tick, key, load)
+        return
+    place, n = m[NEAR_COUNT], m[NEAR] + m[NEAR_COUNT] - 1
+    m[NEAR_COUNT] = place + 1
+    while place > 0 and (m[n] < tick or (m[n] == tick and m[n + KEYS] < key)):
+        m[n + 1], m[n + 1 + KEYS], m[n + 1 + LOADS] = m[n], m[n + KEYS], m[n + LOADS]
+        place, n = place - 1, n - 1
+    _set_near(m, place, tick, key, load)
 
 
 @inlined
@@ -99,14 +174,14 @@ def _put_off(m: Any, slot: int, tick: int, key: int, load: int) -> None:
     """Put an event into a slot."""
     number = m[FAR_FREE]
     if number >= 0:
-        m[FAR_FREE] = m[m[FAR] + HEAP_WIDTH * number + H_NEXT]
+        m[FAR_FREE] = m[m[FAR] + EVENT_WIDTH * number + H_NEXT]
     else:
         number = m[FAR_USED]
         if number >= m[HEAP_ROOM]:
             m[STATUS] = HEAP_FULL
             return
         m[FAR_USED] = number + 1
-    h, first = m[FAR] + HEAP_WIDTH * number, m[SLOTS] + (slot & (SLOTS_ROOM - 1))
+    h, first = m[FAR] + EVENT_WIDTH * number, m[SLOTS] + (slot & (SLOTS_ROOM - 1))
     m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD], m[h + H_NEXT] = tick, key, load, m[first]
     m[first] = number
     m[FAR_COUNT] += 1
@@ -114,7 +189,7 @@ def _put_off(m: Any, slot: int, tick: int, key: int, load: int) -> None:
 
 @compiled
 def _pour(m: Any, tick: int) -> None:
-    """Reach the first slot that holds something, or the slot of this tick: what is in it goes into the heap."""
+    """Reach the first slot that holds something, or the slot of this tick; what is in it is put off no longer."""
     slot, last = m[SLOT], tick >> m[SLOT_BITS]
     number = -1
     while number < 0 and slot < last and m[FAR_COUNT] > 0:
@@ -123,12 +198,8 @@ def _pour(m: Any, tick: int) -> None:
     m[m[SLOTS] + (slot & (SLOTS_ROOM - 1))] = -1
     m[SLOT] = last if m[FAR_COUNT] == 0 else slot
     while number >= 0:
-        h, size = m[FAR] + HEAP_WIDTH * number, m[HEAP_SIZE]
-        if size >= m[HEAP_ROOM]:
-            m[STATUS] = HEAP_FULL
-            return
-        m[HEAP_SIZE] = size + 1
-        _settle(m, m[HEAP], size, m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD])
+        h = m[FAR] + EVENT_WIDTH * number
+        _enter(m, m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD])
         following = m[h + H_NEXT]
         m[h + H_NEXT] = m[FAR_FREE]
         m[FAR_FREE] = number
@@ -142,35 +213,11 @@ def at(m: Any, tick: int, event: int, entity: int, argument: int, load: int) -> 
     if tick >= NEVER:
         return
     key = (event << CLASS_SHIFT) | (entity << ARGUMENT_BITS) | argument
-    size, slot = m[HEAP_SIZE], tick >> m[SLOT_BITS]
-    if size >= HEAP_SMALL and m[SLOT] < slot < m[SLOT] + SLOTS_ROOM:
+    slot = tick >> m[SLOT_BITS]
+    if m[SLOT] < slot < m[SLOT] + SLOTS_ROOM and m[NEAR_COUNT] + m[HEAP_SIZE] >= NEAR_FEW:
         _put_off(m, slot, tick, key, load)
-    elif size >= m[HEAP_ROOM]:
-        m[STATUS] = HEAP_FULL
     else:
-        m[HEAP_SIZE] = size + 1
-        _settle(m, m[HEAP], size, tick, key, load)
-
-
-@inlined
-def _take_first(m: Any) -> None:
-    """Take the first event out of the heap: its hole goes down to the last row, where the last event fills it."""
-    heap, size = m[HEAP], m[HEAP_SIZE] - 1
-    m[HEAP_SIZE] = size
-    place, below = 0, 1
-    while below + 1 < size:
-        h = heap + HEAP_WIDTH * below
-        tick, other_tick = m[h + H_TICK], m[h + HEAP_WIDTH + H_TICK]
-        # Worked out, not branched upon: which of two is sooner cannot be foreseen.
-        other = (other_tick < tick) | ((other_tick == tick) & (m[h + HEAP_WIDTH + H_KEY] < m[h + H_KEY]))
-        below += int(other)
-        _move(m, heap + HEAP_WIDTH * below, heap + HEAP_WIDTH * place)
-        place, below = below, 2 * below + 1
-    if below < size:
-        _move(m, heap + HEAP_WIDTH * below, heap + HEAP_WIDTH * place)
-        place = below
-    last = heap + HEAP_WIDTH * size
-    _settle(m, heap, place, m[last + H_TICK], m[last + H_KEY], m[last + H_LOAD])
+        _enter(m, tick, key, load)
 
 
 @compiled
@@ -198,12 +245,15 @@ def time_out_at(m: Any, tick: int, number: int, attempt: int) -> None:
 def next_event(m: Any) -> int:
     """Take the first event; returns its key, or -1. The clock is set to its tick, LOAD to its load, and it is counted."""
     while True:
+        if m[NEAR_COUNT] == 0 and m[HEAP_SIZE] > 0:
+            _refill(m)
         source, tick, key = 0, NEVER, 0
-        if m[HEAP_SIZE] > 0:
-            source, tick, key = 1, m[m[HEAP] + H_TICK], m[m[HEAP] + H_KEY]
+        n = m[NEAR] + m[NEAR_COUNT] - 1
+        if m[NEAR_COUNT] > 0:
+            source, tick, key = 1, m[n], m[n + KEYS]
         if m[LINE_FIRST] < m[LINE_END]:
             place = m[LINE] + LINE_WIDTH * (m[LINE_FIRST] & (LINE_ROOM - 1))
-            if m[place + H_TICK] < tick or (m[place + H_TICK] == tick and m[place + H_KEY] < key):
+            if _is_before(m, place, tick, key):
                 source, tick, key = 2, m[place + H_TICK], m[place + H_KEY]
         if m[NEXT_ARRIVAL] < tick:
             source, tick = 3, m[NEXT_ARRIVAL]
@@ -218,8 +268,8 @@ def next_event(m: Any) -> int:
         return -1
     m[NOW] = tick
     if source == 1:
-        m[LOAD] = m[m[HEAP] + H_LOAD]
-        _take_first(m)
+        m[LOAD] = m[n + LOADS]
+        m[NEAR_COUNT] -= 1
     elif source == 2:
         m[LINE_FIRST] += 1
     mixed = (np.uint64(m[HASH]) ^ (np.uint64(tick) * np.uint64(HASH_MIX) + np.uint64(key))) * np.uint64(HASH_PRIME)

@@ -53,25 +53,28 @@ _PLAN = (
     LOG_PRIMARY, UPLINK_HEAD, UPLINK_TAIL, UPLINK_BUSY, BATCH_BEGIN, BATCH_END, BATCHES, DOWN_LAST, LAST_TICKET,
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
     LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER, SLOT, SLOT_BITS, FAR_COUNT, FAR_FREE, FAR_USED,
-    PACE_TOKENS, PACE_AT,
-) = range(30, 30 + 58)  # fmt: skip
+    NEAR_COUNT, PACE_TOKENS, PACE_AT,
+) = range(30, 30 + 59)  # fmt: skip
 # Where tables begin: those of a plan, those of a run, and those outside.
 (
     SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
     LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE,
 ) = range(90, 90 + 18)  # fmt: skip
 (
-    HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK, TABLE_QUEUE,
-    STATION_NEXT, TRACE, GATED,
-) = range(110, 110 + 17)  # fmt: skip
+    NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK,
+    TABLE_QUEUE, STATION_NEXT, TRACE, GATED,
+) = range(110, 110 + 18)  # fmt: skip
 TIMETABLE, ROWS = 130, 131
 HEADER = 132
 
 # An event to come; in the line of time-outs it has no load; in a slot it has one that follows.
-H_TICK, H_KEY, H_LOAD, H_NEXT, HEAP_WIDTH = range(5)
+H_TICK, H_KEY, H_LOAD, H_NEXT, EVENT_WIDTH = range(5)
+NEAR_ROOM, NEAR_WIDTH = 32, 3
+"""The next events stand in order, as columns of their ticks, keys and loads; of more than these the latest half goes into the
+heap."""
 LINE_WIDTH = 2
 LINE_ROOM = 1 << 12
-"""Time-outs that may stand in line, a power of two; when it is full they go into the heap."""
+"""Time-outs that may stand in line, a power of two; when it is full they go the way of all others."""
 SLOTS_ROOM = 1 << 10
 SLOT_EVENTS = 8
 EVENTS_EACH = 40
@@ -183,17 +186,16 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> Memory:
     start, diners = _THREAD.start, len(timetable)
     orders = diners if plan.orders else 0  # who orders nothing needs no devices, entries and tickets
     sizes = {
-        HEAP: room.heap * HEAP_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0, SLOTS: SLOTS_ROOM,
-        FAR: room.heap * HEAP_WIDTH, LANES: 2 * orders * LANE_SIZE,
-        PEOPLE: diners * PERSON_SIZE, ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE,
-        FREE_REQUESTS: room.requests, LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders,
-        UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace,
-        GATED: room.requests * GATED_SIZE if plan.gates else 0,
+        NEAR: NEAR_WIDTH * NEAR_ROOM, HEAP: room.heap * EVENT_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0,
+        SLOTS: SLOTS_ROOM, FAR: room.heap * EVENT_WIDTH, LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE,
+        ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE, FREE_REQUESTS: room.requests,
+        LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders, UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1,
+        STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace, GATED: room.requests * GATED_SIZE if plan.gates else 0,
     }  # fmt: skip
     places = list(accumulate(sizes.values(), initial=len(start)))
     m = _arena(places[-1])
     m[: len(start)] = start
-    m[HEAP : HEAP + len(sizes)] = places[:-1]
+    m[NEAR : NEAR + len(sizes)] = places[:-1]
     rows = np.empty((diners, len(FIELDS)), dtype=np.int64)
     m[TIMETABLE], m[ROWS] = _outside(m, timetable), _outside(m, rows)
     m[KEY_LOW], m[KEY_HIGH], m[DINERS] = key.low, key.high, diners

@@ -20,7 +20,7 @@ from simulator import queueing
 from simulator.model import purposes
 from simulator.model.draws import make_key, uniform_column
 from simulator.model.engines import Engine
-from simulator.model.laws import EXPONENTIAL, LOGNORMAL, drawn, ticks
+from simulator.model.laws import EXPONENTIAL, LOGNORMAL, drawn, spread_of, ticks
 from simulator.model.plan import make_plan
 from simulator.model.records import Run
 from simulator.model.timetable import draw_timetable, make_recipe

@@ -59,7 +59,12 @@ def test_who_ordered_ahead_looks_from_the_pick_up_on() -> None:
     for tick, key in run.trace.tolist():
         lane = (key >> ARGUMENT_BITS) & 0xFFFFFFFF
         diner = lane >> 1
-        if key >> CLASS_SHIFT == Event.REQUEST and lane & 1 == 0 and ahead[diner] and 0 <= run.column("told")[diner] < tick:
+        if (
+            key >> CLASS_SHIFT == Event.REQUEST
+            and lane & 1 == 0
+            and ahead[diner]
+            and 0 <= run.column("told")[diner] < tick
+        ):
             looks += 1
             assert tick > begins[diner]
     assert looks > 0
