@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from refsystem.protocol.timing import DEFAULT_TIMING
+from simulator.model.gateways import payments_not_modelled
 from simulator.model.laws import NEVER
 from simulator.model.vocabulary import NO_PRIMARY, Condition
 from simulator.scenario_faults import (
@@ -295,8 +296,9 @@ def sections_not_modelled(scenario: Scenario) -> list[str]:
     ]
     if scenario.delivery is not None:
         places.append(("delivery.misbehaviour", scenario.delivery, "misbehaviour"))
+    more = [] if scenario.payments is None else payments_not_modelled(scenario.payments)
     said = [path for path, section, name in places if _is_said(section, name)]
-    return list(dict.fromkeys(said))
+    return list(dict.fromkeys([*said, *more]))
 
 
 def _is_said(section: BaseModel, name: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
+from simulator.model.gateways import slow_rule
 from simulator.model.kitchens import stations_of
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
 from simulator.model.overload import planned_gates
@@ -64,7 +65,8 @@ class Plan(NamedTuple):
     pay_patience: int
     confirm: float
     decline_share: float
-    gateway_extra: int
+    slow_share: float
+    slow_extra: int
     queue_max: int
     waiting_max: int
     deadline_drop: int
@@ -118,6 +120,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
     overload, impatience, seating = said.overload, said.impatience, said.seating
     boot, join = round(said.boot_ms * 1_000), round(said.join_ms * 1_000)
     shares = {} if payments is None else {rule.kind: rule.share for rule in payments.misbehaviour}
+    slow = None if payments is None else slow_rule(payments)
     return Plan(
         duration=round(scenario.duration_s * 1e6),
         orders=int(said.visit == "order"),
@@ -133,7 +136,8 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         pay_patience=0 if payments is None else max(1, scenario.scaled_us(payments.patience_s)),
         confirm=0.0 if payments is None else payments.wallet_confirm_s * 1e6 / scenario.time_scale,
         decline_share=shares.get("declined", 0.0),
-        gateway_extra=0,
+        slow_share=0.0 if slow is None else slow.share,
+        slow_extra=0 if slow is None else slow.ms * 1_000,
         queue_max=NEVER if overload.queue_max is None else overload.queue_max,
         waiting_max=NEVER if overload.waiting_ms is None else round(overload.waiting_ms * 1_000),
         deadline_drop=int(overload.deadline),

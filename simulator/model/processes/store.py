@@ -179,6 +179,9 @@ class Store:
             course.delivery(PARTNER_GATEWAY, FROM, ANSWER_BYTES, purposes.GATEWAY, diner, 2 * number + 1) - course.now
         )
         back += course.next_up(GATEWAY) - course.now
+        slow = course.plan.slow_share
+        if slow > 0.0 and course.draws.uniform(purposes.SLOW_GATEWAY, diner, number) < slow:
+            back += course.plan.slow_extra
         if tender == WALLET:
             back += ticks(
                 drawn(EXPONENTIAL, course.plan.confirm, 1.0, course.draws.uniform(purposes.CONFIRM, diner, number))

@@ -42,7 +42,9 @@ def drawn_scenario(seed: int) -> Scenario:
         share = draw.choice([0.0, 0.3])
         said["payments"] = {
             "patience_s": draw.choice([60, 600]),
-            "misbehaviour": [{"kind": "declined", "share": share}] if share else [],
+            "misbehaviour": [{"kind": "declined", "share": share}, {"kind": "slow", "share": 0.5, "ms": 400}]
+            if share
+            else [],
         }
     if "payments" not in said:
         said["links"].pop("partner_gateway", None)  # type: ignore[attr-defined]

@@ -106,5 +106,7 @@ def test_a_platform_s_orders_end_as_its_rules_say() -> None:
 def test_only_what_has_no_effect_is_said_to_have_none() -> None:
     said = {name: sections_not_modelled(load_scenario(path)) for name, path in shipped_scenarios().items()}
     assert said["retry_storm"] == said["fast_food_noon"] == said["tea_surge"] == []
-    assert said["delivery_evening"] == ["pauses", "delivery.misbehaviour"]
-    assert said["holiday_hotpot"] == ["diners.parties"]
+    coupons = [f"payments.tenders.{name} (paid as a card)" for name in ("coupon", "stored_value")]
+    assert said["delivery_evening"] == ["pauses", "delivery.misbehaviour", *coupons]
+    assert said["holiday_hotpot"] == ["diners.parties", "payments.misbehaviour (timeout_after, callback_twice)"]
+    assert said["stock_run_out"] == ["stock"]
