@@ -72,8 +72,8 @@ def _platform(draw: random.Random, said: dict[str, Any]) -> None:
             "cancel_after_s": draw.choice([10, 200]),
             "accepts": draw.choice(["store", "cloud"]),
         }  # fmt: skip
-        moments = {"at_s": draw.randint(0, 60) / 10, "for_s": draw.randint(10, 60) / 10}
-        fault = draw.choice(
+        moments: dict[str, Any] = {"at_s": draw.randint(0, 60) / 10, "for_s": draw.randint(10, 60) / 10}
+        fault: dict[str, Any] = draw.choice(
             [
                 {"fault": "process_killed", "process": "delivery_platform"},
                 {"fault": "link_down", "link": "partner_cloud", "direction": draw.choice(["both", "to", "from"])},

@@ -40,7 +40,7 @@ def test_a_format_s_courses_are_cooked_one_after_the_other_each_in_kitchen_secon
     stage_of = np.array([station.stage for station in stations])
     items = timetable[:, ITEMS : ITEMS + len(stations)] > 0
     assert items[:, stage_of == 1].any(axis=1).all(), "a hotpot begins with a broth"
-    stages = sum(items[:, stage_of == stage].any(axis=1).astype(int) for stage in (1, 2, 3))
+    stages = np.array([[row[stage_of == stage].any() for stage in (1, 2, 3)] for row in items]).sum(axis=1)
     done = run.column("served_0") != ABSENT
     cooked = (run.column("served_0") - run.column("shown_0"))[done]
     each = scenario.scaled_us(scenario.stores[0].kitchen_seconds)
