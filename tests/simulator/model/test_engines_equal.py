@@ -15,10 +15,12 @@ from simulator.model.engines import Engine
 from simulator.model.plan import make_plan
 from simulator.model.processes.run import run_on_simpy
 from simulator.model.records import Run, first_difference
-from simulator.model.timetable import COLUMNS, draw_timetable, fill, make_recipe, timetable_of
+from simulator.model.timetable import AT, COLUMNS, draw_timetable, fill, make_recipe, timetable_of
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 
 pytestmark = pytest.mark.slow
+LINE_ROOM = 1 << 12
+"""As in `compiled.memory`, which is loaded only where numba is."""
 
 
 def _difference(scenario: Scenario, compiled: Engine, replication: int = 0) -> str | None:
@@ -40,6 +42,18 @@ def test_all_shipped_scenarios(compiled_engine: Engine) -> None:
 def test_a_hundred_random_scenarios(compiled_engine: Engine) -> None:
     found = [_difference(drawn_scenario(seed), compiled_engine) for seed in range(100)]
     assert [each for each in found if each is not None] == []
+
+
+def test_a_crowd_at_once(compiled_engine: Engine) -> None:
+    """More time-outs at once than stand in line, and more events than stand in order."""
+    scenario = load_scenario(shipped_scenarios()["calm"])
+    key, recipe = make_key(3, "s1"), make_recipe(scenario)._replace(expected=LINE_ROOM * 1.2)
+    plan = make_plan(scenario)._replace(attempts_max=1, polls_max=0)
+    timetable = draw_timetable(recipe, key)
+    timetable[:, AT] //= 10_000
+    assert timetable[LINE_ROOM, AT] < plan.attempt_timeout
+    one, other = run_on_simpy(plan, timetable, key), compiled_engine(plan, timetable, key)
+    assert first_difference(one, other) is None
 
 
 def test_people_are_drawn_the_same_interpreted_and_compiled(compiled_engine: Engine) -> None:
