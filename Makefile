@@ -38,8 +38,8 @@ test: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3 --dist worksteal -m 'not drill'
-	$(BIN)/pytest -m 'drill and unhurried' -n 3
+	$(BIN)/pytest -n 3 --dist worksteal --durations=40 -m 'not drill'
+	$(BIN)/pytest -m 'drill and unhurried' -n 4 --durations=0
 	$(BIN)/pytest -m 'drill and not unhurried' --durations=0
 
 clean:

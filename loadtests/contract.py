@@ -157,6 +157,8 @@ class ReferenceApi:
             "total_minor": order.total_minor,
             "note": order.note,
         }
+        if order.pickup_at_s:
+            body["pickup_at_s"] = order.pickup_at_s
         if door == "cloud":
             body["store"] = store
         if order.check_id:

@@ -8,9 +8,7 @@ also orders. Who comes in a party goes on as `loadtests.party` says.
 
 from __future__ import annotations
 
-import dataclasses
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -66,7 +64,7 @@ class Journey:
     """The visit of one diner; `run` may be called once, in a greenlet of its own."""
 
     def __init__(self, diner: Diner, plan: LoadPlan, api: OrderingApi, ledger: Ledger, observer: Observer) -> None:
-        self._diner = dataclasses.replace(diner, table=_pickup_place(plan, diner)) if diner.pickup_us else diner
+        self._diner = diner
         self._plan, self._api, self._ledger, self._observer = plan, api, ledger, observer
         self._intent_id = intent_id(plan.run, diner)
         self._home: Door = "cloud" if diner.channel == "mini_program" else "edge"
@@ -188,6 +186,7 @@ class Journey:
             items=diner.items,
             total_minor=diner.total_minor,
             note=marker(self._plan.run, diner, which),
+            pickup_at_s=_pickup_at_s(self._plan, diner),
         )
 
     def _base_urls(self, door: Door) -> Sequence[str]:
@@ -228,11 +227,10 @@ class Journey:
             self._observer.woke(self._diner.diner, monotonic_us() - at_us)
 
 
-def _pickup_place(plan: LoadPlan, diner: Diner) -> str:
-    """Where an order for later is handed out, and when: the kitchen and every slip show it, as they show a table."""
+def _pickup_at_s(plan: LoadPlan, diner: Diner) -> int:
+    """When an order for later is called for, in seconds since 1970; 0: it is none."""
     assert plan.start_unix_ms is not None, "a plan that was written has it"
-    at_s = (plan.start_unix_ms + (diner.intended_us + diner.pickup_us) // 1000) // 1000
-    return f"{diner.table} {time.strftime('%H:%M:%S', time.localtime(at_s))}"
+    return (plan.start_unix_ms + (diner.intended_us + diner.pickup_us) // 1000) // 1000 if diner.pickup_us else 0
 
 
 def _fold(outcomes: Sequence[Outcome]) -> Outcome:

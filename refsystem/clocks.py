@@ -3,7 +3,8 @@
 It is for people: it stands in log lines and in `/metrics`. Time-outs, leases, tickets and latencies count on the monotonic
 clock, orders are put in order by their place in the log. So a clock that is wrong, jumps or drifts spoils a log line, and no
 order. Payments are dated by it, because another device may go on with them: a wrong one stops or expires a payment sooner or
-later than it should, and never charges twice. A drill may make it wrong (`drill_control`); the monotonic clock never.
+later than it should, and never charges twice. A pre-order is fired by that of the kitchen display. A drill may make it wrong
+(`drill_control`); the monotonic clock never.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ def monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-def hour_and_minute() -> str:
-    """The time of day as this process sees it, for paper: `18:05`."""
-    return time.strftime("%H:%M", time.localtime(wall_us() / 1_000_000))
+def hour_and_minute(at_s: float | None = None) -> str:
+    """A moment (seconds since 1970; None: now, as this process sees it) as the time of day, for paper: `18:05`."""
+    return time.strftime("%H:%M", time.localtime(wall_us() / 1_000_000 if at_s is None else at_s))
 
 
 def wall_us() -> int:

@@ -7,7 +7,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from refsystem.ordering.order import LINES_MAX, NOTE_CHARACTERS_MAX, QUANTITY_MAX, TABLE_CHARACTERS_MAX, Channel
+from refsystem.ordering.order import (
+    LINES_MAX,
+    NOTE_CHARACTERS_MAX,
+    QUANTITY_MAX,
+    TABLE_CHARACTERS_MAX,
+    UNIX_S_MAX,
+    Channel,
+)
 
 
 class LineItem(BaseModel):
@@ -25,6 +32,14 @@ class OrderContent(BaseModel):
     items: Annotated[list[LineItem], Field(min_length=1, max_length=LINES_MAX)]
     total_minor: Annotated[int, Field(ge=0, description="what the diner was shown, in minor units of money")]
     note: Annotated[str, Field(max_length=NOTE_CHARACTERS_MAX)] = ""
+    pickup_at_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=UNIX_S_MAX,
+            description="when a pre-order is called for, in seconds since 1970, at most seven days ahead; 0: not ahead",
+        ),
+    ] = 0
 
 
 class StoreOrderContent(OrderContent):
@@ -42,6 +57,7 @@ class KeptOrder(BaseModel):
     table: str
     items: list[LineItem]
     note: str
+    pickup_at_s: int
 
 
 def order_request(submission: type[OrderContent]) -> dict[str, Any]:

@@ -92,12 +92,17 @@ class KitchenTicket(BaseModel):
 
 
 class KitchenOrderReply(BaseModel):
-    """An order as the kitchen sees it; `held` are courses that are not fired yet."""
+    """An order as the kitchen sees it; `held` are courses that are not fired yet.
+
+    When a pre-order is called for, and when its making begins: in seconds since 1970; 0: no pre-order.
+    """
 
     order_id: str
     check_id: str
     table: str
     priority: int
+    pickup_at_s: int
+    fires_at_s: int
     served: bool
     held: list[dict[str, Any]]
     tickets: list[KitchenTicket]
@@ -146,6 +151,8 @@ def kitchen_order_json(order: KitchenOrder, served: bool) -> dict[str, Any]:
         "check_id": order.check_id,
         "table": order.table,
         "priority": order.priority,
+        "pickup_at_s": order.pickup_at_s,
+        "fires_at_s": order.fires_at_s,
         "served": served,
         "held": [{"course": course, "fires": fires} for course, fires in order.held],
         "tickets": [

@@ -11,14 +11,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from simulator.estimates import Span
 from simulator.model.figures import Evening
 from simulator.model.records import ABSENT
 from simulator.scenario_faults import fault_end_s
 
-BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8641b", "#2f7d4f", "#8a8f98"
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767b84"
+"""Told apart by the colour-blind, too (Okabe and Ito 2008), and by their markers and dashes where lines meet."""
+_LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", ":"), (GREY, "D", "-."))
 
 
-def picture(rows: int = 1, columns: int = 1, height: float = 3.0, width: float = 9.0) -> tuple[Picture, list[Axes]]:
+def picture(rows: int = 1, columns: int = 1, height: float = 2.6, width: float = 6.2) -> tuple[Picture, list[Axes]]:
     """A picture with axes one below the other, in this project's look."""
     made = Picture(figsize=(width, height * rows), layout="constrained")
     axes = made.subplots(rows, columns, squeeze=False)
@@ -43,7 +46,7 @@ def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
     rates.step(edges[:-1], np.histogram(meant[asked] / 1e6, edges)[0] / width, where="post", color=GREY, label="meant")
     rates.step(edges[:-1], np.histogram(told[yes] / 1e6, edges)[0] / width, where="post", color=BLUE, label="told yes")
     rates.set_ylabel("orders a second")
-    rates.legend(frameon=False, loc="upper right", ncols=2)
+    rates.legend(frameon=False, loc="upper left", ncols=2)
     answers.scatter(
         meant[yes] / 1e6, np.maximum(1, (told - meant)[yes] / 1e3), s=4, color=BLUE, linewidths=0, alpha=0.6
     )
@@ -71,24 +74,30 @@ def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
 
 
 def draw_lines(
-    places: Sequence[float],
-    lines: Mapping[str, Sequence[tuple[float, float | None]]],
-    x_label: str,
-    y_label: str,
-    title: str,
-    path: Path | None = None,
+    places: Sequence[float], lines: Mapping[str, Sequence[Span]], x_label: str, y_label: str, title: str
 ) -> Picture:
-    """Means with their 95 % intervals as bars, one line for each design."""
-    made, (axis,) = picture(height=3.6)
-    for (name, points), color in zip(lines.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
-        means, halves = [mean for mean, _ in points], [half or 0.0 for _, half in points]
-        axis.errorbar(places, means, yerr=halves, color=color, marker="o", markersize=4, capsize=3, label=name)
+    """Values with their 95 % intervals as bars, one line for each design, at most four; none is below nought."""
+    assert len(lines) <= len(_LINES), f"{len(lines)} lines are too many to tell apart"
+    made, (axis,) = picture(height=3.1)
+    for (name, points), (color, marker, dash) in zip(lines.items(), _LINES, strict=False):
+        bars = np.array([reach(point) for point in points]).T
+        axis.errorbar(
+            places, [point.mean for point in points], yerr=bars, color=color, marker=marker, linestyle=dash, markersize=5,
+            capsize=3, label=name,
+        )  # fmt: skip
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.set_title(title, fontsize=10)
     axis.set_ylim(bottom=0)
-    axis.legend(frameon=False)
-    return save(made, path)
+    if len(lines) > 1:
+        axis.legend(frameon=False)
+    return made
+
+
+def reach(found: Span) -> tuple[float, float]:
+    """How far the interval goes below and above the value, as error bars want it."""
+    low, high = (found.mean if end is None else end for end in (found.low, found.high))
+    return max(0.0, found.mean - max(0.0, low)), max(0.0, high - found.mean)
 
 
 def save(made: Picture, path: Path | None) -> Picture:
@@ -112,7 +121,7 @@ class Shown:
 
 
 def show(made: Picture) -> Shown:
-    """The picture for a notebook."""
+    """The picture for a notebook: 868 pixels wide, and still to be read on a telephone."""
     out = BytesIO()
-    made.savefig(out, format="png", dpi=100)
+    made.savefig(out, format="png", dpi=140)
     return Shown(out.getvalue())

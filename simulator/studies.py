@@ -1,11 +1,13 @@
-"""The studies of the notebooks: scenarios, runs and pictures. A notebook shows; here it is worked out.
+"""The studies of the notebooks: scenarios and runs. A notebook shows; here it is worked out, and `study_views` makes it seen.
 
 Each function takes how much to run, so that a test runs the same study small.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +15,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure as Picture
 
+from simulator.estimates import NORMAL, Estimate, Share, Span, quantile, scaled
 from simulator.model.draws import make_key, uniform
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.plan import make_plan
 from simulator.model.records import ABSENT, COMMITTED_0, COMMITTED_1
 from simulator.model.replications import Interval, evenings, interval
 from simulator.model.timetable import draw_timetable, make_recipe
-from simulator.network import BUILT_IN_PROFILES
-from simulator.plots import BLUE, ORANGE, draw_lines, picture
 from simulator.queueing import MMcM
 from simulator.scenario import Scenario, load_scenario, with_changes
 from simulator.sweeps import Answer, Point, plan, read_budget, sweep, with_field
@@ -46,7 +46,9 @@ model:
     - {name: broth, cooks: 2, setup_s: 90, variation: 0.3, share: 0.1}
     - {name: plating, cooks: 6, setup_s: 60, item_s: 20, variation: 0.3, share: 0.9}
 """
-"""[G] Hotpot: 41 parties an hour, 14 items each, a meal of 90 minutes (SD 25)."""
+"""[G] 41 parties an hour, 14 items each, a meal of 90 minutes (SD 25), cooks of 3 to 5 minutes; patience is the model's own."""
+RENEGED_MOST = 0.05
+"""How many of the parties may go away waiting, on average."""
 
 WIFI = """\
 name: weak-wifi
@@ -69,26 +71,25 @@ NETWORKS = (
 )  # fmt: skip
 
 
+def amount(full: Any, small: Any) -> Any:
+    """How much a notebook runs: in full, or as little as a test wants (`RUSHPROOF_NOTEBOOKS=small`)."""
+    return small if os.environ.get("RUSHPROOF_NOTEBOOKS") == "small" else full
+
+
 def tables_needed(
     tables: Sequence[int], replications: int, engine: EngineName = DEFAULT_ENGINE
 ) -> tuple[list[Point], Answer]:
-    """How waiting falls with tables, and the least number with which at most 5 % of the parties go away waiting."""
+    """How waiting falls with tables, and the least number with which at most `RENEGED_MOST` go away waiting.
+
+    That number is among the designs.
+    """
     scenario = load_scenario(HOTPOT)
-    points = sweep(scenario, {"stores.tables": tables}, engine, replications)
-    budgets = [read_budget("reneged<=0.05")]
-    return points, plan(
+    budgets = [read_budget(f"reneged<={RENEGED_MOST}")]
+    answer = plan(
         scenario, "stores.tables", min(tables), max(tables), budgets, engine=engine, replications=replications
     )
-
-
-def draw_tables(points: Sequence[Point]) -> Picture:
-    """Share of parties lost, by the number of tables."""
-    places = [float(point.settings["stores.tables"]) for point in points]
-    lines = {
-        name: [_mean(point.found.interval(figure)) for point in points]
-        for name, figure in (("went away waiting", "reneged"),)
-    }
-    return draw_lines(places, lines, "tables", "share of parties", "Parties that went away, mean and 95 % interval")
+    found = [] if answer.value is None else [int(answer.value)]
+    return sweep(scenario, {"stores.tables": sorted({*tables, *found})}, engine, replications), answer
 
 
 def cooks_needed(cooks: Sequence[int], replications: int, engine: EngineName = DEFAULT_ENGINE) -> list[Point]:
@@ -96,33 +97,41 @@ def cooks_needed(cooks: Sequence[int], replications: int, engine: EngineName = D
     return sweep(load_scenario(HOTPOT), {"model.kitchen.plating.cooks": cooks}, engine, replications)
 
 
-def draw_cooks(points: Sequence[Point]) -> Picture:
-    """Median and 95 % quantile of the time to the meal, by the number of cooks."""
-    places = [float(point.settings["model.kitchen.plating.cooks"]) for point in points]
-    lines = {
-        name: [(mean / 60, half / 60) for mean, half in (_mean(point.found.interval(figure)) for point in points)]
-        for name, figure in (("median", "meal_p50"), ("95 %", "meal_p95"))
-    }
-    return draw_lines(
-        places, lines, "cooks at plating", "minutes to the meal", "From the order to the meal, mean and 95 % interval"
-    )
+def table_minutes(point: Point) -> Interval:
+    """For how long a party has its table, in minutes, over the evenings of this design: choosing, waiting, eating."""
+    again = itertools.islice(evenings(point.found.scenario, point.found.engine), point.found.replications)
+    return interval([float(each.seconds(each.column("left"), each.column("seated")).mean()) / 60 for each in again])
 
 
-def steady_abandonment(tables: int) -> float:
-    """What Erlang A says for the plateau of the rush, as if it lasted for ever: the share that goes away."""
-    return MMcM(1.25 * 0.0115, 1 / 5400, tables, 1 / 1800).leaves
+def steady_abandonment(point: Point) -> float:
+    """What Erlang A says for the rush as if it lasted for ever: the share that goes away."""
+    scenario = point.found.scenario
+    assert scenario.model is not None, "a dinner has tables"
+    assert scenario.model.seating is not None, "a dinner has tables"
+    rush = scenario.diners.arrivals.rate_per_s * float(make_recipe(scenario).curve_rate.max())
+    patience_s = scenario.model.seating.patience_s
+    return MMcM(rush, 1 / (60 * table_minutes(point).mean), scenario.stores[0].tables, 1 / patience_s).leaves
+
+
+def busy_evenings(point: Point) -> Share:
+    """On how many evenings more than `RENEGED_MOST` of the parties go away."""
+    shares = [share for share in point.found.values["reneged"] if share is not None]
+    return Share(sum(share > RENEGED_MOST for share in shares), len(shares))
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What became of the orders over one network: intervals over replications."""
+    """What became of the orders over one network, all replications together.
+
+    Orders do not hinder each other here (the devices are hardly busy), so each counts by itself. `unknown`: those of the orders
+    without a yes that are in the store all the same. `answer_p95_s` is over replications.
+    """
 
     network: str
     attempts: int
-    without_yes: Interval
-    unknown: Interval
+    without_yes: Share
+    unknown: Share
     answer_p95_s: Interval
-    requests: Interval
 
 
 def order_loss(
@@ -157,56 +166,18 @@ def loss_curve(
 
 
 def _lost(network: str, most: int, scenario: Scenario, replications: int, engine: EngineName) -> Lost:
-    without, unknown, answers, requests = [], [], [], []
-    for number, evening in enumerate(evenings(scenario, engine)):
-        if number == replications:
-            break
+    orders, without, unknown, answers = 0, 0, 0, []
+    for evening in itertools.islice(evenings(scenario, engine), replications):
         told = evening.column("told") != ABSENT
         in_store = np.concatenate(
             [(run.rows[:, [COMMITTED_0, COMMITTED_1]] != ABSENT).any(axis=1) for run in evening.runs]
         )
-        without.append(float((~told).mean()))
-        unknown.append(float((~told & in_store).mean()))
-        seconds = (evening.column("told") - evening.column("meant"))[told] / 1e6
-        answers.append(float(np.quantile(seconds, 0.95)) if len(seconds) else scenario.diners.patience_s)
-        requests.append(float(evening.column("attempts").mean()))
-    return Lost(network, most, interval(without), interval(unknown), interval(answers), interval(requests))
-
-
-def draw_networks(found: Sequence[Lost]) -> Picture:
-    """How long the slowest twentieth of the answers takes, by network."""
-    made, (axis,) = picture(height=3.4)
-    places = np.arange(len(found))[::-1]
-    seconds, bars = [each.answer_p95_s.mean for each in found], [each.answer_p95_s.half_width or 0.0 for each in found]
-    axis.barh(places, seconds, xerr=bars, color=BLUE, capsize=2, error_kw={"linewidth": 1})
-    axis.set_yticks(places, [_network(each.network) for each in found], fontsize=8)
-    axis.grid(axis="y", visible=False)
-    axis.grid(axis="x", color="#e4e6ea", linewidth=0.8)
-    axis.set_xlabel("seconds from the order to its yes, 95 % quantile (mean and 95 % interval)")
-    axis.set_title("What a weak network costs in time", fontsize=10)
-    return made
-
-
-def _network(name: str) -> str:
-    profile = BUILT_IN_PROFILES[name]
-    lost = f", {profile.loss_percent:g} % lost" if profile.loss_percent else ""
-    return f"{name} ({profile.round_trip_ms:g} ms{lost})"
-
-
-def draw_loss_curve(found: Sequence[Lost]) -> Picture:
-    """Orders without a yes by packet loss, for each number of attempts."""
-    attempts = list(dict.fromkeys(each.attempts for each in found))
-    places = list(dict.fromkeys(float(each.network) for each in found))
-    lines = {
-        ("1 attempt" if most == 1 else f"up to {most} attempts"): [
-            (100 * each.without_yes.mean, 100 * (each.without_yes.half_width or 0.0))
-            for each in found
-            if each.attempts == most
-        ]
-        for most in attempts
-    }
-    title = "Far corner of the dining room: orders without a yes (mean and 95 % interval)"
-    return draw_lines(places, lines, "packets lost, %", "orders without a yes, %", title)
+        orders += len(told)
+        without += int((~told).sum())
+        unknown += int((~told & in_store).sum())
+        assert told.any(), f"nobody at all was told yes over {network}: there is no time to speak of"
+        answers.append(float(np.quantile((evening.column("told") - evening.column("meant"))[told], 0.95)) / 1e6)
+    return Lost(network, most, Share(without, orders), Share(unknown, without), interval(answers))
 
 
 @dataclass(frozen=True)
@@ -251,40 +222,24 @@ def run_chain(stores: int, engine: EngineName = DEFAULT_ENGINE, seed: int = 1) -
     return Chain(stores, time.perf_counter() - begin, parties, demand, waits, reneged, orders)
 
 
-def draw_chain(chain: Chain) -> Picture:
-    """Orders of the whole chain over the evening, and how the stores differ."""
-    made, (orders, stores) = picture(2, height=2.9)
-    minutes = np.arange(len(chain.orders))
-    band = 1.96 * np.sqrt(chain.orders)
-    orders.fill_between(
-        minutes, (chain.orders - band) / 60, (chain.orders + band) / 60, color=BLUE, alpha=0.25, linewidth=0
-    )
-    orders.plot(minutes, chain.orders / 60, color=BLUE, linewidth=1)
-    orders.set_ylabel("orders a second")
-    orders.set_xlabel("minute of the dinner")
-    orders.set_title(f"{chain.stores:,} stores together (band: 95 % for a Poisson count)", fontsize=10)
-    stores.scatter(100 * chain.demand, chain.waits, s=5, color=ORANGE, alpha=0.4, linewidths=0)
-    stores.set_xlabel("guests a table, % of the 60-table house's")
-    stores.set_ylabel("mean wait for a table, minutes")
-    stores.set_title("Each dot is one store's evening", fontsize=10)
-    return made
+def peak_orders(chain: Chain, minutes: int = 15) -> tuple[int, Estimate]:
+    """When the busiest stretch begins, in minutes, and its orders a second; the interval is that of a Poisson count.
+
+    A stretch, because the busiest of many single minutes would be the luckiest one.
+    """
+    counts = np.convolve(chain.orders, np.ones(minutes), "valid")
+    begin = int(np.argmax(counts))
+    half = NORMAL * math.sqrt(counts[begin])
+    seconds = 60 * minutes
+    return begin, Estimate(*(float(counts[begin] + sign * half) / seconds for sign in (0, -1, 1)))
 
 
-def chain_intervals(chain: Chain) -> dict[str, Interval]:
-    """Means over stores with 95 % intervals."""
+def chain_figures(chain: Chain) -> dict[str, Span]:
+    """How the stores of a chain fare; each store's evening counts once."""
     return {
-        "mean wait for a table, minutes": interval(chain.waits.tolist()),
-        "share of parties that went away waiting": interval(chain.reneged.tolist()),
-        "share of stores with a mean wait over 10 minutes": interval((chain.waits > 10).astype(float).tolist()),
+        "parties that go away, %": scaled(interval(chain.reneged.tolist()), 100),
+        "mean wait for a table, min": interval(chain.waits.tolist()),
+        "… in the store in the middle": quantile(chain.waits, 0.5),
+        "… in one store of ten, at least": quantile(chain.waits, 0.9),
+        "stores with a mean wait over 5 min, %": scaled(Share(int((chain.waits > 5).sum()), chain.stores), 100),
     }
-
-
-def peak_orders(chain: Chain) -> tuple[int, float]:
-    """The busiest minute and its orders a second."""
-    minute = int(np.argmax(chain.orders))
-    return minute, float(chain.orders[minute] / 60)
-
-
-def _mean(found: Interval | None) -> tuple[float, float]:
-    assert found is not None, "every party has this figure"
-    return found.mean, found.half_width or 0.0

@@ -39,6 +39,7 @@ def _order(row: Any) -> dict[str, Any]:
         "items": json.loads(row["items"]),
         "total_minor": row["total_minor"],
         "note": row["note"],
+        "pickup_at_s": row["pickup_at_s"],
         "check_id": row["check_id"],
         "body_hash": row["body_hash"],
     }

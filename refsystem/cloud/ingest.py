@@ -158,6 +158,7 @@ class Ingest:
                     "items": content.items,
                     "total_minor": content.total_minor,
                     "note": content.note,
+                    "pickup_at_s": content.pickup_at_s,
                     "check_id": content.check_id,
                     "store_seq": order.store_seq,
                     "outcome": order.outcome,

@@ -46,6 +46,7 @@ class OrderContent:
     total_minor: int
     note: str
     check_id: str = ""
+    pickup_at_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,4 +294,5 @@ def _order_content(content: dict[str, Any]) -> OrderContent:
         _integer(content, "total_minor"),
         _text(content, "note"),
         _text(content, "check_id") if "check_id" in content else "",
+        _integer(content, "pickup_at_s") if "pickup_at_s" in content else 0,
     )

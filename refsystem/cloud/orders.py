@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from refsystem.clocks import wall_us
 from refsystem.cloud import stock
 from refsystem.cloud.database import STATEMENT_ERRORS, Connection, Database, queries
 from refsystem.cloud.store_reads import StoreReads
@@ -23,7 +24,7 @@ from refsystem.ordering.errors import (
     STORE_UNKNOWN,
     OrderRejected,
 )
-from refsystem.ordering.order import Order, check_price
+from refsystem.ordering.order import Order, check_pickup, check_price
 from refsystem.problems import ProblemError
 from refsystem.store_settings import StoreMenus
 
@@ -53,6 +54,7 @@ class Orders:
             return reply, True
         if self._must_be_open is not None:
             await self._must_be_open(store, order)
+        check_pickup(order, wall_us() / 1_000_000)
         check_price(order, self._menus.of(store))
         try:
             if keeps_stock:
@@ -84,7 +86,14 @@ class Orders:
             raise ProblemError(NOT_CONFIRMED, "the cloud does not hold this order; its store may")
         items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in json.loads(row["items"])]
         found = _reply(order_id, row["store"], row["total_minor"], _status(row))
-        return {**found, "channel": row["channel"], "table": row["table_name"], "items": items, "note": row["note"]}
+        return {
+            **found,
+            "channel": row["channel"],
+            "table": row["table_name"],
+            "items": items,
+            "note": row["note"],
+            "pickup_at_s": row["pickup_at_s"],
+        }
 
     async def _insert_alone(self, store: str, order: Order) -> int | None:
         async with self._database.statement() as connection:
@@ -113,6 +122,7 @@ class Orders:
             items=json.dumps(order.items, ensure_ascii=False),
             total_minor=order.total_minor,
             note=order.note,
+            pickup_at_s=order.pickup_at_s,
             reserved=json.dumps(reserved),
         )
         return number

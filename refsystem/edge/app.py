@@ -10,6 +10,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from refsystem.clocks import wall_us
 from refsystem.edge.channels import add_channel_routes
 from refsystem.edge.check_routes import add_check_routes, check_order
 from refsystem.edge.driver import Driver
@@ -37,7 +38,7 @@ from refsystem.ordering.errors import (
     TOKEN_INVALID,
 )
 from refsystem.ordering.kitchen_errors import ITEM_SOLD_OUT
-from refsystem.ordering.order import parse_id, parse_key, parse_order
+from refsystem.ordering.order import check_pickup, parse_id, parse_key, parse_order
 from refsystem.ordering.payment import PaymentState
 from refsystem.overload.layer import OverloadLayer
 from refsystem.problems import (
@@ -133,6 +134,8 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         """Submit an order. Asking again with the same key and content never makes a second one."""
         order = parse_order(parse_key(request.headers.get("Idempotency-Key")), await read_json(request))
         check_order(driver, request.headers, order)
+        if driver.device.replica.log.key(order.order_id) is None:
+            check_pickup(order, wall_us() / 1_000_000)
         driver.channels.check(order)
         reply = await driver.submit(order)
         raise_problem(driver, reply)
@@ -152,7 +155,13 @@ def _add_order_routes(app: FastAPI, driver: Driver, orders_total: Any) -> None:
         assert reply.entry is not None
         content = reply.entry.content()
         items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in content["items"]]
-        details = {"channel": content["channel"], "table": content["table"], "items": items, "note": content["note"]}
+        details = {
+            "channel": content["channel"],
+            "table": content["table"],
+            "items": items,
+            "note": content["note"],
+            "pickup_at_s": content.get("pickup_at_s", 0),
+        }
         return JSONResponse(_order_json(driver, reply) | details)
 
 

@@ -167,7 +167,8 @@ class PrinterDesk:
         at = hour_and_minute()
         menu = self._device.settings.menu
         if record["kind"] == "order":
-            return render_kitchen_slip(order_slip(record, menu, at), job, self._layout)
+            pickup_at = hour_and_minute(record["pickup_at_s"]) if "pickup_at_s" in record else ""
+            return render_kitchen_slip(order_slip(record, menu, at, pickup_at), job, self._layout)
         return render_receipt(self._receipts.content(due.seq, self._settings.store, menu, at), job, self._layout)
 
     def _propose(self, record: dict[str, Any]) -> int | None:

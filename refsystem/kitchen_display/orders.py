@@ -20,7 +20,7 @@ from refsystem.ordering.menu import Menu
 from refsystem.ordering.store_rules import KitchenRules
 from refsystem.ordering.ticket import Ticket, TicketState
 
-HELD_MAX = 200
+HELD_MAX = 1_000
 
 Row = dict[str, Any]
 
@@ -129,7 +129,7 @@ def new_rows(orders: Iterable[KitchenOrder], hashes: dict[int, str], now_us: int
             "seq": ticket.seq,
             "hash": hashes[ticket.seq],
             "shown_at_us": now_us,
-            "detail": _detail(ticket),
+            "detail": _detail(order, ticket),
         }
         for order in orders
         for ticket in order.tickets
@@ -159,10 +159,15 @@ def _key(order: KitchenOrder, ticket: Ticket) -> Row:
     return {"order_id": order.order_id, "version": ticket.version, "station": ticket.station}
 
 
-def _detail(ticket: Ticket) -> str:
+def _detail(order: KitchenOrder, ticket: Ticket) -> str:
     lines = [
         {"item_id": line.item_id, "quantity": line.quantity, "cancelled": line.cancelled, "course": line.course}
         for line in ticket.lines
     ]
-    detail = {"lines": lines, "replaces": ticket.replaces, "after_made": ticket.after_made}
+    detail = {
+        "lines": lines,
+        "replaces": ticket.replaces,
+        "after_made": ticket.after_made,
+        "pickup_at_s": order.pickup_at_s,
+    }
     return json.dumps(detail, ensure_ascii=False)

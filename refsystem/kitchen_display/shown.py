@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from refsystem.clocks import wall_us
 from refsystem.ordering.kitchen_order import KitchenOrder
 from refsystem.ordering.kitchen_steps import SoldOut
 from refsystem.ordering.menu import Menu, Station
@@ -55,6 +56,7 @@ class Shown:
             "items": [self._line(line) for line in lines],
             "replaces": detail.get("replaces", 0),
             "after_made": detail.get("after_made", False),
+            "pickup_at_s": detail.get("pickup_at_s", 0),
         }
         if "shown_at_us" not in row:
             return kept
@@ -69,7 +71,7 @@ class Shown:
             for course, fires in order.held:
                 lines = [line for line in order.held_lines() if line.course == course and station in ("", line.station)]
                 if lines:
-                    at_latest_s = self._rules.at_latest_s(course)
+                    fires_in_s = self._fires_in_s(order, course, fires, waiting_s)
                     rows.append(
                         {
                             "order_id": order.order_id,
@@ -77,11 +79,21 @@ class Shown:
                             "channel": order.channel,
                             "course": course,
                             "fires": fires,
-                            "fires_in_s": max(0, at_latest_s - waiting_s) if at_latest_s else None,
+                            "fires_in_s": fires_in_s,
+                            "pickup_at_s": order.pickup_at_s,
                             "items": [self._line({"item_id": line.item_id, "quantity": line.left}) for line in lines],
                         }
                     )
         return rows
+
+    def _fires_in_s(self, order: KitchenOrder, course: int, fires: str, waiting_s: int) -> int | None:
+        """In how many seconds a course is fired by itself; None: never."""
+        begins_in_s = order.fires_at_s - wall_us() // 1_000_000 if order.fires_at_s else 0
+        if order.fires_at_s and fires == "at_once":
+            return max(0, begins_in_s)
+        at_latest_s = self._rules.at_latest_s(course)
+        waited_s = min(waiting_s, -begins_in_s) if order.fires_at_s else waiting_s
+        return max(0, at_latest_s - waited_s) if at_latest_s else None
 
     def _line(self, line: Json) -> Json:
         item = self._menu.by_id.get(str(line["item_id"]))

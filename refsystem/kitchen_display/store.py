@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refsystem.clocks import wall_us
 from refsystem.kitchen_display.act_box import ActAnswer, ActBox
 from refsystem.kitchen_display.orders import StoredOrders, followed_rows, new_rows
 from refsystem.kitchen_display.queries import queries
@@ -220,14 +221,23 @@ class KitchenStore:
         due = [
             fire_in_time(order.order_id, course)
             for seen_at_us, order in self.orders.held()
-            for course, _ in order.held
-            if 0 < self._rules.at_latest_s(course) * 1_000_000 <= now_us - seen_at_us
+            for course, fires in order.held
+            if self._is_due(order, course, fires, now_us - seen_at_us)
         ]
         if self._rules.escalate_s:
             before_us = now_us - self._rules.escalate_s * 1_000_000
             overdue = list(queries.overdue_tickets(self._connection, before_us=before_us, limit=DUE_MAX))
             due += [escalate(TicketKey(*row)) for row in overdue]
         return due
+
+    def _is_due(self, order: KitchenOrder, course: int, fires: str, waited_us: int) -> bool:
+        """Whether a course that is held back is to be fired now; a pre-order's time begins with `fires_at_s`."""
+        if order.fires_at_s:
+            begun_us = wall_us() - order.fires_at_s * 1_000_000
+            if fires == "at_once" and begun_us >= 0:
+                return True
+            waited_us = min(waited_us, begun_us)
+        return 0 < self._rules.at_latest_s(course) * 1_000_000 <= waited_us
 
     def open_tickets(self, limit: int, station: str = "", now_us: int = 0) -> list[dict[str, Any]]:
         """Tickets to be made, in the order in which they stand on the display (`ticket.rank`)."""

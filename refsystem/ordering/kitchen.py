@@ -104,9 +104,9 @@ class Kitchen:
             if item_id in self._sold_out:
                 raise OrderRejected(ITEM_SOLD_OUT, f"{item_id} is sold out")
 
-    def order_fields(self, items: Iterable[tuple[str, int]], channel: str) -> dict[str, Any]:
+    def order_fields(self, items: Iterable[tuple[str, int]], channel: str, pickup_at_s: int = 0) -> dict[str, Any]:
         """What to add to an order's record: see `kitchen_fields`."""
-        return kitchen_fields(list(items), channel, self.menu, self.rules)
+        return kitchen_fields(list(items), channel, self.menu, self.rules, pickup_at_s)
 
     def decide(self, act: StoreAct, at_ms: int) -> dict[str, Any]:
         """The record of `act` for the log; raises `OrderRejected`, and then nothing is to be written.

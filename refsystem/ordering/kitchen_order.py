@@ -10,6 +10,7 @@ from typing import Any
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.kitchen_errors import COURSE_NOT_HELD, TICKET_NOT_FOUND
 from refsystem.ordering.menu import Menu
+from refsystem.ordering.order import UNIX_S_MAX
 from refsystem.ordering.store_rules import FIRES, ONE_STATION, PRIORITY_MAX, KitchenRules
 from refsystem.ordering.ticket import Ticket, TicketEvent, TicketKey, TicketLine, TicketState
 
@@ -37,7 +38,10 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class KitchenOrder:
-    """`version` is that of its newest tickets; `held` are `(course, when it is fired)` of what is not fired yet, rising."""
+    """`version` is that of its newest tickets; `held` are `(course, when it is fired)` of what is not fired yet, rising.
+
+    A pre-order is called for at `pickup_at_s`; what else would be fired at once is at `fires_at_s` (seconds since 1970).
+    """
 
     order_id: str
     check_id: str
@@ -50,6 +54,8 @@ class KitchenOrder:
     held: tuple[tuple[int, str], ...]
     priority: int = 0
     tickets: tuple[Ticket, ...] = ()
+    pickup_at_s: int = 0
+    fires_at_s: int = 0
 
     # --- reads ---
 
@@ -164,17 +170,21 @@ class KitchenOrder:
 # --- routing ---------------------------------------------------------------------------------------------------------
 
 
-def kitchen_fields(items: Sequence[tuple[str, int]], channel: str, menu: Menu, rules: KitchenRules) -> dict[str, Any]:
+def kitchen_fields(
+    items: Sequence[tuple[str, int]], channel: str, menu: Menu, rules: KitchenRules, pickup_at_s: int = 0
+) -> dict[str, Any]:
     """What the admission adds to an order's record, so that every device and display routes it alike, whatever their menus say.
 
-    `stations` and `courses`, one for each line; `fires`: when each course is; `priority`.
+    `stations` and `courses`, one for each line; `fires`: when each course is; `priority`; of a pre-order `fires_at_s`, when the
+    kitchen begins.
     """
     found = [menu.by_id.get(item_id) for item_id, _ in items]
     one_slip = rules.routing == "one_slip"
     stations = [ONE_STATION if one_slip or item is None else item.station for item in found]
     courses = [item.course if item is not None else 1 for item in found]
     fires = [[course, rules.fires(course)] for course in sorted(set(courses))]
-    return {"stations": stations, "courses": courses, "fires": fires, "priority": rules.priority(channel)}
+    ahead = {"fires_at_s": max(1, pickup_at_s - rules.pickup_lead_s)} if pickup_at_s else {}
+    return {"stations": stations, "courses": courses, "fires": fires, "priority": rules.priority(channel), **ahead}
 
 
 def routed(record: dict[str, Any], menu: Menu, rules: KitchenRules, seq: int) -> KitchenOrder:
@@ -206,6 +216,8 @@ def routed(record: dict[str, Any], menu: Menu, rules: KitchenRules, seq: int) ->
         lines,
         tuple((course, fires[course]) for course in sorted(set(courses))),
         _whole(record.get("priority"), 0, PRIORITY_MAX, plan["priority"]),
+        pickup_at_s=_whole(record.get("pickup_at_s"), 0, UNIX_S_MAX, 0),
+        fires_at_s=_whole(record.get("fires_at_s"), 0, UNIX_S_MAX, 0),
     )
 
 

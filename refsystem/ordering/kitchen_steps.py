@@ -107,7 +107,7 @@ def _order(kitchen: Lookup, record: dict[str, Any], seq: int) -> Changes:
     if order.check_id != order.order_id:  # an add-on goes where its check is now, whatever table its diner still knows
         table = next((each.table for each in kitchen.orders_of_check(order.check_id)), order.table)
         order = replace(order, table=table)
-    at_once = [course for course, fires in order.held if fires == "at_once"]
+    at_once = [course for course, fires in order.held if fires == "at_once" and not order.fires_at_s]
     if not order.lines:
         order = without_lines(order)
     elif at_once:

@@ -17,6 +17,8 @@ LINES_MAX = 100
 QUANTITY_MAX = 999
 NOTE_CHARACTERS_MAX = 200
 TABLE_CHARACTERS_MAX = 40
+PICKUP_AHEAD_MAX_S = 7 * 24 * 3600
+UNIX_S_MAX = 2**40
 DERIVED_VERSION = 5
 """The UUIDs that follow from something: no request from outside may bring one as its key."""
 
@@ -25,7 +27,8 @@ DERIVED_VERSION = 5
 class Order:
     """One submitted request. `items` holds `(item_id, quantity)` as sent, in order; `total_minor` is what was agreed.
 
-    `check_id` names the check that it is put on; empty: one of its own.
+    `check_id` names the check that it is put on; empty: one of its own. `pickup_at_s` is when a pre-order is called for, in
+    seconds since 1970; 0: as soon as it is made.
     """
 
     order_id: str
@@ -35,18 +38,31 @@ class Order:
     total_minor: int
     note: str = ""
     check_id: str = ""
+    pickup_at_s: int = 0
 
     @property
     def body_hash(self) -> str:
         """Equal for equal content under one key; the same at the edge, in the cloud and in a client."""
-        return body_hash(self.channel, self.table, self.items, self.total_minor, self.note, self.check_id)
+        return body_hash(
+            self.channel, self.table, self.items, self.total_minor, self.note, self.check_id, self.pickup_at_s
+        )
 
 
 def body_hash(
-    channel: str, table: str, items: tuple[tuple[str, int], ...], total_minor: int, note: str, check_id: str = ""
+    channel: str,
+    table: str,
+    items: tuple[tuple[str, int], ...],
+    total_minor: int,
+    note: str,
+    check_id: str = "",
+    pickup_at_s: int = 0,
 ) -> str:
-    """The first 16 hexadecimal digits of SHA-256 over the content of an order."""
-    said = [channel, table, list(items), total_minor, note, *([check_id] if check_id else [])]
+    """The first 16 hexadecimal digits of SHA-256 over the content of an order; what is empty at its end is left out."""
+    said: list[Any] = [channel, table, list(items), total_minor, note]
+    if check_id or pickup_at_s:
+        said.append(check_id)
+    if pickup_at_s:
+        said.append(pickup_at_s)
     content = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -79,7 +95,8 @@ def parse_key(key: str | None) -> str:
 
 
 def parse_order(order_id: str, body: Any) -> Order:
-    """The order in a request body: `channel`, `table`, `items` [{item_id, quantity}], `total_minor`, `note`, `check_id`.
+    """The order in a request body: `channel`, `table`, `items` [{item_id, quantity}], `total_minor`, `note`, `check_id`,
+    `pickup_at_s`.
 
     Raises `OrderRejected` that names the field. Prices are checked apart, by `check_price`, because a key that is known is
     answered before any other check.
@@ -98,7 +115,14 @@ def parse_order(order_id: str, body: Any) -> Order:
     if not isinstance(total_minor, int) or isinstance(total_minor, bool) or total_minor < 0:
         raise OrderRejected(ORDER_INVALID, "total_minor must be a whole number of minor units, 0 or more")
     items, check_id = _parse_items(body.get("items")), _parse_check_id(body.get("check_id"))
-    return Order(order_id, channel, table, items, total_minor, note, check_id)
+    pickup_at_s = _parse_pickup(body.get("pickup_at_s"))
+    return Order(order_id, channel, table, items, total_minor, note, check_id, pickup_at_s)
+
+
+def check_pickup(order: Order, now_s: float) -> None:
+    """Raises `OrderRejected` if a pre-order is for too far a day. Who asks again later is not refused for it (P6)."""
+    if order.pickup_at_s > now_s + PICKUP_AHEAD_MAX_S:
+        raise OrderRejected(ORDER_INVALID, f"pickup_at_s must be at most {PICKUP_AHEAD_MAX_S} seconds from now")
 
 
 def check_price(order: Order, menu: Menu) -> None:
@@ -115,6 +139,14 @@ def _parse_check_id(check_id: Any) -> str:
         return str(UUID(check_id if isinstance(check_id, str) else ""))
     except ValueError:
         raise OrderRejected(ORDER_INVALID, "check_id must be a UUID, or left out") from None
+
+
+def _parse_pickup(pickup_at_s: Any) -> int:
+    if pickup_at_s is None:
+        return 0
+    if not isinstance(pickup_at_s, int) or isinstance(pickup_at_s, bool) or not 0 <= pickup_at_s <= UNIX_S_MAX:
+        raise OrderRejected(ORDER_INVALID, "pickup_at_s must be whole seconds since 1970, or left out")
+    return pickup_at_s
 
 
 def _parse_items(items: Any) -> tuple[tuple[str, int], ...]:

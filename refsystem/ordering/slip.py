@@ -114,7 +114,9 @@ class KitchenLine:
 
 @dataclass(frozen=True, slots=True)
 class KitchenSlip:
-    """A ticket on paper. `heading` says what it is if it is no plain order: add-on, recall, void. `at` is a text."""
+    """A ticket on paper. `heading` says what it is if it is no plain order: add-on, recall, void. `at` is a text, as is
+    `pickup_at`: when a pre-order is called for.
+    """
 
     station: str
     table: str
@@ -124,6 +126,7 @@ class KitchenSlip:
     lines: tuple[KitchenLine, ...]
     note: str = ""
     heading: str = ""
+    pickup_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ def render_kitchen_slip(slip: KitchenSlip, job: Job, layout: Layout = Layout()) 
         page.centered(slip.heading, large=True)
     page.row(f"桌 {slip.table or '-'}", slip.station, large=True)
     page.row(f"{slip.order}  {slip.channel}", slip.at)
+    if slip.pickup_at:
+        page.text(f"取餐 Pick-up {slip.pickup_at}", emphasized=True)
     page.rule()
     for line in slip.lines:
         page.text(f"{line.quantity} x {line.name_zh or line.name}", large=True)

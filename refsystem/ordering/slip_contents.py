@@ -21,11 +21,20 @@ def order_slip_key(record: dict[str, Any]) -> str | None:
     return ticket_key(record["order_id"], record["version"], STATION) if record["kind"] == "order" else None
 
 
-def order_slip(record: dict[str, Any], menu: Menu, at: str) -> KitchenSlip:
-    """The slip of an order's record; `at` is a text. An item that the menu does not know goes by its id."""
+def order_slip(record: dict[str, Any], menu: Menu, at: str, pickup_at: str = "") -> KitchenSlip:
+    """The slip of an order's record; `at` and `pickup_at` are texts. An item that the menu does not know goes by its id."""
     lines = []
     for item_id, quantity in record["items"]:
         item = menu.by_id.get(item_id)
         lines.append(KitchenLine(item.name if item else item_id, item.name_zh if item else "", quantity))
     number = order_number(record["order_id"])
-    return KitchenSlip(STATION, record["table"], f"No. {number}", record["channel"], at, tuple(lines), record["note"])
+    return KitchenSlip(
+        STATION,
+        record["table"],
+        f"No. {number}",
+        record["channel"],
+        at,
+        tuple(lines),
+        record["note"],
+        pickup_at=pickup_at,
+    )

@@ -60,6 +60,8 @@ class KitchenRules:
     yellow_s: int = given(SECONDS, default=600)
     red_s: int = given(SECONDS, default=900)
     escalate_s: int = given(SECONDS, default=0)
+    pickup_lead_s: int = given(SECONDS, default=600)
+    """How long before its pick-up a pre-order is fired. [G]"""
     priorities: tuple[tuple[str, int], ...] = given(
         fields.list_of(fields.row_of(ID, fields.whole(0, PRIORITY_MAX)), 20), default=()
     )
@@ -139,6 +141,7 @@ def scaled(rules: KitchenRules, time_scale: float) -> KitchenRules:
         yellow_s=less(rules.yellow_s),
         red_s=less(rules.red_s),
         escalate_s=less(rules.escalate_s),
+        pickup_lead_s=less(rules.pickup_lead_s),
     )
 
 
@@ -155,7 +158,7 @@ def read_store_rules(path: Path) -> StoreRules:
 
 _SLOW = KitchenRules(yellow_s=600, red_s=900, escalate_s=1_200)
 """10 and 15 minutes: one vendor's defaults for the display; 20 until the front is told [G]."""
-_FAST = KitchenRules(yellow_s=300, red_s=480, escalate_s=600)
+_FAST = KitchenRules(yellow_s=300, red_s=480, escalate_s=600, pickup_lead_s=300)
 """5 and 8 minutes: another vendor's defaults; 10 until the front is told [G]."""
 _PLATFORM_FIRST = (("platform", 2), ("mini_program", 1))
 _COLD_THEN_HOT = (

@@ -46,6 +46,8 @@ def order_record(order: Order, origin: str, downlink_number: int | None = None) 
         record["downlink_number"] = downlink_number
     if order.check_id:
         record["check_id"] = order.check_id
+    if order.pickup_at_s:
+        record["pickup_at_s"] = order.pickup_at_s
     return record
 
 

@@ -64,7 +64,7 @@ class StoreViews:
         """What an order's record says besides, so that every device, display and a later menu read it alike."""
         fields: dict[str, Any] = {}
         if self._rules is not None:
-            fields |= self.kitchen.order_fields(order.items, order.channel)
+            fields |= self.kitchen.order_fields(order.items, order.channel, order.pickup_at_s)
         if self.stock.keeps_any:
             fields |= self.stock.order_fields(order.items)
         return fields

@@ -231,6 +231,7 @@ class VirtualCloud:
                 content.total_minor,
                 content.note,
                 content.check_id,
+                content.pickup_at_s,
             )
             self.database.orders[held.order_id] = OrderRow(held, order, "edge")
         for held in changes.updated:

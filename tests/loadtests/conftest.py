@@ -119,6 +119,7 @@ class ScriptedStack:
     async def _serve(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         self._talks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         servers = []
         for device in ("edge_a", "edge_b", "cloud"):
             server = await asyncio.start_server(self._accept(device), "127.0.0.1", 0, backlog=512)
@@ -128,15 +129,25 @@ class ScriptedStack:
         await self._ended.wait()
         for server in servers:
             server.close()
+        accepting = asyncio.all_tasks() - self._talks - {asyncio.current_task()}
+        await asyncio.gather(*accepting, return_exceptions=True)
         for talk in list(self._talks):
             talk.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()  # what is left unsent to a killed client must not keep it open
+        await asyncio.sleep(0)
 
-    def _accept(self, device: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
+    def _accept(self, device: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        """Called as soon as a connection is there: one whose conversation never began is closed all the same."""
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._writers.add(writer)
+            task = asyncio.create_task(talk(reader, writer))
             self._talks.add(task)
+            task.add_done_callback(self._talks.discard)
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 while (seen := await self._read(device, reader)) is not None:
                     self.seen.append(seen)
@@ -154,12 +165,11 @@ class ScriptedStack:
             except BaseException as error:  # shown by the fixture: a test must not pass over its own server's error
                 self.errors.append(error)
             finally:
-                self._talks.discard(task)
-                if self._ended.is_set():
-                    writer.transport.abort()  # what is left unsent to a killed client must not keep it open
                 writer.close()
+                if not self._ended.is_set():
+                    self._writers.discard(writer)
 
-        return talk
+        return accept
 
     async def _read(self, device: str, reader: asyncio.StreamReader) -> Seen | None:
         first = await reader.readline()

@@ -19,11 +19,12 @@ SELECT count(*) FROM (SELECT 1 FROM stores LIMIT 1) AS one;
 
 -- name: order_by_id(order_id)^
 SELECT
-    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, level_told, outcome, served
+    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, pickup_at_s, level_told, outcome,
+    served
 FROM orders
 WHERE order_id = :order_id;
 
--- name: place_order(store, order_id, body_hash, channel, table_name, items, total_minor, note, reserved)$
+-- name: place_order(store, order_id, body_hash, channel, table_name, items, total_minor, note, pickup_at_s, reserved)$
 -- One statement, hence one transaction: the update locks the store's row until the commit, so numbers become visible in
 -- order, and a key that is held already makes the whole statement fail, so that no number is lost. No row: no such store.
 WITH numbered AS (
@@ -32,11 +33,12 @@ WITH numbered AS (
     RETURNING last_number
 )
 INSERT INTO orders (
-    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, reserved, number, level_told
+    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, pickup_at_s, reserved, number,
+    level_told
 )
 SELECT
     :order_id::uuid, :store, 'cloud', :body_hash, :channel, :table_name, :items::jsonb, :total_minor::bigint, :note,
-    :reserved::jsonb, numbered.last_number, 'RC'
+    :pickup_at_s::bigint, :reserved::jsonb, numbered.last_number, 'RC'
 FROM numbered
 RETURNING number;
 
@@ -61,14 +63,14 @@ WHERE order_id = ANY(:order_ids::uuid []) OR (store = :store AND number = ANY(:n
 INSERT INTO entries (store, seq, epoch, hash, record, sender_epoch, sender_node_id)
 VALUES (:store, :seq, :epoch, :hash, :record, :sender_epoch, :sender_node_id);
 
--- name: insert_edge_orders(order_id, store, body_hash, channel, table_name, items, total_minor, note, check_id, store_seq, outcome, served)*!
+-- name: insert_edge_orders(order_id, store, body_hash, channel, table_name, items, total_minor, note, pickup_at_s, check_id, store_seq, outcome, served)*!
 INSERT INTO orders (
-    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, check_id, store_seq, outcome,
-    served
+    order_id, store, origin, body_hash, channel, table_name, items, total_minor, note, pickup_at_s, check_id, store_seq,
+    outcome, served
 )
 VALUES (
-    :order_id, :store, 'edge', :body_hash, :channel, :table_name, :items, :total_minor, :note, :check_id, :store_seq,
-    :outcome, :served
+    :order_id, :store, 'edge', :body_hash, :channel, :table_name, :items, :total_minor, :note, :pickup_at_s, :check_id,
+    :store_seq, :outcome, :served
 );
 
 -- name: update_orders(order_id, store_seq, outcome, served)*!
@@ -123,11 +125,13 @@ INSERT INTO alarms (store, kind, detail) VALUES (:store, :kind, :detail)
 ON CONFLICT (store, kind, detail) DO UPDATE SET times = alarms.times + 1, last_at = now();
 
 -- name: downlink(store, after, limit)
-SELECT number, order_id, channel, table_name, items, total_minor, note, check_id, body_hash, reserved, NULL AS content
+SELECT
+    number, order_id, channel, table_name, items, total_minor, note, pickup_at_s, check_id, body_hash, reserved,
+    NULL AS content
 FROM orders
 WHERE store = :store AND number > :after
 UNION ALL
-SELECT number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, content
+SELECT number, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, content
 FROM rights_sent
 WHERE store = :store AND number > :after
 ORDER BY number

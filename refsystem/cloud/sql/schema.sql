@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS orders (
 -- The check that an order of the store was put on; empty: one of its own. Needed when the order goes back to the store.
 ALTER TABLE orders ADD COLUMN IF NOT EXISTS check_id text NOT NULL DEFAULT '';
 
+-- When a pre-order is called for, in seconds since 1970; 0: no pre-order.
+ALTER TABLE orders ADD COLUMN IF NOT EXISTS pickup_at_s bigint NOT NULL DEFAULT 0;
+
 -- P18: the ingredients of which it took the cloud's rights; NULL: it comes back after a fork, and is promised as a whole.
 ALTER TABLE orders ADD COLUMN IF NOT EXISTS reserved jsonb;
 

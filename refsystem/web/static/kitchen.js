@@ -7,7 +7,7 @@ const WORDS = {
     stationLabel: "Station", seen: "I have seen it", soldOut: "Sold out", recall: "Recall", sound: "Sound",
     soundAsks: "Tap for sound", close: "Close", fire: "Fire now", takeOut: "Sold out", restore: "Back again",
     rush: "Rush", late: "The front was told", recalled: "Recalled", held: name => `Later, ${name}`,
-    inMinutes: m => `in ${m} min at the latest`, changed: "Changed. It takes the place of an earlier ticket.",
+    inMinutes: m => `in ${m} min at the latest`, pickup: at => `Pick-up ${at}`, changed: "Changed. It takes the place of an earlier ticket.",
     afterMade: "Voided after it was made.", allVoided: "Voided. Do not make it.", wait: "On its way",
     lost: "The display does not answer. What you see may be old. What you tap is kept and sent later.",
     silent: s => `No word from the store for ${s} s. New orders may be missing.`,
@@ -20,7 +20,7 @@ const WORDS = {
     stationLabel: "档口", seen: "已知悉", soldOut: "沽清", recall: "撤回", sound: "声音",
     soundAsks: "点此开启声音", close: "关闭", fire: "立即起菜", takeOut: "沽清", restore: "恢复供应",
     rush: "加急", late: "已通知前厅", recalled: "已撤回", held: name => `稍后 · ${name}`,
-    inMinutes: m => `最迟 ${m} 分钟后`, changed: "有改动，此单替换之前的单。",
+    inMinutes: m => `最迟 ${m} 分钟后`, pickup: at => `取餐 ${at}`, changed: "有改动，此单替换之前的单。",
     afterMade: "做好后被退。", allVoided: "已退，不要做。", wait: "正在提交",
     lost: "显示屏没有响应，画面可能不是最新的。您的操作会保存，稍后提交。",
     silent: s => `已有 ${s} 秒没有收到门店消息，可能缺少新单。`,
@@ -94,6 +94,10 @@ function itemLines(items) {
   return lines;
 }
 
+function clockTime(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString(WORDS[language].lang, { hour: "2-digit", minute: "2-digit", hour12: false });
+}
+
 function cardHead(thing, right) {
   const words = WORDS[language], head = element("div", "head");
   head.append(element("span", "", thing.table ? words.table(thing.table) : words.channels[thing.channel] || thing.channel),
@@ -102,8 +106,9 @@ function cardHead(thing, right) {
 }
 
 function under(thing, more) {
-  const words = WORDS[language];
-  return element("div", "quiet", [words.channels[thing.channel] || thing.channel, thing.order_id.slice(-6), ...more].join(" · "));
+  const words = WORDS[language], ahead = thing.pickup_at_s ? [words.pickup(clockTime(thing.pickup_at_s))] : [];
+  const said = [words.channels[thing.channel] || thing.channel, thing.order_id.slice(-6), ...ahead, ...more];
+  return element("div", "quiet", said.join(" · "));
 }
 
 function ticketCard(ticket) {

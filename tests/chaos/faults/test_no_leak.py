@@ -40,6 +40,20 @@ class Traffic:
 
     def __init__(self) -> None:
         self.asked = self.heard = self.answered = 0
+        self._writers: list[asyncio.StreamWriter] = []
+        self._talks: list[asyncio.Task[None]] = []
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        self._talks.append(asyncio.create_task(self.serve(reader, writer)))
+
+    async def stop(self) -> None:
+        for task in self._talks:
+            task.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -71,7 +85,7 @@ def test_a_cut_does_not_leak_while_other_faults_come_and_go(proxy_url: str, dire
     traffic = Traffic()
 
     async def conversation() -> None:
-        upstream = await asyncio.start_server(traffic.serve, "127.0.0.1", 0)
+        upstream = await asyncio.start_server(traffic.accept, "127.0.0.1", 0)
         network = Network(upstream.sockets[0].getsockname()[1])
         server = ProxyServer(proxy_url)
         links = Links(server, cast(Any, network), f"leak-{direction}-")
@@ -102,6 +116,7 @@ def test_a_cut_does_not_leak_while_other_faults_come_and_go(proxy_url: str, dire
             await asyncio.gather(*senders, return_exceptions=True)
             upstream.close()
             await asyncio.to_thread(server.destroy_all)
+            await traffic.stop()
 
     async def _hold(links: Links, holder: str, share: Share) -> None:
         await asyncio.to_thread(links.begin, holder, links.matching("edge_kds", "s1"), lambda link: share)

@@ -42,12 +42,12 @@ class Paper:
         self.now_us = 0
         self.printer = Printer(Condition(10**6), width_mm=width_mm, line_us=1)
 
-    def prints(self, number: int, copy: int = 0, lines: int = 10**5, **changes: Any) -> None:
+    def prints(self, number: int, copy: int = 0, lines: int = 10**5, *, pickup_at: str = "", **changes: Any) -> None:
         """The slip of order `number`; the power fails after so many lines."""
         record = next(r for _, r in self.run.records if r.get("order_id") == order_id(number)) | changes
         key = order_slip_key(record)
         assert key is not None
-        content = render_kitchen_slip(order_slip(record, DEMO_MENU, "12:00"), Job(key, copy), self.layout)
+        content = render_kitchen_slip(order_slip(record, DEMO_MENU, "12:00", pickup_at), Job(key, copy), self.layout)
         self.puts(content, lines)
 
     def puts(self, content: bytes, lines: int = 10**5) -> None:
@@ -104,7 +104,7 @@ def test_every_order_on_paper_passes_whatever_was_broken_off_or_marked(paper: Pa
             paper.prints(number, lines=4 + number)
             paper.prints(number, copy=1)
         else:
-            paper.prints(number)
+            paper.prints(number, pickup_at="18:20" if number == 9 else "")
     paper.prints(7, copy=1)
     verdict = paper.judge()
     assert verdict.verdict == "pass", verdict.cause

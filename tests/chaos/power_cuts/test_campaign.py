@@ -42,9 +42,8 @@ def test_after_two_hundred_power_cuts_nothing_is_missing() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [3, 4])
-def test_after_two_thousand_power_cuts_nothing_is_missing_and_every_kind_was_met(seed: int) -> None:
-    done = campaign(2_000, seed=seed)
+def test_after_two_thousand_power_cuts_nothing_is_missing_and_every_kind_was_met() -> None:
+    done = campaign(2_000, seed=3)
     assert done.failed == 0, told(done)
     rare = {goal for goal in GOALS if goal.startswith("work ")}
     assert set(done.unreached) <= rare, told(done)

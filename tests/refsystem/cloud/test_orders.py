@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 
 from refsystem.ordering.errors import PROBLEMS, TYPE_PREFIX
+from refsystem.ordering.order import parse_order
 
 
 def new_id() -> str:
@@ -34,6 +36,7 @@ def test_an_order_is_told_at_level_rc_and_can_be_read(with_cloud):
             "table": "7",
             "items": [{"item_id": "mapo-tofu", "quantity": 2}, {"item_id": "steamed-rice", "quantity": 1}],
             "note": f"rp-{key}",
+            "pickup_at_s": 0,
         }
         row = (await cloud.orders())[key]
         assert (row["origin"], row["level_told"], row["outcome"], row["marker"]) == ("cloud", "RC", None, f"rp-{key}")
@@ -178,10 +181,31 @@ def test_the_downlink_tells_all_that_a_store_needs(with_cloud):
             "items": [["mapo-tofu", 2], ["steamed-rice", 1]],
             "total_minor": 5900,
             "note": f"rp-{keys[1]}",
+            "pickup_at_s": 0,
             "body_hash": "",
         }
         assert len(order["body_hash"]) == 16
         assert problem(await cloud.client.get("/v1/stores/nowhere/downlink")) == "store-unknown"
+
+    with_cloud(conversation)
+
+
+def test_a_pre_order_keeps_its_time_on_the_way_to_the_store(with_cloud):
+    async def conversation(cloud):
+        key, soon_s = new_id(), int(time.time()) + 3600
+        answer = await cloud.order(key, pickup_at_s=soon_s)
+        assert answer.status_code == 201
+        assert (await cloud.get(f"/v1/orders/{key}"))["pickup_at_s"] == soon_s
+        (row,) = (await cloud.get("/v1/stores/s1/downlink", after=0, limit=9))["orders"]
+        assert row["pickup_at_s"] == soon_s
+        items = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in row["items"]]
+        order = parse_order(key, row | {"items": items})
+        assert (order.body_hash, order.pickup_at_s) == (row["body_hash"], soon_s)
+        assert problem(await cloud.order(key, pickup_at_s=soon_s + 60)) == "key-reused", (
+            "another time is another content"
+        )
+        for wrong in ("soon", -1, 1.5, soon_s + 8 * 24 * 3600):
+            assert problem(await cloud.order(new_id(), pickup_at_s=wrong)) == "order-invalid"
 
     with_cloud(conversation)
 

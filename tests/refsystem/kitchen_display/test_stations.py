@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from refsystem.feed_messages import batch_json
 from refsystem.kitchen_display.act_box import WAITING_MAX
 from refsystem.kitchen_display.app import KitchenSettings, create_app
+from refsystem.kitchen_display.shown import Shown
 from refsystem.kitchen_display.store import Bump, KitchenStore
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.kitchen import Kitchen
@@ -208,6 +209,32 @@ def test_red_ones_first_then_priority_then_age(store):
     store.receive(batch(log, 2, 4), now_us=10 * MINUTE_US)
     assert [key[0] for key in keys(store, now_us=14 * MINUTE_US)] == ["2", "1", "4", "3"]
     assert [key[0] for key in keys(store, now_us=15 * MINUTE_US)] == ["1", "2", "4", "3"]
+
+
+def test_a_pre_order_is_held_until_its_pick_up_is_near_and_says_when_it_is(store, monkeypatch):
+    now_s = 1_000_000
+    monkeypatch.setattr("refsystem.kitchen_display.store.wall_us", lambda: now_s * 1_000_000)
+    monkeypatch.setattr("refsystem.kitchen_display.shown.wall_us", lambda: now_s * 1_000_000)
+    ahead = order(1, pickup_at_s=now_s + 3600, channel="mini_program")
+    ahead |= Kitchen(HOTPOT, RULES).order_fields(
+        [tuple(item) for item in ahead["items"]], "mini_program", ahead["pickup_at_s"]
+    )
+    assert ahead["fires_at_s"] == now_s + 3600 - RULES.pickup_lead_s
+    fire = fire_in_time(uuid(1), 1)
+    log = log_of(ahead, fire.record(0))
+    store.receive(batch(log, 1, 1), now_us=0)
+    assert (keys(store), store.pending_acts(20 * MINUTE_US)) == ([], []), "nothing is made, nor due by its age"
+    shown = Shown(HOTPOT, RULES)
+    base, dishes, _ = shown.held(store.orders.held(), "", 20 * MINUTE_US)
+    assert (base["course"], base["fires_in_s"], base["pickup_at_s"]) == (1, 3000, now_s + 3600)
+    assert dishes["fires_in_s"] == 3000 + RULES.at_latest_s(2), "what follows counts from then on"
+    now_s += 2999
+    assert store.pending_acts(70 * MINUTE_US) == []
+    now_s += 1
+    assert [each["act_id"] for each in store.pending_acts(70 * MINUTE_US)] == [fire.act_id]
+    store.receive(batch(log, 2, 2), now_us=70 * MINUTE_US)
+    (ticket,) = store.open_tickets(9)
+    assert (ticket["station"], shown.ticket(ticket, 70 * MINUTE_US)["pickup_at_s"]) == ("broth", now_s + 600)
 
 
 def test_what_a_left_branch_did_to_the_kitchen_is_taken_back(store):

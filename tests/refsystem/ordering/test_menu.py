@@ -104,4 +104,4 @@ def test_rules_are_read_and_scaled(tmp_path):
     assert (rules.priority("platform"), rules.priority("qr")) == (2, 0)
     fast = scaled(rules, 60)
     assert (fast.yellow_s, fast.red_s, fast.escalate_s, fast.at_latest_s(2), fast.at_latest_s(1)) == (10, 15, 17, 10, 0)
-    assert scaled(ONE_SLIP, 10_000) == KitchenRules("one_slip", yellow_s=1, red_s=1)
+    assert scaled(ONE_SLIP, 10_000) == KitchenRules("one_slip", yellow_s=1, red_s=1, pickup_lead_s=1)

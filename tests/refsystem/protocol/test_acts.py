@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +91,8 @@ class Conversation:
 def test_orders_without_a_check_keep_their_hash_and_one_with_a_check_has_another():
     assert body_hash("qr", "4", RICE, 600, "no chilli") == "221518827e9afee3"
     assert order(1).body_hash != order(1, uuid(9)).body_hash
+    ahead = {replace(order(1), pickup_at_s=at_s).body_hash for at_s in (0, 60, 120)}
+    assert len(ahead) == 3, "another time is another content"
 
 
 def test_an_act_is_told_at_r2_and_a_repeated_key_is_the_same_act():
