@@ -40,7 +40,7 @@ test: setup-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 3 --dist worksteal --durations=40 -m 'not drill'
 	$(BIN)/pytest -m 'drill and unhurried' -n 4 --durations=0
-	$(BIN)/pytest -m 'drill and not unhurried' --durations=0
+	$(BIN)/pytest -m 'drill and not unhurried' -n 2 --durations=0
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -49,6 +49,7 @@ class PaymentBody(BaseModel):
     amount_minor: int
     state: str
     settled: bool = Field(description="nothing more comes of it that could change the check")
+    detail: str = Field(description="why it was declined, as whoever settles it says: a code such as voucher-used")
     refunds: list[RefundBody]
 
 
@@ -117,6 +118,7 @@ def _payment_json(payment: Payment) -> dict[str, Any]:
         "amount_minor": payment.amount_minor,
         "state": payment.state,
         "settled": payment.is_settled,
+        "detail": payment.detail,
         "refunds": [
             {"refund_id": refund.refund_id, "amount_minor": refund.amount_minor, "state": refund.state}
             for refund in payment.refunds

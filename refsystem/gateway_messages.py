@@ -16,6 +16,8 @@ GATEWAY_TENDERS = frozenset({"card", "wallet_code"})
 COUPON_TENDERS = frozenset({"coupon", "stored_value"})
 INSTRUMENT_FIELDS = {"wallet_code": "payment_code", "coupon": "voucher_code", "stored_value": "member"}
 """What names the instrument in a sale."""
+INSTRUMENT_KINDS = {"coupon": "voucher", "stored_value": "member"}
+"""What the coupon platform calls it."""
 
 
 @dataclass(frozen=True, slots=True)

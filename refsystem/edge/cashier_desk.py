@@ -16,7 +16,7 @@ import httpx
 
 from refsystem.callback_messages import SIGNATURE_HEADER, is_genuine
 from refsystem.clocks import wall_us
-from refsystem.gateway_messages import COUPON_TENDERS, GATEWAY_TENDERS, answer_of, request_of
+from refsystem.gateway_messages import COUPON_TENDERS, GATEWAY_TENDERS, INSTRUMENT_KINDS, answer_of, request_of
 from refsystem.ordering.check_acts import Act
 from refsystem.ordering.errors import NOT_PRIMARY, OUTCOME_UNKNOWN, OrderRejected, Problem
 from refsystem.ordering.payment import PaymentState
@@ -31,6 +31,7 @@ CALLBACK_PATH = "/v1/callbacks/gateway"
 ROLE_LOOK_S = 0.25
 REGISTER_AGAIN_S = 1.0
 REGISTER_TIMEOUT_S = 3.0
+LOOK_UP_TIMEOUT_S = 0.6
 TIMER_MIN_S = 0.005
 TIMER_MAX_S = 1.0
 LOST = ("lost", "accepted")
@@ -118,6 +119,20 @@ class CashierDesk:
         taken = dispute_id is None or await self._dispute_is_settled(attempt_id, dispute_id)
         self._pump()
         return None if taken else OUTCOME_UNKNOWN
+
+    async def worth(self, tender: str, instrument: str) -> dict[str, Any] | None:
+        """What a voucher or a member could pay now: known, used, value_minor; None when the coupon platform does not say."""
+        if self._coupons is None:
+            return None
+        asked = {"kind": INSTRUMENT_KINDS[tender], "instrument": instrument}
+        try:
+            answer = await self._coupons.get("/v1/instruments", params=asked, timeout=LOOK_UP_TIMEOUT_S)
+            answer.raise_for_status()
+            said = answer.json()
+            return {"known": bool(said["known"]), "used": bool(said["used"]), "value_minor": int(said["value_minor"])}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            logger.info("the coupon platform does not say what a %s is worth: %s", tender, type(error).__name__)
+            return None
 
     async def stop(self) -> None:
         """End every call; what was under way is asked about by whoever comes next."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from refsystem.check_messages import CheckBody, check_json
 from refsystem.edge.check_routes import UNAVAILABLE, person_asking
 from refsystem.edge.driver import Driver
+from refsystem.edge.instrument_routes import add_instrument_routes
 from refsystem.edge.question_routes import add_question_routes
 from refsystem.edge.replies import raise_problem
 from refsystem.ordering import errors
@@ -69,6 +70,7 @@ def add_page_routes(app: FastAPI, driver: Driver) -> None:
     _add_checks(app, driver)
     _add_scan(app, driver)
     add_question_routes(app, driver)
+    add_instrument_routes(app, driver)
 
 
 def _add_page(app: FastAPI, pages: Pages, page: str) -> None:

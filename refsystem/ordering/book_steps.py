@@ -301,7 +301,7 @@ def _pay(book: Lookup, content: acts.Pay, at_ms: int, seq: int) -> Changes:
 
 
 def _outcome(book: Lookup, content: acts.PaymentOutcome, at_ms: int, seq: int) -> Changes:
-    return _move_payment(book, content.attempt_id, content.outcome, seq, content.reference)
+    return _move_payment(book, content.attempt_id, content.outcome, seq, content.reference, content.detail)
 
 
 def _cancel(book: Lookup, content: acts.CancelPayment, at_ms: int, seq: int) -> Changes:
@@ -312,7 +312,9 @@ def _accept(book: Lookup, content: acts.AcceptPayment, at_ms: int, seq: int) -> 
     return _move_payment(book, content.attempt_id, Step.ACCEPT, seq)
 
 
-def _move_payment(book: Lookup, attempt_id: str, move: Step, seq: int, reference: str = "") -> Changes:
+def _move_payment(
+    book: Lookup, attempt_id: str, move: Step, seq: int, reference: str = "", detail: str = ""
+) -> Changes:
     check = book.check_of_payment(attempt_id)
     payment = check.payment(attempt_id)
     if not payment.takes(move):
@@ -321,7 +323,7 @@ def _move_payment(book: Lookup, attempt_id: str, move: Step, seq: int, reference
         )
     if move is Step.CANCEL and check.status is CheckStatus.CLOSED:
         raise OrderRejected(CHECK_CLOSED, f"check {check.check_id} is closed: reopen it first")
-    return {check.check_id: check.with_payment(payment.stepped(move, seq, reference)).settled()}
+    return {check.check_id: check.with_payment(payment.stepped(move, seq, reference, detail)).settled()}
 
 
 def _refund(book: Lookup, content: acts.GiveRefund, at_ms: int, seq: int) -> Changes:

@@ -157,7 +157,7 @@ class Payment:
     """One payment attempt. `changed_seq` is the log entry that brought it to its state: before that commits, nobody acts on it.
 
     `at_ms` is the wall clock when it was taken. `instrument` is what the gateway charges: a payment code, a card's token, a
-    member, a voucher.
+    member, a voucher. `detail` is what whoever settles it said last, such as why it was declined.
     """
 
     attempt_id: str
@@ -172,6 +172,7 @@ class Payment:
     parties_state: PartiesState = "none"
     refunds: tuple[Refund, ...] = ()
     reference: str = ""
+    detail: str = ""
 
     @property
     def refunded_minor(self) -> int:
@@ -213,11 +214,11 @@ class Payment:
         """Whether `step` is open to it now."""
         return (self.state, step) in PAYMENT_TRANSITIONS and self.tender in STEP_TENDERS.get(step, TENDERS)
 
-    def stepped(self, step: Step, seq: int, reference: str = "") -> Payment:
+    def stepped(self, step: Step, seq: int, reference: str = "", detail: str = "") -> Payment:
         """After `step`, logged at `seq`; it must be one that it `takes`."""
         assert self.takes(step), f"a {self.tender} payment that is {self.state} does not take {step}"
         state = PAYMENT_TRANSITIONS[self.state, step]
-        return replace(self, state=state, changed_seq=seq, reference=reference or self.reference)
+        return replace(self, state=state, changed_seq=seq, reference=reference or self.reference, detail=detail)
 
     def to_return(self, refund_minor: int) -> Shares:
         """What each party gives back before a refund of `refund_minor`: its share of all refunds, less what it gave already."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from refsystem.ordering.menu import Menu, MenuItem
-from refsystem.ordering.order import CHANNELS, NOTE_CHARACTERS_MAX, QUANTITY_MAX
+from refsystem.ordering.order import CHANNELS, LINES_MAX, NOTE_CHARACTERS_MAX, QUANTITY_MAX
 from refsystem.web.languages import HTML_LANGUAGE, LANGUAGES, words
 
 FOLDER = Path(__file__).parent
@@ -77,6 +77,8 @@ class Pages:
             "channel": channel if channel in CHANNELS else OTHER_CHANNEL.get(channel, channel),
             "tables": self.tables,
             "quantity_max": QUANTITY_MAX,
+            "lines_max": LINES_MAX,
+            "note_max": NOTE_CHARACTERS_MAX,
             "items": {item.item_id: self._item(item, language) for item in self.menu.items},
             "ingredients": {
                 each.ingredient_id: {"name": _named(each, language), "unit": each.unit, "par": each.par}

@@ -41,6 +41,11 @@ class Evening:
         return np.asarray((later - earlier)[whole if among is None else whole & among] / 1e6)
 
     @property
+    def own(self) -> npt.NDArray[np.bool_]:
+        """Whoever came by themselves, and did not order at a delivery platform."""
+        return np.asarray(self.column("placed") == ABSENT)
+
+    @property
     def ordering(self) -> npt.NDArray[np.bool_]:
         """Who came as far as ordering."""
         return np.asarray(self.column("meant") != ABSENT)
@@ -100,15 +105,23 @@ def _busy(evening: Evening, node: int) -> float | None:
 
 
 def _outcome(*outcomes: Outcome) -> Callable[[Evening], float | None]:
-    return lambda evening: _share(np.isin(evening.column("outcome"), outcomes))
+    return lambda evening: _share(np.isin(evening.column("outcome")[evening.own], outcomes))
+
+
+def _at_platform(*outcomes: Outcome) -> Callable[[Evening], float | None]:
+    return lambda evening: _share(np.isin(evening.column("outcome")[~evening.own], outcomes))
+
+
+def _accepted(evening: Evening) -> Column:
+    return evening.seconds(evening.column("told"), evening.column("placed"))
 
 
 FIGURES: tuple[Figure, ...] = (
-    Figure("diners", "", "parties that came", lambda e: float(len(e.column("at")))),
+    Figure("diners", "", "parties that came", lambda e: float(e.own.sum())),
     Figure("told_yes", "share", "of those who ordered, told yes", lambda e: _share((e.column("told") != ABSENT)[e.ordering])),
     Figure(
         "goodput", "1/s", "orders told yes, over the time of the load",
-        lambda e: float((e.column("told") != ABSENT).sum()) / e.scenario.duration_s,
+        lambda e: float((e.column("told") != ABSENT)[e.own].sum()) / e.scenario.duration_s,
     ),
     Figure("goodput_peak", "1/s", "orders told yes, in the best 5 s", lambda e: _goodput(e, "peak_per_s")),
     Figure("goodput_least", "share", "of what was possible, told yes in the worst 5 s", lambda e: _goodput(e, "least_ratio")),
@@ -117,7 +130,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("answer_p99", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
     Figure(
         "requests", "1/diner", "requests that a diner's devices send",
-        lambda e: float(e.column("attempts").sum() / max(1, len(e.column("at")))),
+        lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
     ),
     Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome(Outcome.REFUSED, Outcome.UNANSWERED)),
     Figure("balked", "share", "of all who came, went away at the door", _outcome(Outcome.BALKED)),
@@ -127,6 +140,9 @@ FIGURES: tuple[Figure, ...] = (
     Figure("meal_p95", "s", "from yes to the meal", lambda e: _quantile(_meal(e), 0.95)),
     Figure("late", "share", "shown in the kitchen later than the budget says", _late),
     Figure("offline_p99", "s", "from the store's commit to the cloud", lambda e: _quantile(_offline(e), 0.99)),
+    Figure("platform_late", "share", "of a platform's orders, not accepted in time", _at_platform(Outcome.EXPIRED)),
+    Figure("platform_cancelled", "share", "of a platform's orders, cancelled by diners", _at_platform(Outcome.CANCELLED)),
+    Figure("platform_p95", "s", "from the order at a platform to its acceptance", lambda e: _quantile(_accepted(e), 0.95)),
     Figure("edge_a_busy", "share", "of the time, device A's event loop at work", lambda e: _busy(e, EDGE_A)),
     Figure("edge_b_busy", "share", "of the time, device B's event loop at work", lambda e: _busy(e, EDGE_B)),
     Figure("cloud_busy", "share", "of the time, the cloud's event loops at work", lambda e: _busy(e, CLOUD)),

@@ -75,7 +75,8 @@ def _chosen(scenario: Scenario, store: Store) -> list[str]:
 
 def _stages(store: Store, courses: list[int]) -> dict[int, int]:
     assert store.format is not None, "without a format there are no courses"
-    rules, stage, found = DEMO_RULES[store.format].kitchen, 1, {}
+    found: dict[int, int] = {}
+    rules, stage = DEMO_RULES[store.format].kitchen, 1
     for course in courses:
         if found and rules.fires(course) != "at_once":
             stage += 1

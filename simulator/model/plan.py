@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
+from simulator.model.gateways import slow_rule
 from simulator.model.kitchens import stations_of
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
 from simulator.model.overload import planned_gates
+from simulator.model.platforms import planned_platform
 from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
@@ -20,15 +22,20 @@ from simulator.scenario_model import Scenario, Store
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-LINKS = ("diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database")
-DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE = range(len(LINKS))
+LINKS = (
+    "diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database",
+    "partner_cloud",
+)  # fmt: skip
+(
+    DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE, PARTNER_CLOUD,
+) = range(len(LINKS))  # fmt: skip
 TO, FROM = 0, 1
 
 # Columns of `link`: each direction's latency, nanoseconds a byte and whether it is cut; jitter.
 LATENCY, BYTE_NS, CUT, JITTER, LINK_COLUMNS = 0, 2, 4, 6, 7
 # Columns of `segment`.
-PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 9, 15, 17
-POSTGRES, KITCHEN, GATEWAY = 3, 4, 5
+PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 10, 17, 19
+POSTGRES, KITCHEN, GATEWAY, PLATFORM = 3, 4, 5, 6
 """Places in CONDITION and SLOW beside those of the nodes, which are 0 to 2."""
 
 SHAPES: dict[Shape, int] = {
@@ -58,7 +65,8 @@ class Plan(NamedTuple):
     pay_patience: int
     confirm: float
     decline_share: float
-    gateway_extra: int
+    slow_share: float
+    slow_extra: int
     queue_max: int
     waiting_max: int
     deadline_drop: int
@@ -72,6 +80,10 @@ class Plan(NamedTuple):
     gate_servers: Integers
     gate_declared: Integers
     gate_work: Integers
+    platform: int
+    accepts_at_cloud: int
+    accept_within: int
+    push_again: int
     workers: Integers
     service: Floats
     service_shape: Integers
@@ -108,6 +120,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
     overload, impatience, seating = said.overload, said.impatience, said.seating
     boot, join = round(said.boot_ms * 1_000), round(said.join_ms * 1_000)
     shares = {} if payments is None else {rule.kind: rule.share for rule in payments.misbehaviour}
+    slow = None if payments is None else slow_rule(payments)
     return Plan(
         duration=round(scenario.duration_s * 1e6),
         orders=int(said.visit == "order"),
@@ -123,7 +136,8 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         pay_patience=0 if payments is None else max(1, scenario.scaled_us(payments.patience_s)),
         confirm=0.0 if payments is None else payments.wallet_confirm_s * 1e6 / scenario.time_scale,
         decline_share=shares.get("declined", 0.0),
-        gateway_extra=0,
+        slow_share=0.0 if slow is None else slow.share,
+        slow_extra=0 if slow is None else slow.ms * 1_000,
         queue_max=NEVER if overload.queue_max is None else overload.queue_max,
         waiting_max=NEVER if overload.waiting_ms is None else round(overload.waiting_ms * 1_000),
         deadline_drop=int(overload.deadline),
@@ -133,6 +147,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         retry_budget=-1 if overload.retry_budget is None else round(overload.retry_budget * 1_000),
         retry_burst=overload.retry_burst * 1_000,
         **planned_gates(scenario, store),
+        **planned_platform(scenario),
         **_servers(said),
         **_disk(said.disk),
         connections=said.database.connections,
@@ -169,6 +184,7 @@ def _work(server: Server) -> dict[Kind, float]:
         Kind.DOWNLINK: server.order_ms,
         Kind.INGEST: server.ingest_ms,
         Kind.REFUSAL: server.refuse_ms,
+        Kind.WEBHOOK: server.order_ms,
     }
 
 

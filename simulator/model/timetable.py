@@ -21,9 +21,10 @@ from simulator.formats import lines_mean
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
 from simulator.model.kitchens import base_station, stations_of
-from simulator.model.laws import LOGNORMAL, NEVER, decay_of, drawn, geometric, spread_of, ticks
+from simulator.model.laws import EXPONENTIAL, LOGNORMAL, NEVER, decay_of, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
+from simulator.model.platforms import AT_PLATFORM, in_order, placed_per_store, room_for
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
 from simulator.scenario_model import Scenario, Store
 
@@ -31,13 +32,15 @@ Integers = npt.NDArray[np.int64]
 
 (
     AT, THINK, PATIENCE, POLL, DOOR, TAPS, REORDERS, SWITCHES, RETAPS, TENDER, FIRST_EDGE, SEAT, BALKS, SEAT_PATIENCE, DINING,
-    PARTY, PICKUP, ITEMS,
-) = range(18)  # fmt: skip
+    PARTY, PICKUP, CANCELS, ITEMS,
+) = range(19)  # fmt: skip
 COLUMNS = ITEMS + STATIONS_MAX
 NO_TENDER = -1
 QUANTITY_DECAY = decay_of(QUANTITY_MEAN)
 PLAIN, DOUBLE_TAP, TWO_DOORS = range(3)
 """Values of TAPS: which second device sends the same key at once."""
+FIRST_PLACED = 1 << 30
+"""Draws about orders at a platform are of entities from here on."""
 COMPILED = "simulator.model.compiled.drawing"
 """Where the same is compiled; used when the compiled engine is there anyway."""
 
@@ -83,6 +86,9 @@ class Recipe(NamedTuple):
     ahead_share: float
     ahead: float
     ahead_spread: float
+    placed: float
+    cancel_share: float
+    cancel_after: float
 
 
 def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
@@ -100,7 +106,7 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
     factors = [*seating.party_dining, *[seating.party_dining[-1]] * sizes][:sizes]
     store = scenario.stores[0]  # all stores of a scenario have one format
     kitchen = [station.share for station in stations_of(scenario, store)] or [1.0]
-    ahead = diners.pre_orders
+    ahead, delivery = diners.pre_orders, scenario.delivery
     return Recipe(
         expected, scenario.duration_s * 1e6, at, rate, area,
         cloud_share=diners.channels.mini_program,
@@ -138,6 +144,9 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         ahead_share=0.0 if ahead is None else ahead.share,
         ahead=0.0 if ahead is None else ahead.ahead_s * scale,
         ahead_spread=spread_of(LOGNORMAL, PICKUP_DEVIATION),
+        placed=placed_per_store(scenario) * rate_factor,
+        cancel_share=0.0 if delivery is None else delivery.cancel_share,
+        cancel_after=0.0 if delivery is None else delivery.cancel_after_s * scale,
     )  # fmt: skip
 
 
@@ -149,7 +158,7 @@ def draw_timetable(recipe: Recipe, key: Key) -> Integers:
     filled = fill if twin is None else twin.fill
     count = filled(recipe, (key.low, key.high), table)
     assert count < room, f"{count} arrivals, {recipe.expected:.0f} expected"
-    return table[:count].copy()
+    return _with_placed(recipe, key, table[:count].copy())
 
 
 def timetable_of(
@@ -174,7 +183,28 @@ def timetable_of(
         row[PICKUP] = diner.pickup_us
         for item_id, quantity in diner.items:
             row[ITEMS + stations.get(item_id, 0)] += quantity
-    return table
+    return _with_placed(recipe, key, table)
+
+
+def _with_placed(recipe: Recipe, key: Key, people: Integers) -> Integers:
+    """The diners, and whoever orders at a delivery platform, if there is one."""
+    if recipe.placed <= 0.0:
+        return people
+    table = np.zeros((room_for(recipe.placed), COLUMNS), dtype=np.int64)
+    words, reached, count = (key.low, key.high), 0.0, 0
+    while True:
+        reached += -math.log1p(-uniform(key, purposes.PLACED, count, 0))
+        if reached >= recipe.placed:
+            return in_order(people, table[:count])
+        row, number = table[count], FIRST_PLACED + count
+        row[DOOR], row[TENDER], row[SEAT_PATIENCE], row[DINING], row[CANCELS] = AT_PLATFORM, NO_TENDER, NEVER, 1, NEVER
+        _wishes(recipe, words, number, row)
+        row[TAPS], row[REORDERS], row[SWITCHES], row[RETAPS] = PLAIN, 0, 0, 0
+        row[AT] = ticks(recipe.duration * (reached / recipe.placed))
+        if uniform(key, purposes.CANCELS, count, 0) < recipe.cancel_share:
+            after = drawn(EXPONENTIAL, recipe.cancel_after, 1.0, uniform(key, purposes.CANCELS, count, 1))
+            row[CANCELS] = max(1, ticks(after))
+        count += 1
 
 
 @leaf

@@ -39,6 +39,12 @@ class Event(IntEnum):
     FREED = 20  # lane; attempt
     LOOK = 21  # node; -
     PACED = 22  # batch; -
+    WEBHOOK = 23  # diner; try
+    PUSH = 24  # diner; try
+    HEARD = 25  # diner; try
+    ACCEPTED = 26  # diner; -
+    EXPIRED = 27  # diner; -
+    CANCELLED = 28  # diner; -
     ARRIVAL = 31  # diner; -
 
 
@@ -59,9 +65,10 @@ class Kind(IntEnum):
     DOWNLINK = 5
     INGEST = 6
     REFUSAL = 7  # whatever the gate refuses; what it wants is when to come back
+    WEBHOOK = 8  # a delivery platform pushes an order
 
 
-PRIORITY = (2, 1, 2, 0, 2, 1, 1, 2)
+PRIORITY = (2, 1, 2, 0, 2, 1, 1, 2, 1)
 """By kind, when the remedy `priority` is on: the smaller the sooner."""
 LEVELS = 3
 
@@ -109,6 +116,8 @@ class Outcome(IntEnum):
     REFUSED = 4  # gave up; the last word was no
     UNANSWERED = 5  # gave up without a definite answer
     DINED = 6  # table only
+    EXPIRED = 7  # at a delivery platform: not accepted in time
+    CANCELLED = 8  # at a delivery platform, by whoever ordered
 
 
 EDGE_A, EDGE_B, CLOUD = 0, 1, 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from refsystem.partners.coupon_platform.rules import Payment
+from refsystem.partners.coupon_platform.rules import Instrument, Kind, Payment
 from refsystem.partners.coupon_platform.settings import CouponSettings
 from refsystem.partners.coupon_platform.store import CouponStore, Kept, Wanted
 from refsystem.partners.host_time import now_us
@@ -29,6 +29,14 @@ class CouponDesk(PaymentDesk[CouponStore]):
             return await self.run(lambda store: store.perform(request_id, wanted, now_us(), declined=declined))
 
         return await self.disturbed.around(http, wanted.operation, request_id, work)
+
+    async def instrument(self, http: Request, kind: Kind, instrument: str) -> Instrument | None:
+        """A voucher or a member as it stands, None if there is none of that kind."""
+
+        async def work() -> Instrument | None:
+            return await self.run(lambda store: store.worth(kind, instrument))
+
+        return await self.disturbed.around(http, "query", instrument, work)
 
     async def query(self, http: Request, attempt_id: str) -> Payment:
         """A payment as it stands; raises `ProblemError` if there is none, or if a query shall not find it yet."""

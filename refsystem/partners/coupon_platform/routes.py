@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from refsystem.ordering.errors import OUTCOME_UNKNOWN, OVERLOADED
 from refsystem.partners.bodies import REPLAYED_HEADER, Body, Name
@@ -40,6 +40,14 @@ class SaleBody(Body):
         if (self.voucher_code is None) == (self.member is None):
             raise ValueError("send either voucher_code or member, not both and not neither")
         return self
+
+
+class InstrumentReply(BaseModel):
+    """What an instrument can pay now: a voucher's value for one payment, a member's balance. 0 if unknown or used."""
+
+    known: bool
+    used: bool
+    value_minor: int
 
 
 class IssueBody(Body):
@@ -99,6 +107,14 @@ def merchant_routes(desk: CouponDesk) -> APIRouter:
     async def payment(http: Request, attempt_id: UUID) -> dict[str, Any]:
         """A payment as it stands."""
         return asdict(await desk.query(http, str(attempt_id)))
+
+    @router.get("/v1/instruments", response_model=InstrumentReply, responses=problem_docs(*FAILURES))
+    async def instrument(http: Request, kind: Literal["voucher", "member"], instrument: Instrument) -> dict[str, Any]:
+        """What a voucher or a member could pay with now. Nothing is held for whoever asks."""
+        found = await desk.instrument(http, kind, instrument)
+        used = found is not None and found.used_by is not None
+        value_minor = 0 if found is None or used else found.value_minor
+        return {"known": found is not None, "used": used, "value_minor": value_minor}
 
     return router
 

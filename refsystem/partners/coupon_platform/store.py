@@ -100,7 +100,19 @@ class CouponStore(PartnerStore):
         """A voucher or a member."""
         return self._instrument(instrument)
 
+    def worth(self, kind: Kind, instrument: str) -> Instrument | None:
+        """A voucher or a member of that kind, as a store asks for it before it takes anything."""
+        with self._transaction():
+            self._issue_demo(kind, instrument)
+        found = self._instrument(instrument)
+        return found if found is not None and found.kind == kind else None
+
     # --- inside ---
+
+    def _issue_demo(self, kind: Kind, instrument: str) -> None:
+        demo = DEMO.fullmatch(instrument) if self._demo else None
+        if demo is not None:
+            queries.issue(self._connection, instrument=instrument, kind=kind, value_minor=int(demo.group(1)))
 
     def _instrument(self, instrument: str) -> Instrument | None:
         row = queries.instrument(self._connection, instrument=instrument)
@@ -112,11 +124,7 @@ class CouponStore(PartnerStore):
             return Kept(request_id, "sale", wanted.attempt_id, "declined", wanted.amount_minor, "reversed", now_us)
         if wanted.amount_minor > self._limits.amount_max_minor:
             raise ProblemError(problems.AMOUNT_OVER_LIMIT)
-        demo = DEMO.fullmatch(wanted.instrument) if self._demo else None
-        if demo is not None:
-            queries.issue(
-                self._connection, instrument=wanted.instrument, kind=wanted.kind, value_minor=int(demo.group(1))
-            )
+        self._issue_demo(wanted.kind, wanted.instrument)
         found = self._instrument(wanted.instrument)
         asked = Payment(
             wanted.attempt_id, wanted.merchant, wanted.instrument, wanted.amount_minor, "captured", None, 0, now_us

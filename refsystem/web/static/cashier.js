@@ -2,13 +2,15 @@
 
 import { Cart } from "./cart.js";
 import { checkCard, receipt } from "./checks.js";
+import { attempt, checkButtons, dueAgain, lineButtons, refund } from "./correcting.js";
 import { button, byId, el, money, put, readMoney, say, shortId, show, view } from "./dom.js";
-import { askFor } from "./dialogs.js";
+import { askFor, sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { act, entry, kept, outbox } from "./outbox.js";
 import { askAmount, isOnItsWay, pay, usualNotes } from "./paying.js";
+import { lookForRecovered } from "./recovered.js";
 import { needsPerson, often, start, tell } from "./shell.js";
-import { ask } from "./store.js";
+import { ask, askBriefly } from "./store.js";
 import { data, load, remove, save } from "./device.js";
 import { token } from "./person.js";
 
@@ -84,47 +86,49 @@ function payCash(givenMinor) {
   payNow("cash", { given_minor: givenMinor });
 }
 
-function payByCode(tender) {
+async function payByCode(tender) {
   const code = byId("code").value.trim();
   if (!code) {
     tell(say("code_missing"));
     byId("code").focus();
     return;
   }
-  payNow(tender, { instrument: code });
+  if (await isWorthIt(tender, code)) payNow(tender, { instrument: code });
+}
+
+/** What a voucher or balance can pay is asked first, and taken as the part that it pays. Whether to go on; a silent platform asks nothing. */
+async function isWorthIt(tender, code) {
+  const check = rendered;
+  if (!check || !["coupon", "stored_value"].includes(tender)) return true;
+  let worth = null;
+  try {
+    worth = await askBriefly("/v1/instruments", { method: "POST", body: { tender, instrument: code }, token });
+  } catch {
+    return true;
+  }
+  if (rendered?.check_id !== check.check_id) return false;
+  const kind = tender === "coupon" ? "voucher" : "member", due = dueNow(check);
+  if (!worth.known || worth.used || worth.value_minor === 0) {
+    tell(say(`decline_${!worth.known ? `${kind}-unknown` : worth.used ? "voucher-used" : "insufficient-value"}`));
+    return false;
+  }
+  if (worth.value_minor < due) amount = worth.value_minor;
+  if (tender === "coupon" && worth.value_minor > due) {
+    return sure(say("tender_coupon"), say("voucher_rest", { amount: money(worth.value_minor), due: money(due), rest: money(worth.value_minor - due) }), say("pay_yes", { amount: money(due) }));
+  }
+  return true;
 }
 
 async function withReason(title, body) {
   const given = await askFor(title, [{ name: "reason", label: say("reason"), maxlength: 200 }]);
-  if (!given) return;
-  try {
-    await act({ ...body, reason: given.reason });
-  } catch (error) {
-    tell(error.message);
-  }
-  refresh();
-}
-
-async function refund(check, payment) {
-  const left = payment.amount_minor - payment.refunds.filter(each => each.state !== "failed").reduce((sum, each) => sum + each.amount_minor, 0);
-  const given = await askFor(say("act_refund"), [
-    { name: "amount", label: say("amount"), inputmode: "decimal", value: (left / 100).toFixed(2) },
-    { name: "reason", label: say("reason"), maxlength: 200 }]);
-  if (!given) return;
-  try {
-    if (check.status === "closed") await act({ act: "reopen", check_id: check.check_id, reason: given.reason });
-    await act({ act: "refund", attempt_id: payment.attempt_id, amount_minor: readMoney(given.amount), reason: given.reason }, check.check_id);
-  } catch (error) {
-    tell(error.message);
-  }
-  refresh();
+  if (given) attempt(() => act({ ...body, reason: given.reason }), refresh);
 }
 
 function paymentButtons(check, payment) {
   const id = payment.attempt_id, buttons = [];
   if (payment.state === "unverified") buttons.push(button(say("act_accept_payment"), () => withReason(say("act_accept_payment"), { act: "accept_payment", attempt_id: id }), { focus: `accept ${id}` }));
-  if (["unverified", "pending", "stored"].includes(payment.state)) buttons.push(button(say("act_cancel_payment"), () => withReason(say("act_cancel_payment"), { act: "cancel_payment", attempt_id: id }), { focus: `cancel ${id}` }));
-  if (payment.state === "captured") buttons.push(button(say("act_refund"), () => refund(check, payment), { focus: `refund ${id}`, kind: "plain" }));
+  if (["unverified", "pending", "authorized", "stored"].includes(payment.state)) buttons.push(button(say("act_cancel_payment"), () => withReason(say("act_cancel_payment"), { act: "cancel_payment", attempt_id: id }), { focus: `cancel ${id}` }));
+  if (payment.state === "captured") buttons.push(button(say("act_refund"), () => refund(check, payment, refresh), { focus: `refund ${id}`, kind: "plain" }));
   return buttons.length ? el("div", { class: "buttons whole" }, buttons) : null;
 }
 
@@ -137,8 +141,9 @@ function showPay() {
   let state = "";
   if (!check) state = made?.state === "waiting" ? say(made.tries ? "kept_here" : "sending") : made?.state === "refused" ? `${say("refused")} ${made.why}` : "";
   else if (busy) state = say("paying");
+  else if (dueAgain(check)) state = say("due_after_refund", { amount: money(dueAgain(check)) });
   byId("pay_state").textContent = state;
-  put(byId("pay_check"), check ? [checkCard(check, { payment: payment => paymentButtons(check, payment) })] : []);
+  put(byId("pay_check"), check ? [checkCard(check, { payment: payment => paymentButtons(check, payment), line: lineButtons(check, refresh), check: open => checkButtons(open, refresh) })] : []);
   put(byId("cash_notes"), check ? usualNotes(due).map(note => button(note === due ? say("exactly", { amount: money(note) }) : money(note), () => payCash(note), { focus: `note ${note} ${check.check_id}` })) : []);
   for (const each of document.querySelectorAll("#tenders button, #tenders input")) each.disabled = !check || check.due_minor === 0 || busy === true;
   if (check?.status === "closed" && document.body.dataset.view === "pay" && printed !== check.check_id) print(check);
@@ -195,6 +200,7 @@ if (needsPerson(Boolean(token))) {
   byId("reprint").addEventListener("click", () => window.print());
   byId("to_payments").addEventListener("click", () => { showPay(); goTo("pay"); });
   outbox.addEventListener("change", showPay);
+  lookForRecovered();
   goTo(wanted ? "pay" : "menu");
   often(refresh, CHECKS_MS);
 }

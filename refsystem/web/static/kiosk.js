@@ -1,12 +1,13 @@
 // The kiosk: choose, pay, take the number. It forgets a guest who has left.
 
 import { Cart } from "./cart.js";
+import { whyDeclined } from "./checks.js";
 import { button, byId, el, money, put, say, shortId, show, view } from "./dom.js";
 import { sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
 import { drop, entry, isOld, kept, outbox, withdraw } from "./outbox.js";
 import { cardToken, isOnItsWay, pay, walletCode } from "./paying.js";
-import { often, start, tell } from "./shell.js";
+import { often, start, tell, whyItWaits } from "./shell.js";
 import { ask } from "./store.js";
 import { load, remove, save } from "./device.js";
 import { table, token } from "./person.js";
@@ -66,7 +67,7 @@ function showPay() {
   const total = made.body.total_minor;
   byId("pay_total").textContent = money(total);
   if (made.state === "waiting") {
-    put(place, [el("p", { class: "big", text: say(made.tries ? "kept_here" : "sending") }), made.tries > 2 && el("p", { text: say("kiosk_wait") })]);
+    put(place, [el("p", { class: "big", text: say(made.tries ? "kept_here" : "sending") }), made.tries > 2 && el("p", { text: whyItWaits(made) || say("kiosk_wait") })]);
     return;
   }
   if (made.state === "refused") {
@@ -79,7 +80,7 @@ function showPay() {
     return;
   }
   put(place, [
-    last?.state === "declined" && el("p", { class: "note bad", text: say("payment_declined") }),
+    last?.state === "declined" && el("p", { class: "note bad", text: [say("payment_declined"), whyDeclined(last)].join(say("colon")) }),
     el("div", { class: "tiles" },
       button(say("tender_wallet_code"), () => payWith("wallet_code", walletCode()), { kind: "tile primary" }),
       button(say("tender_card"), () => payWith("card", cardToken()), { kind: "tile primary" }),

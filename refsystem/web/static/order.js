@@ -1,7 +1,7 @@
 // The diner's page at a table: order, see what became of it, pay.
 
 import { Cart } from "./cart.js";
-import { checkCard } from "./checks.js";
+import { checkCard, chooseCheck } from "./checks.js";
 import { button, byId, el, hour, itemName, money, put, say, show, shortId, view } from "./dom.js";
 import { sure } from "./dialogs.js";
 import { MenuView } from "./menu.js";
@@ -24,7 +24,11 @@ function takeBack(made) {
 }
 
 const mine = () => done().filter(made => made.kind === "order" && made.body.table === table && Date.now() - made.made_ms < MINE_MS).reverse();
-const openCheck = () => checks.find(check => check.status === "open");
+/** The check that the last order from this phone stands on. */
+function ownCheck() {
+  const last = mine()[0]?.id;
+  return checks.find(check => check.lines.some(line => line.order_id === last))?.check_id ?? "";
+}
 
 function orderCard(made) {
   const isServed = served.has(made.id) || made.answer.status === "served";
@@ -104,8 +108,9 @@ async function readServed() {
 
 async function send() {
   try {
-    const open = openCheck();
-    const made = await menu.send({ table, ...(open ? { check_id: open.check_id } : {}) });
+    const checkId = await chooseCheck(checks, { likely: ownCheck() });
+    if (checkId === null) return;
+    const made = await menu.send({ table, ...(checkId ? { check_id: checkId } : {}) });
     if (!made) return;
     view("table");
     tell(say("kept_and_sent"));

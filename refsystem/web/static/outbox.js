@@ -3,6 +3,7 @@
 // in the storage, so that two tabs cannot overwrite each other's.
 
 import { alone, load, names, newId, onOtherTab, remove, save } from "./device.js";
+import { say } from "./dom.js";
 import { Refusal, ask } from "./store.js";
 import * as person from "./person.js";
 
@@ -44,7 +45,7 @@ export const isOld = made => made.kind === "order" && made.state === "waiting" &
   && !kept().some(other => other.kind === "act" && other.chain === made.chain);
 
 /** What was never sent, and an order of which the store can be asked whether it came. */
-export const mayWithdraw = made => made.state === "waiting" && (made.unsent === true || (made.kind === "order" && (isOld(made) || isDenied(made))));
+export const mayWithdraw = made => made.state === "waiting" && (made.unsent === true || (made.kind === "order" && (isOld(made) || isDenied(made) || made.problem === "channel-paused")));
 
 /** By whose token something is sent: its own, or the newer one of the same person. An order may go by any of the staff's. */
 function tokenFor(made) {
@@ -52,11 +53,19 @@ function tokenFor(made) {
   return person.token && (made.who === whoIs() || isAnyones) ? person.token : made.token;
 }
 
+let latestMs = 0; // two that are kept in the same millisecond keep their order
+
+function keepOne(kind, id, body, chain, after = "") {
+  if (kept().length >= KEPT_MAX) throw new Error("full");
+  latestMs = Math.max(Date.now(), latestMs + 1);
+  const made = { id, kind, body, chain, after, token: person.token, who: whoIs(), made_ms: latestMs, tries: 0, next_ms: 0, state: "waiting", unsent: true };
+  save(`out.${id}`, made);
+  return made;
+}
+
 /** Keep something to be sent. `chain` holds it back behind what was kept before it in the same chain. Raises if there is no room. */
 export function keep(kind, id, body, chain = "") {
-  if (kept().length >= KEPT_MAX) throw new Error("full");
-  const made = { id, kind, body, chain, token: person.token, who: whoIs(), made_ms: Date.now(), tries: 0, next_ms: 0, state: "waiting", unsent: true };
-  save(`out.${id}`, made);
+  const made = keepOne(kind, id, body, chain);
   changed();
   flush();
   return made;
@@ -65,6 +74,28 @@ export function keep(kind, id, body, chain = "") {
 /** Ask for an act; resolves with the store's answer, or raises its `Refusal`. It is sent on if this page is closed meanwhile. */
 export function act(body, chain = "") {
   const { id } = keep("act", newId(), body, chain || body.check_id || body.attempt_id || "");
+  return answerTo(id);
+}
+
+/**
+ * Ask for `bodies`, one after another, of `chain`; resolves with all answers, or raises the first refusal. All are kept before the
+ * first is sent, so that a page which closes in between leaves nothing half done; what follows a refusal is not sent.
+ */
+export function actsInOrder(bodies, chain) {
+  const made = [];
+  try {
+    for (const body of bodies) made.push(keepOne("act", newId(), body, chain, made.at(-1)?.id));
+  } catch (error) {
+    made.forEach(each => forget(`out.${each.id}`));
+    throw error;
+  }
+  const answers = Promise.all(made.map(each => answerTo(each.id)));
+  changed();
+  flush();
+  return answers;
+}
+
+function answerTo(id) {
   return new Promise((resolve, reject) => {
     function look() {
       const now = entry(id);
@@ -117,8 +148,8 @@ async function sendOne(made) {
 
 function later(made, error) {
   const wait = Math.min(WAIT_MOST_MS, WAIT_LEAST_MS * 2 ** made.tries) * (0.5 + Math.random());
-  const asked = error instanceof Refusal ? error.retryAfterMs : 0;
-  write(`out.${made.id}`, { ...made, tries: made.tries + 1, next_ms: Date.now() + Math.max(wait, asked), problem: error.kind ?? "", why: error.message });
+  const asked = error instanceof Refusal && error.kind !== "not-primary" ? error.retryAfterMs : 0, now = Date.now();
+  write(`out.${made.id}`, { ...made, tries: made.tries + 1, next_ms: now + asked + wait, asked_ms: now + asked, problem: error.kind ?? "", why: error.message });
 }
 
 /** Whether the store has an order that was sent before; it is settled then. Raises when the store does not say for certain. */
@@ -151,7 +182,10 @@ async function sendAll() {
       if (made.chain) held.add(made.chain);
       continue;
     }
-    if (isOld(made)) await lookAtOld(made);
+    const before = made.after && entry(made.after)?.state;
+    if (before === "waiting") continue;
+    if (made.after && before !== "done") write(`out.${made.id}`, { ...made, state: "refused", problem: "step-refused", why: say("problem_step-refused") });
+    else if (isOld(made)) await lookAtOld(made);
     else if (!(await sendOne(made)) && made.chain) held.add(made.chain);
     changed();
   }
@@ -172,7 +206,7 @@ export async function flush() {
 export function sendNow(id) {
   const made = read(`out.${id}`);
   if (made?.state !== "waiting") return;
-  write(`out.${id}`, { ...made, confirmed_ms: Date.now(), next_ms: 0 });
+  write(`out.${id}`, { ...made, confirmed_ms: Date.now(), next_ms: made.asked_ms ?? 0 });
   changed();
   flush();
 }
@@ -191,9 +225,9 @@ export async function withdraw(id) {
   });
 }
 
-/** Send now what waits, because the store can be reached again. */
+/** Send now what waits, because the store can be reached again; what the store has asked to wait, waits. */
 export function hurry() {
-  for (const made of kept()) if (made.state === "waiting" && made.next_ms) write(`out.${made.id}`, { ...made, next_ms: 0 });
+  for (const made of kept()) if (made.state === "waiting" && made.next_ms && !((made.asked_ms ?? 0) > Date.now())) write(`out.${made.id}`, { ...made, next_ms: 0 });
   flush();
 }
 

@@ -56,9 +56,16 @@ async function tryToWithdraw(id) {
   }
 }
 
+/** Why the store has not taken something yet, when it has answered; "" when it was only silent. */
+export function whyItWaits(made) {
+  const key = `waits_${made.problem}`, why = say(key, { channel: say(`channel_${made.body.channel}`) });
+  return why === key ? "" : why;
+}
+
 /** What can be done with something that waits. */
 function waitingCard(card, made) {
-  if (made.problem === "channel-paused") card.append(el("p", { text: made.why }));
+  const why = whyItWaits(made);
+  if (why) card.append(el("p", { text: why }));
   if (isDenied(made)) card.append(el("p", { text: say("waits_for_sign_in", { who: made.who }) }));
   if (isOld(made)) card.append(el("p", { text: say("is_old", { time: hour(made.made_ms) }) }), button(say("send_now"), () => sendNow(made.id), { focus: `send ${made.id}` }));
   if (mayWithdraw(made)) card.append(button(say("withdraw"), () => tryToWithdraw(made.id), { focus: `withdraw ${made.id}`, kind: "plain" }));
@@ -128,7 +135,11 @@ export function start(takeBack = null) {
   for (const each of document.querySelectorAll("[data-to]")) each.addEventListener("click", () => view(each.dataset.to));
   if (!isLasting && person.token) for (const link of document.querySelectorAll(".languages a")) link.hash = person.token;
   for (const kind of ["error", "unhandledrejection"]) {
-    window.addEventListener(kind, event => { if ((event.error ?? event.reason)?.name === "QuotaExceededError") tell(say("no_room")); });
+    window.addEventListener(kind, event => {
+      const error = event.error ?? event.reason;
+      if (error?.name === "QuotaExceededError") tell(say("no_room"));
+      if (error?.name === "CartFull") tell(error.message);
+    });
   }
   const who = byId("who");
   if (person.role && !person.table) {

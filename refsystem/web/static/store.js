@@ -20,6 +20,7 @@ export class Refusal extends Error {
 
 export const reach = new EventTarget();
 let reachable = null;
+const restUntil = new Map(); // what was refused for a while, by path: when it may be asked for again, and the refusal
 
 function tell(is) {
   if (reachable === is) return;
@@ -45,9 +46,27 @@ const mayTryOther = error => !(error instanceof Refusal) || error.kind === "not-
 /** Ask whichever device answered last, once and not for long: what is nice to know, and holds nobody up. Raises as `ask` does. */
 export const askBriefly = (path, options) => once(bases[current], path, { ...options, timeoutMs: BRIEF_MS });
 
+/** A device has said no for now, and nothing is known to be wrong with the way to it. */
+const isAnswer = error => error instanceof Refusal && error.kind !== "not-primary";
+
+/** What is read again and again is not asked for before the time that the store has named. */
+function mustRest(path, options) {
+  const rest = options?.method === "POST" ? null : restUntil.get(path);
+  if (!rest) return;
+  if (Date.now() < rest.until_ms) throw rest.refusal;
+  restUntil.delete(path);
+}
+
+/** Ask every device for what each knows alone; the answers of those that gave one. */
+export async function askEach(path, options) {
+  const said = await Promise.allSettled(bases.map(base => once(base, path, options)));
+  return said.filter(each => each.status === "fulfilled").map(each => each.value);
+}
+
 /** Ask the store. Raises a `Refusal`, or what `fetch` raises when neither device could be reached. */
 export async function ask(path, options) {
   let trouble = null;
+  mustRest(path, options);
   for (let tried = 0; tried < bases.length; tried++) {
     const place = (current + tried) % bases.length;
     try {
@@ -66,6 +85,7 @@ export async function ask(path, options) {
       if (trouble === null || (error instanceof Refusal && (!(trouble instanceof Refusal) || trouble.kind === "not-primary"))) trouble = error;
     }
   }
-  tell(false);
+  tell(isAnswer(trouble)); // a store that is full, or pauses a channel, is there
+  if (isAnswer(trouble) && trouble.retryAfterMs && options?.method !== "POST") restUntil.set(path, { until_ms: Date.now() + trouble.retryAfterMs, refusal: trouble });
   throw trouble;
 }

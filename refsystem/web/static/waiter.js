@@ -1,7 +1,8 @@
 // The waiter's tablet: tables, their checks, and what is done with them.
 
 import { Cart } from "./cart.js";
-import { checkCard } from "./checks.js";
+import { checkCard, chooseCheck } from "./checks.js";
+import { attempt as tried, checkButtons as corrections, lineButtons } from "./correcting.js";
 import { button, byId, el, itemName, money, put, readMoney, say, shortId, view } from "./dom.js";
 import { askFor } from "./dialogs.js";
 import { MenuView } from "./menu.js";
@@ -10,13 +11,12 @@ import { isOnItsWay, pay } from "./paying.js";
 import { needsPerson, often, start, tell } from "./shell.js";
 import { ask } from "./store.js";
 import { data, load, save } from "./device.js";
-import { role, token } from "./person.js";
+import { token } from "./person.js";
 
 const CHECKS_MS = 2000, WAYS_MAX = 20, ORDERS_MAX = 10;
 let menu = null, checks = load("waiter.checks", []), read = false;
-let chosen = load("waiter.table", "");
+let chosen = load("waiter.table", ""), adding = ""; // `adding`: the check of that table whose Add was tapped
 let carts = new Map();
-const isManager = role === "manager";
 
 const at = table => checks.filter(check => check.table === table);
 const tables = () => [...new Set([...data.tables, ...checks.map(check => check.table).filter(Boolean)])];
@@ -39,6 +39,7 @@ function tableTile(table) {
 }
 
 function choose(table) {
+  if (table !== chosen) adding = "";
   chosen = table;
   save("waiter.table", table);
   view("table");
@@ -46,14 +47,7 @@ function choose(table) {
   showAll();
 }
 
-async function attempt(work) {
-  try {
-    await work();
-  } catch (error) {
-    tell(error.message);
-  }
-  refresh();
-}
+const attempt = work => tried(work, refresh);
 
 async function transfer(check) {
   const options = tables().filter(table => table !== check.table).map(table => [table, say("table", { table })]);
@@ -82,20 +76,6 @@ async function splitLines(check) {
   if (!given) return;
   const taken = lines.map((line, place) => ({ order_id: line.order_id, line: line.line, quantity: Number(given[`line${place}`]) })).filter(each => each.quantity > 0);
   if (taken.length) attempt(() => act({ act: "split", check_id: check.check_id, lines: taken }));
-}
-
-async function takeOff(check, line) {
-  const given = await askFor(say("change_line"), [
-    { name: "kind", label: say("what_to_do"), options: [["void", say("act_void")], ["comp", say("act_comp")]] },
-    { name: "quantity", label: say("quantity"), type: "number", min: 1, max: line.quantity, value: 1 },
-    { name: "reason", label: say("reason"), maxlength: 200 }], say("ok"), itemName(line.item_id));
-  if (given) attempt(() => act({ act: given.kind, check_id: check.check_id, order_id: line.order_id, line: line.line, quantity: Number(given.quantity), reason: given.reason }));
-}
-
-async function discount(check) {
-  const given = await askFor(say("act_discount"), [
-    { name: "amount", label: say("amount"), inputmode: "decimal" }, { name: "reason", label: say("reason"), maxlength: 200 }]);
-  if (given) attempt(() => act({ act: "discount", check_id: check.check_id, amount_minor: readMoney(given.amount), reason: given.reason }));
 }
 
 /** Courses that the kitchen holds back: one of them is fired now. */
@@ -132,23 +112,26 @@ function checkButtons(check) {
   const id = check.check_id, make = (key, work, kind = "") => button(say(key), () => work(check), { focus: `${key} ${id}`, kind });
   if (check.status !== "open") return [];
   const paying = check.due_minor > 0 ? [make("tender_cash", takeCash, "primary"), make("tender_wallet_code", takeCode, "primary")] : [];
-  const close = check.due_minor === 0 ? [make("act_close", () => attempt(() => act({ act: "close", check_id: id })))] : [];
-  return [button(say("add_on"), () => { view("menu"); menu.show(); }, { focus: `add ${id}` }), ...paying, make("act_fire", fire), make("act_transfer", transfer), make("act_merge", merge),
-    make("split_evenly", splitEvenly), make("split_lines", splitLines), ...close, ...(isManager ? [make("act_discount", discount)] : [])];
+  return [button(say("add_on"), () => addTo(id), { focus: `add ${id}` }), ...paying, make("act_fire", fire), make("act_transfer", transfer), make("act_merge", merge),
+    make("split_evenly", splitEvenly), make("split_lines", splitLines), ...corrections(check, refresh)];
 }
 
-function lineButtons(check) {
-  return line => (isManager && check.status === "open" && line.quantity > 0
-    ? button("⋯", () => takeOff(check, line), { kind: "plain", focus: `line ${line.order_id} ${line.line}`, "aria-label": `${say("change_line")}: ${itemName(line.item_id)}` }) : null);
+/** What is chosen next goes on this check, whatever else stands at the table. */
+function addTo(checkId) {
+  adding = checkId;
+  view("menu");
+  menu.show();
+  showAll();
 }
 
 function showAll() {
   put(byId("tables"), tables().map(tableTile));
   if (!chosen) return;
   for (const place of document.querySelectorAll("[data-table]")) place.textContent = say("table", { table: chosen });
+  byId("adding_to").textContent = adding ? say("check_at", { id: shortId(adding), table: chosen }) : say("table", { table: chosen });
   const there = at(chosen);
-  put(byId("checks"), there.length ? there.map(check => checkCard(check, { check: checkButtons, line: lineButtons(check) }))
-    : [el("p", { class: "quiet", text: say(read ? "table_has_none" : "reading") }), button(say("new_order"), () => { view("menu"); menu.show(); }, { kind: "primary" })]);
+  put(byId("checks"), there.length ? there.map(check => checkCard(check, { check: checkButtons, line: lineButtons(check, refresh) }))
+    : [el("p", { class: "quiet", text: say(read ? "table_has_none" : "reading") }), button(say("new_order"), () => addTo(""), { kind: "primary" })]);
 }
 
 async function refresh() {
@@ -161,10 +144,15 @@ async function refresh() {
 }
 
 async function send() {
-  const table = chosen, open = at(table).find(check => check.status === "open");
+  const table = chosen;
   try {
-    const made = await menu.send({ table, ...(open ? { check_id: open.check_id } : {}) });
-    if (made && table === chosen) view("table");
+    const checkId = await chooseCheck(at(table), { chosen: adding });
+    if (checkId === null || table !== chosen) return;
+    const made = await menu.send({ table, ...(checkId ? { check_id: checkId } : {}) });
+    if (made && table === chosen) {
+      adding = "";
+      view("table");
+    }
   } catch {
     tell(say("no_room"));
   }

@@ -60,6 +60,7 @@ from simulator.model.compiled.memory import (
     TABLES_WAITING,
     TIMETABLE,
 )  # fmt: skip
+from simulator.model.compiled.platform import place
 from simulator.model.compiled.requests import answer, arrive, new_request
 from simulator.model.laws import NEVER, longer, pause
 from simulator.model.overload import (
@@ -74,8 +75,9 @@ from simulator.model.overload import (
     TOKENS,
 )
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
+from simulator.model.platforms import AT_PLATFORM
 from simulator.model.records import ATTEMPTS, FIELDS, LEFT, OUTCOME, SEATED, SERVED_0, TOLD, WHICH
-from simulator.model.timetable import BALKS, COLUMNS, DINING, FIRST_EDGE, SEAT, SEAT_PATIENCE, THINK
+from simulator.model.timetable import BALKS, COLUMNS, DINING, DOOR, FIRST_EDGE, SEAT, SEAT_PATIENCE, THINK
 from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind, Outcome
 
 IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)
@@ -249,7 +251,9 @@ def _come_in(m: Any, f: Any, diner: int) -> None:
 def diner_arrives(m: Any, f: Any, diner: int) -> None:
     """Somebody comes."""
     wants = m[TIMETABLE] + diner * COLUMNS
-    if m[wants + SEAT] == 0:
+    if m[wants + DOOR] == AT_PLATFORM:
+        place(m, f, diner)
+    elif m[wants + SEAT] == 0:
         _come_in(m, f, diner)
     elif m[FREE_TABLES] > 0 and m[TABLES_WAITING] == 0:
         m[FREE_TABLES] -= 1

@@ -253,7 +253,7 @@ def _is_refused_at_once(m: Any, f: Any, node: int, priority: int) -> bool:
     share = SHARES[priority] if m[GATES] & PRIORITY else 1.0
     if m[k + K_WAITING] >= WAITING_MAX:
         return True
-    return m[GATES] & LIMIT != 0 and m[k + K_UNDER_WAY] >= int(f[GATE_LIMIT + node]) * share
+    return bool(m[GATES] & LIMIT != 0 and m[k + K_UNDER_WAY] >= int(f[GATE_LIMIT + node]) * share)
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import Any
 
 from refsystem.overload.pacing import UPLINK_PACE
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, condition, delivery, next_up, now_is, random_time
+from simulator.model.compiled.calendar import at, condition, delivery, draw, next_up, now_is, random_time
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import send_ticket
 from simulator.model.compiled.memory import (
@@ -54,6 +54,8 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     ROWS,
     SEGMENT_TABLE,
+    SLOW_EXTRA,
+    SLOW_SHARE,
     UPLINK,
     UPLINK_BUSY,
     UPLINK_HEAD,
@@ -171,6 +173,8 @@ def _call_gateway(m: Any, f: Any, diner: int) -> None:
     back = delivery(m, f, PARTNER_GATEWAY, TO, ENTRY_BYTES, purposes.GATEWAY, diner, 2 * number)
     back += delivery(m, f, PARTNER_GATEWAY, FROM, ANSWER_BYTES, purposes.GATEWAY, diner, 2 * number + 1) - m[NOW]
     back += next_up(m, GATEWAY) - m[NOW]
+    if f[SLOW_SHARE] > 0.0 and draw(m, purposes.SLOW_GATEWAY, diner, number) < f[SLOW_SHARE]:
+        back += m[SLOW_EXTRA]
     if m[person + P_TENDER] == WALLET:
         back += random_time(m, EXPONENTIAL, f[CONFIRM], 1.0, purposes.CONFIRM, diner, number)
     at(m, back, E_GATEWAY, diner, number, 0)

@@ -37,13 +37,13 @@ _PLAN = (
     "orders", "tables", "table_queue_max", "attempts_max", "backoff", "backoff_max", "attempt_timeout", "polls_max", "retap",
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
     "retry_budget", "retry_burst", "flush_shape", "connections", "transaction_shape", "stations", "stages",
-    "gates", "manners",
+    "gates", "manners", "platform", "accepts_at_cloud", "accept_within", "push_again", "slow_extra",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
     RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES,
-    GATES, MANNERS,
+    GATES, MANNERS, PLATFORM_ON, ACCEPTS_AT_CLOUD, ACCEPT_WITHIN, PUSH_AGAIN, SLOW_EXTRA,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
 (
@@ -86,8 +86,9 @@ EVENTS_EACH = 40
 ) = range(17)  # fmt: skip
 # A person.
 (
-    P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, P_LOOKS_FROM, PERSON_SIZE,
-) = range(11)  # fmt: skip
+    P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, P_LOOKS_FROM,
+    P_NEXT_TRY, P_HEARD, P_SETTLED, P_CALLED, PERSON_SIZE,
+) = range(15)  # fmt: skip
 # An entry of the log.
 I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 # A request at a server.
@@ -118,6 +119,7 @@ S_COOKS, S_SETUP, S_ITEM, S_SHAPE, S_BATCH, S_STAGE, S_FREE, S_FIRST, S_LAST, ST
 
 # Floats.
 FLUSH, FLUSH_SPREAD, TRANSACTION, TRANSACTION_SPREAD, CONFIRM, DECLINE_SHARE = range(6)
+SLOW_SHARE = 72
 SERVICE, SERVICE_SPREAD, COOK_SPREAD, GATE_LIMIT, GATE_WAITS, GATE_REFUSED, LINK_LOSS, LINK_ERROR = (
     6,
     40,
@@ -280,7 +282,7 @@ def _floats(plan: Plan) -> Floats:
     f = np.zeros(lossy + plan.link_error.size)
     f[FLUSH], f[FLUSH_SPREAD] = plan.flush, plan.flush_spread
     f[TRANSACTION], f[TRANSACTION_SPREAD] = plan.transaction, plan.transaction_spread
-    f[CONFIRM], f[DECLINE_SHARE] = plan.confirm, plan.decline_share
+    f[CONFIRM], f[DECLINE_SHARE], f[SLOW_SHARE] = plan.confirm, plan.decline_share, plan.slow_share
     f[SERVICE : SERVICE + plan.service.size] = plan.service.ravel()
     f[SERVICE_SPREAD : SERVICE_SPREAD + NODES] = plan.service_spread
     f[COOK_SPREAD : COOK_SPREAD + plan.stations] = plan.cook_spread
@@ -289,7 +291,8 @@ def _floats(plan: Plan) -> Floats:
     return f
 
 
-assert len(LINKS) == 7
+assert len(LINKS) == 8
 assert (PRIMARY, TWO) == (0, 1)
-assert SEGMENT_COLUMNS == 17
+assert SEGMENT_COLUMNS == 19
 assert NEVER > 0
+assert len(_PLAN) <= NOW, "the plan's numbers stand before the counters"

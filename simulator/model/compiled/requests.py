@@ -54,6 +54,7 @@ from simulator.model.compiled.memory import (
     WORKERS,
     WORKERS_MAX,
 )
+from simulator.model.compiled.platform import answer_webhook
 from simulator.model.laws import NEVER
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, FROM, SLOW
 from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
@@ -75,7 +76,7 @@ LIFE_MASK = (1 << COOK_BITS) - 1
 VALUE_SHIFT = 8
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, TROUBLE, TOLD_BUSY = int(Code.OK), int(Code.TROUBLE), int(Code.BUSY)
-MENU, DOWNLINK, INGEST = int(Kind.MENU), int(Kind.DOWNLINK), int(Kind.INGEST)
+MENU, DOWNLINK, INGEST, WEBHOOK = int(Kind.MENU), int(Kind.DOWNLINK), int(Kind.INGEST), int(Kind.WEBHOOK)
 E_ANSWER, E_WORKED, E_UP, E_DOWN = int(Event.ANSWER), int(Event.WORKED), int(Event.UP), int(Event.DOWN)
 N_COUNTERS = len(COUNTERS)
 OF_KIND = tuple(int(level) for level in PRIORITY)
@@ -132,6 +133,10 @@ def cut_off(m: Any, f: Any, number: int) -> None:
     """A request was lost with its server, or the database failed it."""
     if m[m[REQUESTS] + number * REQUEST_SIZE + R_CLIENT] == 1:
         answer(m, f, number, TROUBLE, 0)
+    elif m[m[REQUESTS] + number * REQUEST_SIZE + R_KIND] == WEBHOOK:
+        r = m[REQUESTS] + number * REQUEST_SIZE
+        answer_webhook(m, f, m[r + R_ENTITY], m[r + R_ATTEMPT], 0)
+        drop_request(m, number)
     else:
         ask_again(m, number)
 
@@ -206,6 +211,8 @@ def start(m: Any, f: Any, node: int) -> None:
             purpose = purposes.SERVICE_DOWNLINK
         elif kind == INGEST:
             purpose = purposes.SERVICE_INGEST
+        elif kind == WEBHOOK:
+            purpose = purposes.SERVICE_WEBHOOK
         mean, spread = f[SERVICE + node * KINDS + kind], f[SERVICE_SPREAD + node]
         time = random_time(m, m[n + N_SHAPE], mean, spread, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000

@@ -58,8 +58,18 @@ from simulator.model.compiled.memory import (
     Room,
     lay_out,
 )  # fmt: skip
+from simulator.model.compiled.platform import accepted, cancel, expire, hear, push
 from simulator.model.compiled.requests import VALUE_SHIFT
-from simulator.model.compiled.store import change, down, gateway_answers, transaction_ends, up, uplinked, worked
+from simulator.model.compiled.store import (
+    change,
+    down,
+    gateway_answers,
+    transaction_ends,
+    up,
+    uplinked,
+    webhook,
+    worked,
+)
 from simulator.model.compiled.visits import answered, wake
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
@@ -77,7 +87,7 @@ TROUBLE = int(Code.TROUBLE)
 N_FIELDS = len(FIELDS)
 (
     SEGMENT, FLUSHED, SHIPPED, MATCHED, WORKED, STORED, UPLINKED, COOKED, TICKET, DOWN, UP, GATEWAY, REQUEST, ANSWER, TIMEOUT,
-    WAKE, DEPART, RENEGE, DELAYED, FREED, LOOK, PACED, ARRIVAL,
+    WAKE, DEPART, RENEGE, DELAYED, FREED, LOOK, PACED, WEBHOOK, PUSH, HEARD, ACCEPTED, EXPIRED, CANCELLED, ARRIVAL,
 ) = (int(event) for event in Event)  # fmt: skip
 
 
@@ -158,6 +168,18 @@ def _act(m: Any, f: Any, event: int, entity: int, argument: int, load: int) -> N
         look(m, f, entity, load)
     elif event == PACED:
         send_batch(m, f, entity)
+    elif event == WEBHOOK:
+        webhook(m, f, entity, argument)
+    elif event == PUSH:
+        push(m, f, entity, argument)
+    elif event == HEARD:
+        hear(m, entity, argument, load)
+    elif event == ACCEPTED:
+        accepted(m, entity)
+    elif event == EXPIRED:
+        expire(m, entity)
+    elif event == CANCELLED:
+        cancel(m, entity)
 
 
 @inlined

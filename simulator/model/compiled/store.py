@@ -22,6 +22,7 @@ from simulator.model.compiled.log import (
     wait,
 )
 from simulator.model.compiled.memory import (
+    ACCEPTS_AT_CLOUD,
     AT_CLOUD,
     BATCH_BEGIN,
     BATCH_END,
@@ -48,6 +49,7 @@ from simulator.model.compiled.memory import (
     P_TENDER,
     PEOPLE,
     PERSON_SIZE,
+    PLATFORM_ON,
     R_ATTEMPT,
     R_CLIENT,
     R_ENTITY,
@@ -69,6 +71,7 @@ from simulator.model.compiled.memory import (
     UPLINK_BUSY,
     WORKERS_MAX,
 )
+from simulator.model.compiled.platform import accept, answer_webhook, is_wanted, store_has
 from simulator.model.compiled.requests import (
     answer,
     arrive,
@@ -114,6 +117,7 @@ UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, DONE, ELSEWHERE, FENCED = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.FENCED)
 RC = int(Level.RC)
 TROUBLE, BUSY, REFUSAL = int(Code.TROUBLE), int(Code.BUSY), int(Kind.REFUSAL)
+WEBHOOK = int(Kind.WEBHOOK)
 MENU, ORDER, READ, LOOK = int(Kind.MENU), int(Kind.ORDER), int(Kind.READ), int(Kind.LOOK)
 DOWNLINK, INGEST = int(Kind.DOWNLINK), int(Kind.INGEST)
 E_STORED, E_UPLINKED, E_DOWN = int(Event.STORED), int(Event.UPLINKED), int(Event.DOWN)
@@ -178,21 +182,39 @@ def _store(m: Any, item: int) -> None:
 
 
 @compiled
+def _order_at_cloud(m: Any, f: Any, item: int) -> None:
+    """An order is in the cloud's database, from which the downlink takes it."""
+    if m[m[AT_CLOUD] + item] == 0:
+        _store(m, item)
+        arrives = delivery(m, f, EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
+        m[DOWN_LAST] = max(m[DOWN_LAST], arrives)
+        at(m, m[DOWN_LAST], E_DOWN, item, 0, 0)
+
+
+@compiled
 def _stored(m: Any, f: Any, number: int) -> None:
     r = m[REQUESTS] + number * REQUEST_SIZE
     kind, item, entity = m[r + R_KIND], m[r + R_ITEM], m[r + R_ENTITY]
     if kind == INGEST:
         for place in range(m[BATCH_BEGIN], m[BATCH_END]):
             _store(m, m[m[UPLINK] + place])
+            if m[PLATFORM_ON] != 0:
+                store_has(m, f, m[m[UPLINK] + place])
         back = delivery(m, f, EDGE_CLOUD, FROM, ANSWER_BYTES, purposes.UPLINKED, entity, m[r + R_ATTEMPT])
         at(m, back, E_UPLINKED, entity, 0, 0)
         drop_request(m, number)
         return
-    if kind == ORDER and m[m[AT_CLOUD] + item] == 0:
-        _store(m, item)
-        arrives = delivery(m, f, EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
-        m[DOWN_LAST] = max(m[DOWN_LAST], arrives)
-        at(m, m[DOWN_LAST], E_DOWN, item, 0, 0)
+    if kind == WEBHOOK:
+        if is_wanted(m, entity):
+            _order_at_cloud(m, f, item)
+            if m[ACCEPTS_AT_CLOUD] != 0:
+                accept(m, f, entity)
+        if condition(m, CLOUD) == UP:
+            answer_webhook(m, f, entity, m[r + R_ATTEMPT], 1)
+        drop_request(m, number)
+        return
+    if kind == ORDER:
+        _order_at_cloud(m, f, item)
     if condition(m, CLOUD) == UP:
         told = kind == READ and _served(m, item) and is_whole(m, EDGE_CLOUD, TO)
         answer(m, f, number, DONE if told else OK, RC)
@@ -330,6 +352,12 @@ def down(m: Any, f: Any, item: int, attempt: int) -> None:
 def up(m: Any, f: Any, batch: int, attempt: int) -> None:
     """A batch of the uplink reaches the cloud."""
     arrive(m, f, new_request(m, INGEST, batch, attempt, batch, 0, CLOUD, 0))
+
+
+@compiled
+def webhook(m: Any, f: Any, diner: int, number: int) -> None:
+    """A platform's webhook reaches the cloud."""
+    arrive(m, f, new_request(m, WEBHOOK, diner, number, 2 * diner, 0, CLOUD, 0))
 
 
 @compiled

@@ -31,6 +31,7 @@ _SERVICE = (
     purposes.SERVICE_DOWNLINK,
     purposes.SERVICE_INGEST,
     purposes.SERVICE,
+    purposes.SERVICE_WEBHOOK,
 )
 
 

@@ -28,6 +28,7 @@ from simulator.model.processes.dining import Tables
 from simulator.model.processes.gate import NodeGate
 from simulator.model.processes.kitchen import Kitchen
 from simulator.model.processes.log import ABSENT, COMMITTED, Log
+from simulator.model.processes.platform import Platform
 from simulator.model.processes.server import Request, Server
 from simulator.model.records import ABSENT as NOT_YET
 from simulator.model.records import COMMITTED_0, PAID, SERVED_0, STORED_0
@@ -61,6 +62,7 @@ class Store:
         if course.plan.gates:
             self.gates = [NodeGate(course, node, self.servers[node], self._is_known) for node in range(NODES)]
         self._pacer = Pacer(UPLINK_PACE) if course.plan.gates & PACED else None
+        self.platform = Platform(course, self.servers[CLOUD].request)
         self.log = Log(course, 3 * self._diners, self._committed, self._cut_off, self._lost)
         self.kitchen = Kitchen(course, tables.meal_is_ready)
         self.payment = [IDLE] * self._diners
@@ -177,6 +179,9 @@ class Store:
             course.delivery(PARTNER_GATEWAY, FROM, ANSWER_BYTES, purposes.GATEWAY, diner, 2 * number + 1) - course.now
         )
         back += course.next_up(GATEWAY) - course.now
+        slow = course.plan.slow_share
+        if slow > 0.0 and course.draws.uniform(purposes.SLOW_GATEWAY, diner, number) < slow:
+            back += course.plan.slow_extra
         if tender == WALLET:
             back += ticks(
                 drawn(EXPONENTIAL, course.plan.confirm, 1.0, course.draws.uniform(purposes.CONFIRM, diner, number))
@@ -202,20 +207,39 @@ class Store:
             for each in self._batch:
                 self._store(each)
                 self._at_cloud[each] = True
+                self.platform.stored(each)
             back = course.delivery(EDGE_CLOUD, FROM, ANSWER_BYTES, purposes.UPLINKED, request.entity, request.attempt)
             course.at(back, Event.UPLINKED, request.entity, 0, self._uplinked)
             return
-        if request.kind == Kind.ORDER and not self._at_cloud[item]:
-            self._at_cloud[item] = True
-            self._store(item)
-            arrives = course.delivery(EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
-            self._down_last = max(self._down_last, arrives)
-            course.at(self._down_last, Event.DOWN, item, 0, lambda: self._down(item, 0))
+        if request.kind == Kind.WEBHOOK:
+            self._placed(request)
+            return
+        if request.kind == Kind.ORDER:
+            self._order_at_cloud(item)
         if course.is_up(CLOUD):
             told = request.kind == Kind.READ and self._served(item) and course.whole(EDGE_CLOUD, TO)
             self.servers[CLOUD].answer(request, Code.DONE if told else Code.OK, Level.RC)
         else:
             self.servers[CLOUD].end(request, Code.TROUBLE)
+
+    def _order_at_cloud(self, item: int) -> None:
+        """An order is in the cloud's database, from which the downlink takes it."""
+        course = self._course
+        if not self._at_cloud[item]:
+            self._at_cloud[item] = True
+            self._store(item)
+            arrives = course.delivery(EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
+            self._down_last = max(self._down_last, arrives)
+            course.at(self._down_last, Event.DOWN, item, 0, lambda: self._down(item, 0))
+
+    def _placed(self, request: Request) -> None:
+        """A platform's order is in the cloud's database."""
+        if self.platform.wants(request.entity):
+            self._order_at_cloud(request.item)
+            if self._course.plan.accepts_at_cloud:
+                self.platform.accept(request.entity)
+        if self._course.is_up(CLOUD):
+            self.platform.answer(request.entity, request.attempt, heard=True)
 
     def _store(self, item: int) -> None:
         row = self._course.rows[item >> 1]
@@ -260,7 +284,9 @@ class Store:
 
     def _cut_off(self, request: Request) -> None:
         """A request was lost with its server, or the database failed it."""
-        if request.answered is None:
+        if request.kind == Kind.WEBHOOK:
+            self.platform.answer(request.entity, request.attempt, heard=False)
+        elif request.answered is None:
             self._ask_again(request)
         else:
             self.servers[request.node].answer(request, Code.TROUBLE)

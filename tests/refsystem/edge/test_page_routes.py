@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,8 @@ from refsystem.access import staff_token, table_token
 from refsystem.edge.question_routes import add_question_routes
 from refsystem.ordering.menu import DEMO_MENU
 from refsystem.ordering.store_rules import DEMO_RULES
+from refsystem.partners.coupon_platform.app import create_app
+from refsystem.partners.coupon_platform.settings import CouponSettings
 from refsystem.settings import Reader, SettingsError
 from refsystem.web.pages import PAGES, origin
 
@@ -104,6 +108,55 @@ def test_an_odd_order_is_asked_about_where_a_store_has_rules(run_alone: Callable
         assert "红烧牛肉面 40 份" in asked["text_zh"]
 
     run_alone(conversation)
+
+
+def test_a_voucher_says_its_worth_before_it_pays_and_a_decline_says_why(
+    run_alone: Callable[..., None], tmp_path: Path
+) -> None:
+    platform = create_app(CouponSettings(tmp_path / "coupons", demo=True))
+
+    async def conversation(alone: Any) -> None:
+        async def worth(tender: str, instrument: str, token: str = CASHIER) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {token}"}
+            body = {"tender": tender, "instrument": instrument}
+            answer: httpx.Response = await alone.client.post("/v1/instruments", json=body, headers=headers)
+            return answer
+
+        assert (await worth("coupon", "demo-900-x")).status_code == 409, "this store settles none"
+        transport = httpx.ASGITransport(platform)
+        async with (
+            platform.router.lifespan_context(platform),
+            httpx.AsyncClient(transport=transport, base_url="http://coupons") as coupons,
+        ):
+            alone.driver.desk._coupons = coupons
+            assert [(await worth("coupon", "V", token)).status_code for token in (TABLE, STOCK)] == [403, 403]
+            assert (await worth("cash", "V")).json()["detail"].startswith("tender: ")
+            assert (await worth("coupon", "V0")).json() == {"known": False, "used": False, "value_minor": 0}
+            known = {"known": True, "used": False, "value_minor": 900}
+            assert (await worth("coupon", "demo-900-x")).json() == known
+            assert (await worth("stored_value", "demo-900-x")).json()["known"] is False, "it is a voucher"
+
+            order_id = str(uuid.uuid4())
+            await alone.post(order_id)
+            for amount_minor, told in ((901, ("declined", "insufficient-value")), (900, ("captured", ""))):
+                voucher = {"tender": "coupon", "amount_minor": amount_minor, "instrument": "demo-900-x"}
+                assert (await alone.act(CASHIER, "pay", check_id=order_id, **voucher)).status_code == 201
+                for _ in range(500):
+                    payment = (await alone.get(CASHIER, f"/v1/checks/{order_id}")).json()["payments"][-1]
+                    if payment["state"] != "pending":
+                        break
+                    await asyncio.sleep(0.01)
+                assert (payment["state"], payment["detail"]) == told
+            assert (await worth("coupon", "demo-900-x")).json() == known | {"used": True, "value_minor": 0}
+            alone.driver.desk._coupons = httpx.AsyncClient(transport=httpx.MockTransport(_silent))
+            silent = await worth("coupon", "demo-900-x")
+            assert (silent.status_code, silent.json()["type"].rpartition(":")[2]) == (503, "partner-silent")
+
+    run_alone(conversation)
+
+
+def _silent(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectTimeout("nobody is there", request=request)
 
 
 def test_tables_are_names_that_differ() -> None:

@@ -17,7 +17,10 @@ PREFIX = "rushproof.s1."
 
 
 class Bench:
-    """A device that serves the pages and answers each request as `answers` says, by method and path; 503 else."""
+    """A device that serves the pages and answers each request as `answers` says, by method and path; 503 else.
+
+    `retry_after` in an answer goes out as its header.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, Callable[[dict[str, Any]], Answer]] = {}
@@ -69,7 +72,9 @@ class Bench:
         self.asked.append(said)
         answer = self.answers.get(f"{handler.command} {path}", lambda _: (503, {"type": "x:away"}))
         status, told = answer(said)
-        return _write(handler, status, "application/json", json.dumps(told).encode())
+        retry_after = told.pop("retry_after", None)
+        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        return _write(handler, status, "application/json", json.dumps(told).encode(), headers)
 
 
 def problem(kind: str) -> dict[str, Any]:
@@ -92,11 +97,15 @@ def check(check_id: str, table: str, due_minor: int, **changes: Any) -> dict[str
     return {**found, **amounts, **changes}
 
 
-def _write(handler: BaseHTTPRequestHandler, status: int, kind: str, body: bytes) -> None:
+def _write(
+    handler: BaseHTTPRequestHandler, status: int, kind: str, body: bytes, headers: dict[str, str] | None = None
+) -> None:
     try:
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(body)
     except (BrokenPipeError, ConnectionResetError):

@@ -99,6 +99,23 @@ def test_an_order_goes_to_the_table_that_was_chosen_at_the_tap(bench: Bench, pag
     assert typed["items"] == {"tripe": 2}, "what was half typed stays"
     assert page.run("document.querySelectorAll('#cart_lines li').length") == 1
 
+    # of two checks of the table the dishes go on the one whose Add was tapped, and without a tap it is asked
+    checks.append(check("c7-two", "7", 300))
+    press(page, "Table 7", "nav")
+    page.wait("document.querySelectorAll('#checks .check').length === 2")
+    press(page, "Add", "#checks [data-check=c7-two]")
+    page.wait(says("-TWO", "#adding_to"))
+    click(page, "#send")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
+    assert bench.sent("/v1/orders")[-1]["body"]["check_id"] == "c7-two"
+    choose(page, "plum-juice")
+    click(page, "#send")
+    page.wait(says("On which check?", "dialog"))
+    page.run("document.querySelector('dialog select').value = 'c7'")
+    press(page, "Send order", "dialog")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 3")
+    assert [each["body"]["check_id"] for each in bench.sent("/v1/orders")] == ["c5", "c7-two", "c7"]
+
 
 def later(page: Page, minutes: float) -> None:
     """Let time pass for a page."""
@@ -175,6 +192,13 @@ def test_a_refused_order_is_taken_back_with_its_note_into_a_cart_that_is_not_emp
     choose(page, "tripe", "ice-jelly")
     type_into(page, "#note", "no ice")
     press(page, "My table")
+    # more than an order holds: nothing changes, and the card stays
+    many = f"localStorage['{PREFIX}cart.table.5']"
+    page.run(f"window.typed = {many}; {many} = JSON.stringify({{...JSON.parse(typed), items: {{tripe: 999}}}})")
+    press(page, "Change it", "#outbox")
+    page.wait(says("more than fits in one order", "#banner"))
+    assert [made["state"] for made in kept(page, "out.")] == ["refused"]
+    page.run(f"{many} = typed")
     # without room the card stays
     page.run(
         "(() => { const was = Storage.prototype.setItem; window.room = () => { Storage.prototype.setItem = was; };"
@@ -205,6 +229,17 @@ def test_the_till_pays_the_check_that_it_shows(bench: Bench, page: Page, browser
     press(page, "¥50.00", "#cash_notes")
     page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 2")
     assert [act["body"]["check_id"] for act in bench.sent("/v1/acts")] == ["c5", "c7"]
+
+    # a card whose sum is held, and not taken, can be given up
+    held = {"attempt_id": "p1", "tender": "card", "amount_minor": 3000, "state": "authorized", "refunds": []}
+    held["attention"] = {"code": "offline-limit", "text": "Over the cap: take cash.", "text_zh": "超过上限"}
+    checks[1] |= {"payments": [held], "due_minor": 0}
+    page.wait(says("Over the cap: take cash.", "#pay_check"))
+    press(page, "Cancel payment", "#pay_check")
+    type_into(page, "dialog [name=reason]", "pays cash")
+    press(page, "OK", "dialog")
+    page.wait(f"Object.keys(localStorage).filter(name => name.startsWith('{PREFIX}done.')).length === 3")
+    assert bench.sent("/v1/acts")[-1]["body"]["act"] == "cancel_payment"
 
 
 def test_an_order_that_nobody_may_be_waiting_for_is_asked_about(bench: Bench, page: Page) -> None:
@@ -276,3 +311,140 @@ def test_the_kiosk_forgets_a_guest_who_leaves_before_paying(bench: Bench, page: 
     later(page, 2)
     page.wait("document.body.dataset.view === 'start'")
     assert kept(page, "kiosk.order") == []
+
+
+def test_a_store_that_is_full_is_not_away_and_is_asked_again_when_it_said(bench: Bench, page: Page) -> None:
+    """503 with Retry-After: the page says why, and no good answer to something else makes it send before the time."""
+    full = problem("overloaded") | {"retry_after": 8}
+    bench.answers |= {
+        "GET /v1/menu": lambda _: (200, {"items": []}),
+        "GET /v1/tables/5/checks": lambda _: (503, dict(full)),
+        "POST /v1/questions": lambda _: (200, {"questions": []}),
+        "POST /v1/orders": lambda _: (503, dict(full)),
+    }
+    opened(page, bench, "order", {"table": "5"})
+    choose(page, "tripe")
+    click(page, "#send")
+    page.wait(says("more to do than it can take", "#outbox"))
+    assert not page.run(says("cannot be reached", "#banner"))
+    looks = "(async () => { const { ask } = await import('/web/store.js'); await ask('/v1/menu'); "
+    looks += "const { hurry } = await import('/web/outbox.js'); hurry(); await ask('/v1/menu'); })()"
+    page.run(looks)
+    assert len(bench.sent("/v1/orders")) == 1
+    (made,) = kept(page, "out.")
+    assert made["next_ms"] - made["made_ms"] >= 8_000
+    for _ in range(3):
+        page.run("import('/web/store.js').then(store => store.ask('/v1/tables/5/checks')).catch(no => no.kind)")
+    assert sum(each["path"] == "/v1/tables/5/checks" for each in bench.asked) == 1, "what is read again rests as well"
+
+    bench.answers["POST /v1/orders"] = taken
+    later(page, 0.15)
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    assert [order["key"] for order in bench.sent("/v1/orders")] == [made["id"]] * 2
+
+
+def test_a_refund_is_kept_whole_before_its_first_step_is_sent(bench: Bench, page: Page) -> None:
+    """Reopen, give back, on the house: the page is closed in between, and nothing stays half done; a no ends it."""
+    line = {
+        "order_id": "o9",
+        "line": 0,
+        "item_id": "tripe",
+        "quantity": 2,
+        "amount_minor": 5800,
+        "voided": 0,
+        "comped": 0,
+    }
+    paid = {"attempt_id": "p9", "tender": "cash", "amount_minor": 5800, "state": "captured", "refunds": []}
+    closed = check("c9", "", 0, status="closed", total_minor=5800, covered_minor=5800, lines=[line], payments=[paid])
+    bench.answers["GET /v1/checks"] = lambda _: (200, {"checks": [], "closed": [closed]})
+    manager = {"who": "Wu", "role": "manager"}
+
+    def give_back() -> None:
+        press(page, "Number C9", "#closed_checks")
+        press(page, "Payments and refunds")
+        press(page, "Refund", "#pay_check")
+        type_into(page, "dialog [name=reason]", "cold")
+        press(page, "OK", "dialog")
+
+    opened(page, bench, "cashier", manager)
+    give_back()
+    page.wait(f"{OUT}.length === 3")
+    opened(page, bench, "cashier", manager)
+    assert len(kept(page, "out.")) == 3
+    bench.answers["POST /v1/acts"] = taken
+    bench.asked.clear()
+    page.run(DUE)
+    page.wait(f"{OUT}.length === 0")
+    bodies = [act["body"] for act in bench.sent("/v1/acts")]
+    assert [body["act"] for body in bodies] == ["reopen", "refund", "comp"]
+    assert (bodies[1]["amount_minor"], bodies[2]["quantity"]) == (2900, 1)
+
+    bench.answers["POST /v1/acts"] = lambda _: (409, problem("check-not-closed"))
+    press(page, "Next guest")
+    give_back()
+    page.wait(says("it is check-not-closed", "#banner"))
+    page.wait(f"{OUT}.length === 0")
+    assert [act["body"]["act"] for act in bench.sent("/v1/acts")][3:] == ["reopen"], "what follows a no is not sent"
+
+
+def test_a_voucher_pays_what_it_is_worth_and_a_decline_is_told(bench: Bench, page: Page) -> None:
+    declined = {"attempt_id": "p1", "tender": "coupon", "amount_minor": 3000, "state": "declined", "refunds": []}
+    checks = [check("c5", "5", 3000, payments=[declined | {"detail": "voucher-used"}])]
+    worth = {"known": True, "used": False, "value_minor": 2000}
+    bench.answers |= {
+        "GET /v1/checks": lambda _: (200, {"checks": checks, "closed": []}),
+        "POST /v1/acts": taken,
+        "POST /v1/instruments": lambda _: (200, worth),
+    }
+    opened(page, bench, "cashier", {"who": "Li", "role": "cashier"})
+    press(page, "Table 5", "#open_checks")
+    page.wait(says("The voucher was used before.", "#pay_check"))
+    type_into(page, "#code", "V1")
+    press(page, "Voucher", "#code_form")
+    page.wait(f"Object.keys(localStorage).some(name => name.startsWith('{PREFIX}done.'))")
+    assert [(act["body"]["tender"], act["body"]["amount_minor"]) for act in bench.sent("/v1/acts")] == [
+        ("coupon", 2000)
+    ]
+    worth["value_minor"] = 5000
+    type_into(page, "#code", "V2")
+    press(page, "Voucher", "#code_form")
+    page.wait(says("¥20.00 of it is lost", "dialog"))
+    press(page, "Cancel", "dialog")
+    worth |= {"used": True, "value_minor": 0}
+    press(page, "Voucher", "#code_form")
+    page.wait(says("The voucher was used before.", "#banner"))
+    assert len(bench.sent("/v1/acts")) == 1
+
+
+def test_a_manager_is_told_what_was_set_aside_and_enters_it_again_under_its_id(bench: Bench, page: Page) -> None:
+    order = {
+        "order_id": "0190-o7",
+        "channel": "qr",
+        "table": "7",
+        "total_minor": 1800,
+        "note": "no ice",
+        "given_up": True,
+    }
+    order["items"] = [{"item_id": "plum-juice", "quantity": 1}]
+    payment = {"attempt_id": "p7", "check_id": "0190-o7", "tender": "card", "amount_minor": 1800, "given_up": True}
+    listed = {"node_id": "a-1", "orders": [order], "payments": [payment], "next_after": None}
+    bench.answers |= {
+        "GET /v1/checks": lambda _: (200, {"checks": [], "closed": []}),
+        "GET /v1/recovered": lambda _: (200, listed),
+        "POST /v1/orders": taken,
+    }
+    opened(page, bench, "cashier", {"who": "Li", "role": "cashier"})
+    opened(page, bench, "cashier", {"who": "Wu", "role": "manager"})
+    page.wait(says("Its guest was told that it was taken", "#recovered"))
+    page.wait(says("It may have been charged", "#recovered"))
+    press(page, "Enter it again", "#recovered")
+    press(page, "Enter it again", "dialog")
+    page.wait(f"Object.keys(localStorage).some(name => name === '{PREFIX}done.0190-o7')")
+    (sent,) = bench.sent("/v1/orders")
+    body = {name: order[name] for name in ("table", "items", "total_minor", "note")}
+    assert (sent["key"], sent["body"]) == ("0190-o7", body | {"channel": "cashier"})
+    for _ in range(2):
+        press(page, "Settled", "#recovered")
+    page.wait("document.getElementById('recovered').hidden")
+    asked = [each for each in bench.asked if each["path"] == "/v1/recovered"]
+    assert [each["token"] for each in asked] == [token(who="Wu", role="manager")], "a cashier's page does not ask"

@@ -130,7 +130,7 @@ def test_an_evening_of_a_table(store, browser):
         "plum-juice": 1,
     }
 
-    # ten of it are given back, with a reason; the check is open again
+    # ten of it are given back by a cashier, to be paid in another way: due again, and the till says who else can end that
     press(till, "Payments and refunds")
     press(till, "Refund", "#pay_check")
     type_into(till, "dialog [name=amount]", "10")
@@ -139,6 +139,28 @@ def test_an_evening_of_a_table(store, browser):
     till.wait(says("¥10.00 given back", "#pay_check"))
     (check,) = (check for check in store.checks("3") if check["status"] != "merged")
     assert (check["status"], check["due_minor"]) == ("open", 1000)
+    till.wait(says("A manager takes a dish off", "#pay_state"))
+    # a manager signs in there, gives a discount, and gives a dish back: the check is closed both times, with nothing due
+    open_page(till, f"{store.staff('cashier').partition('#')[0]}#{store.staff('manager').partition('#')[2]}")
+    press(till, "Discount", "#pay_check")
+    type_into(till, "dialog [name=amount]", "10")
+    type_into(till, "dialog [name=reason]", "cold")
+    press(till, "OK", "dialog")
+    till.wait("document.body.dataset.view === 'print'")
+    press(till, "Payments and refunds")
+    press(till, "Refund", "#pay_check")
+    till.run(
+        "(() => { const what = document.querySelector('dialog [name=what]');"
+        "what.value = [...what.options].find(each => each.text.includes('tripe')).value; })()"
+    )
+    type_into(till, "dialog [name=reason]", "a hair in it")
+    picture(till, "till_refund")
+    press(till, "OK", "dialog")
+    till.wait(says("¥58.00 given back", "#pay_check"))
+    till.wait("!Object.keys(localStorage).some(name => name.includes('.out.'))")
+    (check,) = (check for check in store.checks("3") if check["status"] != "merged")
+    assert (check["status"], check["due_minor"], check["total_minor"]) == ("closed", 0, 8000)
+    assert [(line["item_id"], line["comped"]) for line in check["lines"] if line["comped"]] == [("tripe", 1)]
     open_page(till, store.staff("cashier") + "x")
     till.wait(says("Your token is no longer good", "#banner"))
 
