@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from refsystem.protocol.timing import DEFAULT_TIMING
+from simulator.model.gateways import payments_not_modelled
 from simulator.model.laws import NEVER
 from simulator.model.vocabulary import NO_PRIMARY, Condition
 from simulator.scenario_faults import (
@@ -41,7 +42,7 @@ from simulator.scenario_faults import (
 )
 from simulator.scenario_model import Scenario, Store
 
-PROCESSES = ("edge_a", "edge_b", "cloud", "postgres", "kitchen", "gateway", "arbiter")
+PROCESSES = ("edge_a", "edge_b", "cloud", "postgres", "kitchen", "gateway", "delivery_platform", "arbiter")
 DEVICES = ("edge_a", "edge_b")
 IN_STORE = ("edge_a", "edge_b", "arbiter", "kitchen")
 NORMAL_SPEED = 1_000
@@ -281,20 +282,23 @@ def _takes_down(fault: Fault) -> bool:
     )
 
 
-_SECTIONS = ("overload", "delivery", "stock", "pauses")
-_OF_STORES = ("format", "printer", "service_delay")
-_OF_DINERS = ("parties", "pre_orders")
+_SECTIONS = ("stock", "pauses")
+_OF_STORES = ("printer",)
+_OF_DINERS = ("parties",)
 
 
 def sections_not_modelled(scenario: Scenario) -> list[str]:
     """The sections and fields of a drill that are said and have no effect in the model, by their names in the file."""
-    places = [
+    places: list[tuple[str, BaseModel, str]] = [
         *((name, scenario, name) for name in _SECTIONS),
         *((f"stores.{name}", store, name) for store in scenario.stores for name in _OF_STORES),
         *((f"diners.{name}", scenario.diners, name) for name in _OF_DINERS),
     ]
+    if scenario.delivery is not None:
+        places.append(("delivery.misbehaviour", scenario.delivery, "misbehaviour"))
+    more = [] if scenario.payments is None else payments_not_modelled(scenario.payments)
     said = [path for path, section, name in places if _is_said(section, name)]
-    return list(dict.fromkeys(said))
+    return list(dict.fromkeys([*said, *more]))
 
 
 def _is_said(section: BaseModel, name: str) -> bool:

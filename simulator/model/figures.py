@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.model.goodput import goodput
 from simulator.model.records import ABSENT, BUSY, Run
 from simulator.model.settings import ModelSettings
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Level, Outcome
 from simulator.scenario_model import Scenario
+from simulator.scenario_overload import declared_per_s
 
 Column = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -37,6 +39,11 @@ class Evening:
         """The times between two moments, of all who had both."""
         whole = (later != ABSENT) & (earlier != ABSENT)
         return np.asarray((later - earlier)[whole if among is None else whole & among] / 1e6)
+
+    @property
+    def own(self) -> npt.NDArray[np.bool_]:
+        """Whoever came by themselves, and did not order at a delivery platform."""
+        return np.asarray(self.column("placed") == ABSENT)
 
     @property
     def ordering(self) -> npt.NDArray[np.bool_]:
@@ -84,6 +91,13 @@ def _late(evening: Evening) -> float | None:
     return _share(evening.seconds(evening.of_order("shown"), evening.column("told")) > late)
 
 
+def _goodput(evening: Evening, part: str) -> float | None:
+    said = evening.scenario.budgets.least_goodput_peak_per_s
+    least_peak = (declared_per_s(evening.scenario) or 0.0) if said is None else said
+    found = goodput(evening.column("meant"), evening.column("told"), least_peak)
+    return None if found is None else float(getattr(found, part))
+
+
 def _busy(evening: Evening, node: int) -> float | None:
     said = evening.scenario.model or ModelSettings()
     workers = said.cloud.workers if node == CLOUD else said.edge.workers
@@ -91,22 +105,32 @@ def _busy(evening: Evening, node: int) -> float | None:
 
 
 def _outcome(*outcomes: Outcome) -> Callable[[Evening], float | None]:
-    return lambda evening: _share(np.isin(evening.column("outcome"), outcomes))
+    return lambda evening: _share(np.isin(evening.column("outcome")[evening.own], outcomes))
+
+
+def _at_platform(*outcomes: Outcome) -> Callable[[Evening], float | None]:
+    return lambda evening: _share(np.isin(evening.column("outcome")[~evening.own], outcomes))
+
+
+def _accepted(evening: Evening) -> Column:
+    return evening.seconds(evening.column("told"), evening.column("placed"))
 
 
 FIGURES: tuple[Figure, ...] = (
-    Figure("diners", "", "parties that came", lambda e: float(len(e.column("at")))),
+    Figure("diners", "", "parties that came", lambda e: float(e.own.sum())),
     Figure("told_yes", "share", "of those who ordered, told yes", lambda e: _share((e.column("told") != ABSENT)[e.ordering])),
     Figure(
         "goodput", "1/s", "orders told yes, over the time of the load",
-        lambda e: float((e.column("told") != ABSENT).sum()) / e.scenario.duration_s,
+        lambda e: float((e.column("told") != ABSENT)[e.own].sum()) / e.scenario.duration_s,
     ),
+    Figure("goodput_peak", "1/s", "orders told yes, in the best 5 s", lambda e: _goodput(e, "peak_per_s")),
+    Figure("goodput_least", "share", "of what was possible, told yes in the worst 5 s", lambda e: _goodput(e, "least_ratio")),
     Figure("answer_p50", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.5, 1e3)),
     Figure("answer_p95", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
     Figure("answer_p99", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
     Figure(
         "requests", "1/diner", "requests that a diner's devices send",
-        lambda e: float(e.column("attempts").sum() / max(1, len(e.column("at")))),
+        lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
     ),
     Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome(Outcome.REFUSED, Outcome.UNANSWERED)),
     Figure("balked", "share", "of all who came, went away at the door", _outcome(Outcome.BALKED)),
@@ -116,6 +140,9 @@ FIGURES: tuple[Figure, ...] = (
     Figure("meal_p95", "s", "from yes to the meal", lambda e: _quantile(_meal(e), 0.95)),
     Figure("late", "share", "shown in the kitchen later than the budget says", _late),
     Figure("offline_p99", "s", "from the store's commit to the cloud", lambda e: _quantile(_offline(e), 0.99)),
+    Figure("platform_late", "share", "of a platform's orders, not accepted in time", _at_platform(Outcome.EXPIRED)),
+    Figure("platform_cancelled", "share", "of a platform's orders, cancelled by diners", _at_platform(Outcome.CANCELLED)),
+    Figure("platform_p95", "s", "from the order at a platform to its acceptance", lambda e: _quantile(_accepted(e), 0.95)),
     Figure("edge_a_busy", "share", "of the time, device A's event loop at work", lambda e: _busy(e, EDGE_A)),
     Figure("edge_b_busy", "share", "of the time, device B's event loop at work", lambda e: _busy(e, EDGE_B)),
     Figure("cloud_busy", "share", "of the time, the cloud's event loops at work", lambda e: _busy(e, CLOUD)),

@@ -91,38 +91,47 @@ def normal_quantile(p: float) -> float:
 
 
 @leaf
-def drawn(shape: int, mean: float, variation: float, u: float) -> float:
+def spread_of(shape: int, variation: float) -> float:
+    """What `drawn` wants to know of a coefficient of variation: the logarithm's standard deviation, or half the width."""
+    if shape == LOGNORMAL:
+        return math.sqrt(math.log1p(variation * variation))
+    return math.sqrt(3.0) * variation
+
+
+@leaf
+def drawn(shape: int, mean: float, spread: float, u: float) -> float:
     """A random time of this shape with this mean, by inverse transform; monotone in `u`.
 
-    `variation` is the coefficient of variation; an exponential time has 1 whatever it says. A uniform one reaches from
-    mean (1 - sqrt(3) variation) to mean (1 + sqrt(3) variation), below 0 cut off.
+    An exponential time has coefficient of variation 1 whatever `spread` says; a uniform one reaches from mean (1 - spread) to
+    mean (1 + spread), below 0 cut off.
     """
     if shape == DETERMINISTIC or mean <= 0.0:
         return mean
     if shape == EXPONENTIAL:
-        return -mean * math.log1p(-u)
+        return -mean * math.log(1.0 - u)
     if shape == LOGNORMAL:
-        variance = math.log1p(variation * variation)
-        return math.exp(math.log(mean) - variance / 2 + math.sqrt(variance) * normal_quantile(u))
-    return max(0.0, mean * (1.0 + math.sqrt(3.0) * variation * (2.0 * u - 1.0)))
+        return mean * math.exp(spread * (normal_quantile(u) - 0.5 * spread))
+    return max(0.0, mean * (1.0 + spread * (2.0 * u - 1.0)))
 
 
 @leaf
-def geometric(u: float, mean: float, largest: int) -> int:
-    """A whole number from 1 to `largest`, geometric with this mean before the cut."""
-    if mean <= 1.0:
-        return 1
-    return min(largest, 1 + int(math.floor(math.log1p(-u) / math.log1p(-1.0 / mean))))  # noqa: RUF046
+def decay_of(mean: float) -> float:
+    """What `geometric` wants to know of a mean: the logarithm of the share that each number leaves to those above it."""
+    return math.log1p(-1.0 / mean) if mean > 1.0 else -math.inf
+
+
+@leaf
+def geometric(u: float, decay: float, largest: int) -> int:
+    """A whole number from 1 to `largest`, geometric before the cut."""
+    return min(largest, 1 + int(math.floor(math.log(1.0 - u) / decay)))  # noqa: RUF046
 
 
 @leaf
 def transfer(latency: int, jitter: int, byte_ns: int, size: int, loss: float, u_jitter: float, u_loss: float) -> int:
     """How long a message of `size` bytes takes over a link: latency and jitter, its bytes, and retransmissions."""
-    time = latency + ticks((2.0 * u_jitter - 1.0) * jitter)
-    if time < 0:
-        time = 0
+    time = max(0, latency + ticks((2.0 * u_jitter - 1.0) * jitter))
     time += (size * byte_ns) // 1000
-    if loss > 0.0:
+    if u_loss < loss:
         lost = min(RETRANSMISSIONS_MAX, int(math.floor(math.log(u_loss) / math.log(loss))))  # noqa: RUF046
         time += RETRANSMISSION_US * ((1 << lost) - 1)
     return time
@@ -139,6 +148,12 @@ def pause(round_number: int, backoff: int, backoff_max: int, retry_after: int, u
 
 
 @leaf
-def cooking(setup: int, per_item: int, items: int, shape: int, variation: float, u: float) -> int:
+def longer(time: int, share: float, u: float) -> int:
+    """A pause that is up to this share of itself longer, so that not all come back at once."""
+    return ticks(time * (1.0 + share * u))
+
+
+@leaf
+def cooking(setup: int, per_item: int, items: int, shape: int, spread: float, u: float) -> int:
     """How long one ticket of `items` portions takes at a station."""
-    return ticks(drawn(shape, float(setup + per_item * items), variation, u))
+    return ticks(drawn(shape, float(setup + per_item * items), spread, u))

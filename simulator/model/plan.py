@@ -8,8 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.conditions import faults_of, link_span, store_segments
-from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM
-from simulator.model.settings import Disk, ModelSettings, Server, Shape
+from simulator.model.gateways import slow_rule
+from simulator.model.kitchens import stations_of
+from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
+from simulator.model.overload import planned_gates
+from simulator.model.platforms import planned_platform
+from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.network import LinkProfile
 from simulator.scenario_faults import HttpErrors, LinkDown, LinkFault, LinkWeak
@@ -18,15 +22,20 @@ from simulator.scenario_model import Scenario, Store
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-LINKS = ("diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database")
-DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE = range(len(LINKS))
+LINKS = (
+    "diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database",
+    "partner_cloud",
+)  # fmt: skip
+(
+    DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE, PARTNER_CLOUD,
+) = range(len(LINKS))  # fmt: skip
 TO, FROM = 0, 1
 
 # Columns of `link`: each direction's latency, nanoseconds a byte and whether it is cut; jitter.
 LATENCY, BYTE_NS, CUT, JITTER, LINK_COLUMNS = 0, 2, 4, 6, 7
 # Columns of `segment`.
-PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 9, 15, 17
-POSTGRES, KITCHEN, GATEWAY = 3, 4, 5
+PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 10, 17, 19
+POSTGRES, KITCHEN, GATEWAY, PLATFORM = 3, 4, 5, 6
 """Places in CONDITION and SLOW beside those of the nodes, which are 0 to 2."""
 
 SHAPES: dict[Shape, int] = {
@@ -56,7 +65,8 @@ class Plan(NamedTuple):
     pay_patience: int
     confirm: float
     decline_share: float
-    gateway_extra: int
+    slow_share: float
+    slow_extra: int
     queue_max: int
     waiting_max: int
     deadline_drop: int
@@ -65,24 +75,33 @@ class Plan(NamedTuple):
     retry_after: int
     retry_budget: int
     retry_burst: int
+    gates: int
+    manners: int
+    gate_servers: Integers
+    gate_declared: Integers
+    gate_work: Integers
+    platform: int
+    accepts_at_cloud: int
+    accept_within: int
+    push_again: int
     workers: Integers
     service: Floats
     service_shape: Integers
-    service_variation: Floats
+    service_spread: Floats
     flush: float
     flush_shape: int
-    flush_variation: float
+    flush_spread: float
     connections: int
     transaction: float
     transaction_shape: int
-    transaction_variation: float
+    transaction_spread: float
     stations: int
     stages: int
     cooks: Integers
     setup: Integers
     per_item: Integers
     cook_shape: Integers
-    cook_variation: Floats
+    cook_spread: Floats
     batch: Integers
     stage: Integers
     link_at: Integers
@@ -101,6 +120,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
     overload, impatience, seating = said.overload, said.impatience, said.seating
     boot, join = round(said.boot_ms * 1_000), round(said.join_ms * 1_000)
     shares = {} if payments is None else {rule.kind: rule.share for rule in payments.misbehaviour}
+    slow = None if payments is None else slow_rule(payments)
     return Plan(
         duration=round(scenario.duration_s * 1e6),
         orders=int(said.visit == "order"),
@@ -116,7 +136,8 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         pay_patience=0 if payments is None else max(1, scenario.scaled_us(payments.patience_s)),
         confirm=0.0 if payments is None else payments.wallet_confirm_s * 1e6 / scenario.time_scale,
         decline_share=shares.get("declined", 0.0),
-        gateway_extra=0,
+        slow_share=0.0 if slow is None else slow.share,
+        slow_extra=0 if slow is None else slow.ms * 1_000,
         queue_max=NEVER if overload.queue_max is None else overload.queue_max,
         waiting_max=NEVER if overload.waiting_ms is None else round(overload.waiting_ms * 1_000),
         deadline_drop=int(overload.deadline),
@@ -125,13 +146,15 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         retry_after=overload.retry_after_ms * 1_000,
         retry_budget=-1 if overload.retry_budget is None else round(overload.retry_budget * 1_000),
         retry_burst=overload.retry_burst * 1_000,
+        **planned_gates(scenario, store),
+        **planned_platform(scenario),
         **_servers(said),
         **_disk(said.disk),
         connections=said.database.connections,
         transaction=said.database.transaction_ms * 1_000.0,
         transaction_shape=SHAPES[said.database.shape],
-        transaction_variation=said.database.variation,
-        **_kitchen(scenario, said, store),
+        transaction_spread=_spread(said.database),
+        **_kitchen(scenario, store),
         **_links(scenario, store),
         **_segments(scenario, store, boot, join),
     )
@@ -147,7 +170,7 @@ def _servers(said: ModelSettings) -> dict[str, Any]:
         "workers": np.array([nodes[node].workers for node in range(NODES)], dtype=np.int64),
         "service": service,
         "service_shape": np.array([SHAPES[nodes[node].shape] for node in range(NODES)], dtype=np.int64),
-        "service_variation": np.array([nodes[node].variation for node in range(NODES)], dtype=np.float64),
+        "service_spread": np.array([_spread(nodes[node]) for node in range(NODES)], dtype=np.float64),
     }
 
 
@@ -160,19 +183,25 @@ def _work(server: Server) -> dict[Kind, float]:
         Kind.LOOK: server.read_ms,
         Kind.DOWNLINK: server.order_ms,
         Kind.INGEST: server.ingest_ms,
+        Kind.REFUSAL: server.refuse_ms,
+        Kind.WEBHOOK: server.order_ms,
     }
+
+
+def _spread(said: Server | Disk | Database | Station) -> float:
+    return spread_of(SHAPES[said.shape], said.variation)
 
 
 def _disk(disk: Disk) -> dict[str, Any]:
     return {
         "flush": disk.flush_ms * 1_000.0,
         "flush_shape": SHAPES[disk.shape],
-        "flush_variation": disk.variation,
+        "flush_spread": _spread(disk),
     }
 
 
-def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str, Any]:
-    stations = said.kitchen
+def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
+    stations = stations_of(scenario, store)
     if not stations:
         return {
             "stations": 1,
@@ -181,7 +210,7 @@ def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str,
             "setup": np.array([scenario.scaled_us(store.kitchen_seconds)], dtype=np.int64),
             "per_item": np.zeros(1, dtype=np.int64),
             "cook_shape": np.array([DETERMINISTIC], dtype=np.int64),
-            "cook_variation": np.zeros(1),
+            "cook_spread": np.zeros(1),
             "batch": np.ones(1, dtype=np.int64),
             "stage": np.ones(1, dtype=np.int64),
         }
@@ -192,7 +221,7 @@ def _kitchen(scenario: Scenario, said: ModelSettings, store: Store) -> dict[str,
         "setup": np.array([scenario.scaled_us(station.setup_s) for station in stations], dtype=np.int64),
         "per_item": np.array([scenario.scaled_us(station.item_s) for station in stations], dtype=np.int64),
         "cook_shape": np.array([SHAPES[station.shape] for station in stations], dtype=np.int64),
-        "cook_variation": np.array([station.variation for station in stations], dtype=np.float64),
+        "cook_spread": np.array([_spread(station) for station in stations], dtype=np.float64),
         "batch": np.array([station.batch for station in stations], dtype=np.int64),
         "stage": np.array([station.stage for station in stations], dtype=np.int64),
     }

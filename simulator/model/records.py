@@ -29,11 +29,12 @@ FIELDS = (
     "stored_1",
     "paid",  # the check is closed
     "left",  # end of the visit
+    "placed",  # at a delivery platform; whoever comes by themselves: never
 )
 PLACE = {name: place for place, name in enumerate(FIELDS)}
 (
     AT, OUTCOME, SEATED, MENU_TOLD, MEANT, TOLD, LEVEL, WHICH, ATTEMPTS, COMMITTED_0, COMMITTED_1, SHOWN_0, SHOWN_1,
-    SERVED_0, SERVED_1, STORED_0, STORED_1, PAID, LEFT,
+    SERVED_0, SERVED_1, STORED_0, STORED_1, PAID, LEFT, PLACED,
 ) = range(len(FIELDS))  # fmt: skip
 ABSENT = -1
 

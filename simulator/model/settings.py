@@ -29,6 +29,7 @@ class Server(Strict):
     read_ms: Milliseconds = Field(2.0, description="Processor time of a look at an order or a check. [G]")
     pay_ms: Milliseconds = Field(4.0, description="Processor time of a payment. [G]")
     ingest_ms: Milliseconds = Field(3.0, description="Processor time of a batch of the uplink. [G]")
+    refuse_ms: Milliseconds = Field(0.5, description="Processor time of a request that the gate refuses. [G]")
     shape: Shape = Field("lognormal", description="Distribution of these times.")
     variation: Variation = Field(0.5, description="Their coefficient of variation. [G]")
 

@@ -16,12 +16,15 @@ import numpy.typing as npt
 
 from simulator.arrivals import ARRIVALS_MAX, Points
 from simulator.baskets import QUANTITY_MEAN
-from simulator.diners import PATIENCE_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
+from simulator.diners import PATIENCE_DEVIATION, PICKUP_DEVIATION, POLL_SPREAD, THINK_DEVIATION, Diner
+from simulator.formats import lines_mean
 from simulator.model import purposes
 from simulator.model.draws import Key, uniform
-from simulator.model.laws import NEVER, drawn, geometric, ticks
+from simulator.model.kitchens import base_station, stations_of
+from simulator.model.laws import EXPONENTIAL, LOGNORMAL, NEVER, decay_of, drawn, geometric, spread_of, ticks
 from simulator.model.leaf import leaf
 from simulator.model.plan import CARD, SHAPES, TENDERS
+from simulator.model.platforms import AT_PLATFORM, in_order, placed_per_store, room_for
 from simulator.model.settings import STATIONS_MAX, ModelSettings, Seating
 from simulator.scenario_model import Scenario, Store
 
@@ -29,12 +32,15 @@ Integers = npt.NDArray[np.int64]
 
 (
     AT, THINK, PATIENCE, POLL, DOOR, TAPS, REORDERS, SWITCHES, RETAPS, TENDER, FIRST_EDGE, SEAT, BALKS, SEAT_PATIENCE, DINING,
-    PARTY, ITEMS,
-) = range(17)  # fmt: skip
+    PARTY, PICKUP, CANCELS, ITEMS,
+) = range(19)  # fmt: skip
 COLUMNS = ITEMS + STATIONS_MAX
 NO_TENDER = -1
+QUANTITY_DECAY = decay_of(QUANTITY_MEAN)
 PLAIN, DOUBLE_TAP, TWO_DOORS = range(3)
 """Values of TAPS: which second device sends the same key at once."""
+FIRST_PLACED = 1 << 30
+"""Draws about orders at a platform are of entities from here on."""
 COMPILED = "simulator.model.compiled.drawing"
 """Where the same is compiled; used when the compiled engine is there anyway."""
 
@@ -48,13 +54,15 @@ class Recipe(NamedTuple):
     curve_rate: npt.NDArray[np.float64]
     curve_area: npt.NDArray[np.float64]
     cloud_share: float
-    lines_mean: float
+    lines_decay: float
     lines_max: int
     quantity_max: int
     think: float
     think_shape: int
+    think_spread: float
     patience: float
     patience_shape: int
+    patience_spread: float
     poll: float
     double_tap: float
     two_doors: float
@@ -67,12 +75,20 @@ class Recipe(NamedTuple):
     balk_share: float
     seat_patience: float
     seat_patience_shape: int
+    seat_spread: float
     dining: float
     dining_shape: int
-    dining_variation: float
+    dining_spread: float
     parties: npt.NDArray[np.float64]
     party_dining: npt.NDArray[np.float64]
     stations: npt.NDArray[np.float64]
+    base: int
+    ahead_share: float
+    ahead: float
+    ahead_spread: float
+    placed: float
+    cancel_share: float
+    cancel_after: float
 
 
 def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
@@ -88,17 +104,21 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
     shares = np.array(seating.party_shares) / math.fsum(seating.party_shares)
     sizes = len(seating.party_shares)
     factors = [*seating.party_dining, *[seating.party_dining[-1]] * sizes][:sizes]
-    kitchen = [station.share for station in said.kitchen] or [1.0]
+    store = scenario.stores[0]  # all stores of a scenario have one format
+    kitchen = [station.share for station in stations_of(scenario, store)] or [1.0]
+    ahead, delivery = diners.pre_orders, scenario.delivery
     return Recipe(
         expected, scenario.duration_s * 1e6, at, rate, area,
         cloud_share=diners.channels.mini_program,
-        lines_mean=diners.basket.lines_mean,
+        lines_decay=decay_of(lines_mean(scenario, QUANTITY_MEAN)),
         lines_max=diners.basket.lines_max,
         quantity_max=diners.basket.quantity_max,
         think=diners.think_s * scale,
         think_shape=SHAPES[said.think_shape],
+        think_spread=spread_of(SHAPES[said.think_shape], THINK_DEVIATION),
         patience=diners.patience_s * scale,
         patience_shape=SHAPES[said.patience_shape],
+        patience_spread=spread_of(SHAPES[said.patience_shape], PATIENCE_DEVIATION),
         poll=diners.poll_s * scale,
         double_tap=behaviours.double_tap,
         two_doors=behaviours.two_doors,
@@ -111,12 +131,22 @@ def make_recipe(scenario: Scenario, rate_factor: float = 1.0) -> Recipe:
         balk_share=seating.balk_share,
         seat_patience=0.0 if seating.patience_shape == "endless" else seating.patience_s * scale,
         seat_patience_shape=0 if seating.patience_shape == "endless" else SHAPES[seating.patience_shape],
+        seat_spread=0.0
+        if seating.patience_shape == "endless"
+        else spread_of(SHAPES[seating.patience_shape], 1.0),
         dining=seating.dining_s * scale,
         dining_shape=SHAPES[seating.dining_shape],
-        dining_variation=seating.dining_variation,
+        dining_spread=spread_of(SHAPES[seating.dining_shape], seating.dining_variation),
         parties=_cumulated(shares),
         party_dining=np.array(factors, dtype=np.float64),
         stations=_cumulated(kitchen),
+        base=base_station(scenario, store),
+        ahead_share=0.0 if ahead is None else ahead.share,
+        ahead=0.0 if ahead is None else ahead.ahead_s * scale,
+        ahead_spread=spread_of(LOGNORMAL, PICKUP_DEVIATION),
+        placed=placed_per_store(scenario) * rate_factor,
+        cancel_share=0.0 if delivery is None else delivery.cancel_share,
+        cancel_after=0.0 if delivery is None else delivery.cancel_after_s * scale,
     )  # fmt: skip
 
 
@@ -128,7 +158,7 @@ def draw_timetable(recipe: Recipe, key: Key) -> Integers:
     filled = fill if twin is None else twin.fill
     count = filled(recipe, (key.low, key.high), table)
     assert count < room, f"{count} arrivals, {recipe.expected:.0f} expected"
-    return table[:count].copy()
+    return _with_placed(recipe, key, table[:count].copy())
 
 
 def timetable_of(
@@ -150,9 +180,31 @@ def timetable_of(
         row[REORDERS] = int(diner.behaviour == "reorders")
         row[TENDER] = NO_TENDER if diner.tender is None else _tender(diner.tender)
         row[ITEMS:] = 0
+        row[PICKUP] = diner.pickup_us
         for item_id, quantity in diner.items:
             row[ITEMS + stations.get(item_id, 0)] += quantity
-    return table
+    return _with_placed(recipe, key, table)
+
+
+def _with_placed(recipe: Recipe, key: Key, people: Integers) -> Integers:
+    """The diners, and whoever orders at a delivery platform, if there is one."""
+    if recipe.placed <= 0.0:
+        return people
+    table = np.zeros((room_for(recipe.placed), COLUMNS), dtype=np.int64)
+    words, reached, count = (key.low, key.high), 0.0, 0
+    while True:
+        reached += -math.log1p(-uniform(key, purposes.PLACED, count, 0))
+        if reached >= recipe.placed:
+            return in_order(people, table[:count])
+        row, number = table[count], FIRST_PLACED + count
+        row[DOOR], row[TENDER], row[SEAT_PATIENCE], row[DINING], row[CANCELS] = AT_PLATFORM, NO_TENDER, NEVER, 1, NEVER
+        _wishes(recipe, words, number, row)
+        row[TAPS], row[REORDERS], row[SWITCHES], row[RETAPS] = PLAIN, 0, 0, 0
+        row[AT] = ticks(recipe.duration * (reached / recipe.placed))
+        if uniform(key, purposes.CANCELS, count, 0) < recipe.cancel_share:
+            after = drawn(EXPONENTIAL, recipe.cancel_after, 1.0, uniform(key, purposes.CANCELS, count, 1))
+            row[CANCELS] = max(1, ticks(after))
+        count += 1
 
 
 @leaf
@@ -206,9 +258,9 @@ def _people(recipe: Any, key: Any, number: int, row: Any) -> None:
 def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     """What a diner orders, and how."""
     u = uniform(key, purposes.THINK, number, 0)
-    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, THINK_DEVIATION, u)))
+    row[THINK] = ticks(min(4.0 * recipe.think, drawn(recipe.think_shape, recipe.think, recipe.think_spread, u)))
     u = uniform(key, purposes.PATIENCE, number, 0)
-    patience = drawn(recipe.patience_shape, recipe.patience, PATIENCE_DEVIATION, u)
+    patience = drawn(recipe.patience_shape, recipe.patience, recipe.patience_spread, u)
     row[PATIENCE] = max(1, ticks(min(4.0 * recipe.patience, patience)))
     spread = 1.0 - POLL_SPREAD + 2.0 * POLL_SPREAD * uniform(key, purposes.POLL, number, 0)
     row[POLL] = max(1, ticks(recipe.poll * spread))
@@ -225,14 +277,20 @@ def _wishes(recipe: Any, key: Any, number: int, row: Any) -> None:
     if recipe.tenders.shape[0] > 0 and row[DOOR] == 0:
         row[TENDER] = _place(recipe.tenders, uniform(key, purposes.TENDER, number, 0))
     row[FIRST_EDGE] = 1 if uniform(key, purposes.FIRST_EDGE, number, 0) < 0.5 else 0
-    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_mean, recipe.lines_max)
+    row[PICKUP] = 0
+    if row[DOOR] == 1 and recipe.ahead_share > 0.0 and uniform(key, purposes.AHEAD, number, 0) < recipe.ahead_share:
+        time = drawn(LOGNORMAL, recipe.ahead, recipe.ahead_spread, uniform(key, purposes.PICKUP, number, 0))
+        row[PICKUP] = ticks(min(4.0 * recipe.ahead, time))
+    lines = geometric(uniform(key, purposes.LINES, number, 0), recipe.lines_decay, recipe.lines_max)
     row[ITEMS:] = 0
     for line in range(lines):
         station = 0
         if recipe.stations.shape[0] > 1:
             station = _place(recipe.stations, uniform(key, purposes.STATION, number, line))
         u = uniform(key, purposes.QUANTITY, number, line)
-        row[ITEMS + station] += geometric(u, QUANTITY_MEAN, recipe.quantity_max)
+        row[ITEMS + station] += geometric(u, QUANTITY_DECAY, recipe.quantity_max)
+    if recipe.base >= 0:
+        row[ITEMS + recipe.base] += 1
 
 
 @leaf
@@ -246,9 +304,10 @@ def _party(recipe: Any, key: Any, number: int, row: Any) -> None:
     row[PARTY] = party + 1
     if recipe.seat_patience > 0.0:
         u = uniform(key, purposes.SEAT_PATIENCE, number, 0)
-        row[SEAT_PATIENCE] = max(1, ticks(drawn(recipe.seat_patience_shape, recipe.seat_patience, 1.0, u)))
+        patience = drawn(recipe.seat_patience_shape, recipe.seat_patience, recipe.seat_spread, u)
+        row[SEAT_PATIENCE] = max(1, ticks(patience))
     u, mean = uniform(key, purposes.DINING, number, 0), recipe.dining * recipe.party_dining[party]
-    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_variation, u)))
+    row[DINING] = max(1, ticks(drawn(recipe.dining_shape, mean, recipe.dining_spread, u)))
 
 
 def _curve(points: Points) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -35,7 +35,17 @@ class Event(IntEnum):
     WAKE = 16  # lane; number of the waking
     DEPART = 17  # diner; -
     RENEGE = 18  # diner; -
-    ARRIVAL = 19  # diner; -
+    DELAYED = 19  # lane; attempt
+    FREED = 20  # lane; attempt
+    LOOK = 21  # node; -
+    PACED = 22  # batch; -
+    WEBHOOK = 23  # diner; try
+    PUSH = 24  # diner; try
+    HEARD = 25  # diner; try
+    ACCEPTED = 26  # diner; -
+    EXPIRED = 27  # diner; -
+    CANCELLED = 28  # diner; -
+    ARRIVAL = 31  # diner; -
 
 
 CLASS_SHIFT = ENTITY_BITS + ARGUMENT_BITS
@@ -54,9 +64,11 @@ class Kind(IntEnum):
     LOOK = 4
     DOWNLINK = 5
     INGEST = 6
+    REFUSAL = 7  # whatever the gate refuses; what it wants is when to come back
+    WEBHOOK = 8  # a delivery platform pushes an order
 
 
-PRIORITY = (2, 1, 2, 0, 2, 1, 1)
+PRIORITY = (2, 1, 2, 0, 2, 1, 1, 2, 1)
 """By kind, when the remedy `priority` is on: the smaller the sooner."""
 LEVELS = 3
 
@@ -71,6 +83,10 @@ class Code(IntEnum):
     TROUBLE = 4  # no answer in time, refused, reset, or a 5xx on the way
     BUSY = 5  # 503 before anything was done
     TOO_LATE = 6  # patience ended before anything could be sent
+
+
+NO_REPLY, A_REPLY = 0, 1
+"""What comes with TROUBLE: nothing came back, or a 5xx did. With BUSY comes when to ask again, in ticks from then."""
 
 
 class Level(IntEnum):
@@ -100,6 +116,8 @@ class Outcome(IntEnum):
     REFUSED = 4  # gave up; the last word was no
     UNANSWERED = 5  # gave up without a definite answer
     DINED = 6  # table only
+    EXPIRED = 7  # at a delivery platform: not accepted in time
+    CANCELLED = 8  # at a delivery platform, by whoever ordered
 
 
 EDGE_A, EDGE_B, CLOUD = 0, 1, 2

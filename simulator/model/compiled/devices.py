@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, draw, fails_on_its_way, trip
+from simulator.model.compiled.calendar import at, draw, fails_on_its_way, time_out_at, trip
+from simulator.model.compiled.gate import gate_request
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import meal_is_ready
 from simulator.model.compiled.memory import (
@@ -15,6 +16,11 @@ from simulator.model.compiled.memory import (
     BACKOFF_MAX,
     BUDGET_LEFT,
     FREE_TABLES,
+    G_STATE,
+    G_USEFUL,
+    GATED,
+    GATED_SIZE,
+    GATES,
     L_ACTIVE,
     L_ATTEMPTS,
     L_CODE,
@@ -26,11 +32,13 @@ from simulator.model.compiled.memory import (
     L_NODE,
     L_PHASE,
     L_ROUND,
+    L_TOKENS_AT,
     L_VALUE,
     L_WAKES,
     L_WHICH,
     LANE_SIZE,
     LANES,
+    MANNERS,
     NOW,
     ORDERS,
     P_MEANT,
@@ -42,7 +50,6 @@ from simulator.model.compiled.memory import (
     R_NODE,
     REQUEST_SIZE,
     REQUESTS,
-    RETRY_AFTER,
     RETRY_BUDGET,
     RETRY_BURST,
     ROWS,
@@ -53,19 +60,33 @@ from simulator.model.compiled.memory import (
     TABLES_WAITING,
     TIMETABLE,
 )  # fmt: skip
+from simulator.model.compiled.platform import place
 from simulator.model.compiled.requests import answer, arrive, new_request
-from simulator.model.laws import NEVER, pause
+from simulator.model.laws import NEVER, longer, pause
+from simulator.model.overload import (
+    COME_BACK_SPREAD,
+    HAS_BUDGET,
+    NOT_SAID,
+    RECONNECT_SPREAD,
+    SAYS_DEADLINE,
+    SPREADS_COME_BACK,
+    SPREADS_RECONNECT,
+    TOKEN_US,
+    TOKENS,
+)
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
+from simulator.model.platforms import AT_PLATFORM
 from simulator.model.records import ATTEMPTS, FIELDS, LEFT, OUTCOME, SEATED, SERVED_0, TOLD, WHICH
-from simulator.model.timetable import BALKS, COLUMNS, DINING, FIRST_EDGE, SEAT, SEAT_PATIENCE, THINK
-from simulator.model.vocabulary import CLOUD, REQUEST_BYTES, Code, Event, Kind, Outcome
+from simulator.model.timetable import BALKS, COLUMNS, DINING, DOOR, FIRST_EDGE, SEAT, SEAT_PATIENCE, THINK
+from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind, Outcome
 
 IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)
 """What a lane is at: waiting for an answer, or for a waking and then: the next round, the order, a look, a look at the check, the
 second tap."""
 TOO_LATE, ELSEWHERE, TROUBLE, BUSY = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE), int(Code.BUSY)
+FENCED = int(Code.FENCED)
 MENU, ORDER = int(Kind.MENU), int(Kind.ORDER)
-E_REQUEST, E_TIMEOUT, E_WAKE = int(Event.REQUEST), int(Event.TIMEOUT), int(Event.WAKE)
+E_REQUEST, E_WAKE = int(Event.REQUEST), int(Event.WAKE)
 E_DEPART, E_RENEGE = int(Event.DEPART), int(Event.RENEGE)
 BALKED, RENEGED, DINED = int(Outcome.BALKED), int(Outcome.RENEGED), int(Outcome.DINED)
 N_FIELDS = len(FIELDS)
@@ -111,8 +132,13 @@ def attempt(m: Any, f: Any, number: int, hinted: int) -> bool:
     arrives = trip(m, f, link, TO, REQUEST_BYTES, purposes.REQUEST_TRIP, number, which)
     if arrives < NEVER:
         request = new_request(m, m[lane + L_KIND], number, which, m[lane + L_ITEM], until, node, 1)
+        if m[GATES] != 0:
+            g = m[GATED] + request * GATED_SIZE
+            m[g + G_STATE], m[g + G_USEFUL] = 0, NOT_SAID
+            if m[MANNERS] & SAYS_DEADLINE:
+                m[g + G_USEFUL] = (until - m[NOW]) // 1_000 * 1_000
         at(m, arrives, E_REQUEST, number, which, request)
-    at(m, until, E_TIMEOUT, number, which, 0)
+    time_out_at(m, until, number, which)
     return True
 
 
@@ -133,9 +159,22 @@ def request_arrives(m: Any, f: Any, number: int, request: int) -> None:
     r = m[REQUESTS] + request * REQUEST_SIZE
     link = DINER_CLOUD if m[r + R_NODE] == CLOUD else DINER_EDGE
     if fails_on_its_way(m, f, link, m[r + R_KIND] == ORDER, purposes.HTTP_ERROR, number, m[r + R_ATTEMPT]):
-        answer(m, f, request, TROUBLE, 0)
+        answer(m, f, request, TROUBLE, A_REPLY)
+    elif m[GATES] != 0:
+        gate_request(m, f, request)
     else:
         arrive(m, f, request)
+
+
+@compiled
+def _takes_token(m: Any, lane: int) -> bool:
+    """Whether this device may ask again; a token is spent. To be sent on to the primary is no retry."""
+    if m[lane + L_CODE] == ELSEWHERE or m[lane + L_CODE] == FENCED:
+        return True
+    if m[lane + L_TOKENS_AT] - m[NOW] > (TOKENS - 1) * TOKEN_US:
+        return False
+    m[lane + L_TOKENS_AT] = max(m[lane + L_TOKENS_AT], m[NOW]) + TOKEN_US
+    return True
 
 
 @compiled
@@ -144,9 +183,16 @@ def _next_round(m: Any, number: int) -> bool:
     following = m[lane + L_ROUND] + 1
     if following >= m[ATTEMPTS_MAX]:
         return True
+    if m[MANNERS] & HAS_BUDGET and not _takes_token(m, lane):
+        return True
     u = draw(m, purposes.BACKOFF, number, m[lane + L_ATTEMPTS])
-    retry_after = m[RETRY_AFTER] if m[lane + L_CODE] == BUSY else 0
-    wakes_at = m[NOW] + pause(following, m[BACKOFF], m[BACKOFF_MAX], retry_after, u)
+    code, value = m[lane + L_CODE], m[lane + L_VALUE]
+    time = pause(following, m[BACKOFF], m[BACKOFF_MAX], value if code == BUSY else 0, u)
+    if code == TROUBLE and value == NO_REPLY and m[MANNERS] & SPREADS_RECONNECT:
+        time = longer(time, RECONNECT_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
+    elif code == BUSY and value > 0 and m[MANNERS] & SPREADS_COME_BACK:
+        time = longer(time, COME_BACK_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
+    wakes_at = m[NOW] + time
     if wakes_at >= m[lane + L_DEADLINE]:
         return True
     if m[RETRY_BUDGET] >= 0:
@@ -205,7 +251,9 @@ def _come_in(m: Any, f: Any, diner: int) -> None:
 def diner_arrives(m: Any, f: Any, diner: int) -> None:
     """Somebody comes."""
     wants = m[TIMETABLE] + diner * COLUMNS
-    if m[wants + SEAT] == 0:
+    if m[wants + DOOR] == AT_PLATFORM:
+        place(m, f, diner)
+    elif m[wants + SEAT] == 0:
         _come_in(m, f, diner)
     elif m[FREE_TABLES] > 0 and m[TABLES_WAITING] == 0:
         m[FREE_TABLES] -= 1

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from unittest.mock import patch
 
 import llvmlite.binding
 import numba
+from llvmlite import ir
 from numba import cfunc, njit, types
+from numba.core.cpu import CPUContext
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -30,17 +33,35 @@ def compiled(function: _Function) -> _Function:
     notes = dict(function.__annotations__)
     returns = _TYPES[notes.pop("return")]
     signature = returns(*(_MEMORY[name] if name in _MEMORY else _TYPES[kind] for name, kind in notes.items()))
-    with cached():
-        made = cfunc(signature, cache=True, error_model="numpy")(function)
+    with cached(), patch.object(CPUContext, "create_cfunc_wrapper", _wrap):
+        made = cfunc(signature, cache=True, error_model="numpy", forceinline=True)(function)
     symbol = f"rushproof_{function.__module__.rpartition('.')[2]}_{function.__name__}"
     llvmlite.binding.add_symbol(symbol, made.address)
     _KEPT.append(made)
     return cast(_Function, types.ExternalFunction(symbol, signature))
 
 
+def _wrap(context: Any, library: Any, described: Any, _environment: Any, _helper: Any) -> None:
+    """The C function around a compiled one, which becomes part of it: numba's own would call it, and so make two calls of each.
+
+    Nothing raises in an engine, so the wrapper has nothing to tell of exceptions.
+    """
+    module, convention = context.create_module("cfunc_wrapper"), context.call_conv
+    arguments = [context.get_value_type(each) for each in described.argtypes]
+    returned = context.get_value_type(described.restype)
+    inner = ir.Function(
+        module, convention.get_function_type(described.restype, described.argtypes), described.llvm_func_name
+    )
+    outer = ir.Function(module, ir.FunctionType(returned, arguments), described.llvm_cfunc_wrapper_name)
+    builder = ir.IRBuilder(outer.append_basic_block("entry"))
+    _, out = convention.call_function(builder, inner, described.restype, described.argtypes, outer.args)
+    builder.ret(out)
+    library.add_ir_module(module)
+
+
 def inlined(function: _Function) -> _Function:
     """A small function, which becomes part of each that calls it."""
-    return cast(_Function, njit(error_model="numpy")(function))
+    return cast(_Function, njit(error_model="numpy", forceinline=True)(function))
 
 
 def entry(function: Any) -> Any:

@@ -8,7 +8,7 @@ from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, draw, next_up
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
-    COOK_VARIATION,
+    COOK_SPREAD,
     COOKS_MAX,
     DINERS,
     FREE_COOKS,
@@ -71,7 +71,7 @@ def _time(m: Any, f: Any, station: int, order: int) -> int:
     s = m[STATION] + station * STATION_SIZE
     u = draw(m, purposes.COOK, order, station)
     return cooking(
-        m[s + S_SETUP], m[s + S_ITEM], _items(m, order, station), m[s + S_SHAPE], f[COOK_VARIATION + station], u
+        m[s + S_SETUP], m[s + S_ITEM], _items(m, order, station), m[s + S_SHAPE], f[COOK_SPREAD + station], u
     )
 
 

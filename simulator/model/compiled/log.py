@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from refsystem.overload.pacing import UPLINK_PACE
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, condition, delivery, next_up, now_is, random_time
+from simulator.model.compiled.calendar import at, condition, delivery, draw, next_up, now_is, random_time
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import send_ticket
 from simulator.model.compiled.memory import (
@@ -22,7 +23,8 @@ from simulator.model.compiled.memory import (
     DINERS,
     FLUSH,
     FLUSH_SHAPE,
-    FLUSH_VARIATION,
+    FLUSH_SPREAD,
+    GATES,
     I_FIRST,
     I_LAST,
     I_STATE,
@@ -43,6 +45,8 @@ from simulator.model.compiled.memory import (
     P_PAYMENT,
     P_PAYMENTS,
     P_TENDER,
+    PACE_AT,
+    PACE_TOKENS,
     PEOPLE,
     PERSON_SIZE,
     R_NEXT,
@@ -50,6 +54,8 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     ROWS,
     SEGMENT_TABLE,
+    SLOW_EXTRA,
+    SLOW_SHARE,
     UPLINK,
     UPLINK_BUSY,
     UPLINK_HEAD,
@@ -57,6 +63,7 @@ from simulator.model.compiled.memory import (
 )
 from simulator.model.compiled.requests import answer, cut_off, drop_request
 from simulator.model.laws import EXPONENTIAL
+from simulator.model.overload import PACED as PACED_ON
 from simulator.model.plan import (
     CASH,
     CONDITION,
@@ -94,7 +101,9 @@ UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 R1, R2, OK = int(Level.R1), int(Level.R2), int(Code.OK)
 E_FLUSHED, E_SHIPPED, E_MATCHED = int(Event.FLUSHED), int(Event.SHIPPED), int(Event.MATCHED)
 E_UP, E_DOWN, E_GATEWAY = int(Event.UP), int(Event.DOWN), int(Event.GATEWAY)
+E_PACED = int(Event.PACED)
 N_FIELDS = len(FIELDS)
+PACE_PER_S, PACE_BURST = UPLINK_PACE.per_s, UPLINK_PACE.burst * 1_000_000
 
 
 @inlined
@@ -164,9 +173,28 @@ def _call_gateway(m: Any, f: Any, diner: int) -> None:
     back = delivery(m, f, PARTNER_GATEWAY, TO, ENTRY_BYTES, purposes.GATEWAY, diner, 2 * number)
     back += delivery(m, f, PARTNER_GATEWAY, FROM, ANSWER_BYTES, purposes.GATEWAY, diner, 2 * number + 1) - m[NOW]
     back += next_up(m, GATEWAY) - m[NOW]
+    if f[SLOW_SHARE] > 0.0 and draw(m, purposes.SLOW_GATEWAY, diner, number) < f[SLOW_SHARE]:
+        back += m[SLOW_EXTRA]
     if m[person + P_TENDER] == WALLET:
         back += random_time(m, EXPONENTIAL, f[CONFIRM], 1.0, purposes.CONFIRM, diner, number)
     at(m, back, E_GATEWAY, diner, number, 0)
+
+
+@compiled
+def send_batch(m: Any, f: Any, batch: int) -> None:
+    """A batch of the uplink is on its way."""
+    size = ENTRY_BYTES * (m[BATCH_END] - m[BATCH_BEGIN])
+    at(m, delivery(m, f, EDGE_CLOUD, TO, size, purposes.UPLINK, batch, 0), E_UP, batch, 0, 0)
+
+
+@compiled
+def _paced(m: Any, count: int) -> int:
+    """How long a batch of so many entries must wait (as `refsystem.overload.pacing`)."""
+    if m[PACE_AT] >= 0:
+        m[PACE_TOKENS] = min(PACE_BURST, m[PACE_TOKENS] + (m[NOW] - m[PACE_AT]) * PACE_PER_S)
+    m[PACE_AT] = m[NOW]
+    m[PACE_TOKENS] -= count * 1_000_000
+    return int(max(0, -(m[PACE_TOKENS] // PACE_PER_S)))
 
 
 @compiled
@@ -180,7 +208,11 @@ def send_up(m: Any, f: Any) -> None:
     m[UPLINK_HEAD] += count
     batch = m[BATCHES]
     m[BATCHES] += 1
-    at(m, delivery(m, f, EDGE_CLOUD, TO, ENTRY_BYTES * count, purposes.UPLINK, batch, 0), E_UP, batch, 0, 0)
+    wait = _paced(m, count) if m[GATES] & PACED_ON else 0
+    if wait > 0:
+        at(m, m[NOW] + wait, E_PACED, batch, 0, 0)
+    else:
+        send_batch(m, f, batch)
 
 
 @compiled
@@ -223,7 +255,7 @@ def flush(m: Any, f: Any, device: int) -> None:
     if m[d + D_FLUSHING] != 0 or upto <= m[d + D_FLUSHED] or condition(m, device) != UP:
         return
     m[d + D_FLUSHING] = 1
-    time = random_time(m, m[FLUSH_SHAPE], f[FLUSH], f[FLUSH_VARIATION], purposes.FLUSH, m[d + D_FLUSHES], device)
+    time = random_time(m, m[FLUSH_SHAPE], f[FLUSH], f[FLUSH_SPREAD], purposes.FLUSH, m[d + D_FLUSHES], device)
     m[d + D_FLUSHES] += 1
     time = time * now_is(m, SLOW + device) // 1000
     time += now_is(m, FLUSH_EXTRA + device)

@@ -2,68 +2,93 @@
 
 Compiled functions take the two arrays and nothing else, which keeps calls and compilation cheap. `m` begins with named cells
 (the clock, counters, the plan's numbers); behind them lie tables of records, each at the place that a cell names. A record is
-addressed by its first place: `lane = m[LANES] + number * LANE_SIZE`, then `m[lane + PHASE]`.
+addressed by its first place: `lane = m[LANES] + number * LANE_SIZE`, then `m[lane + PHASE]`. The timetable and the rows are
+arrays of their own, outside of `m`; their places are counted from its beginning all the same.
+
+What a plan alone decides is laid out once for each plan. The rest is fresh for each run (`run.begin` fills it), in memory that
+each thread uses again and again, because a run of a few milliseconds would else spend a part of them on getting it.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from refsystem.overload.pacing import UPLINK_PACE
+from refsystem.overload.priority import PRIORITIES
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
 from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
-from simulator.model.records import COUNTERS, FIELDS
-from simulator.model.timetable import (
-    COLUMNS,
-    DOOR,
-    FIRST_EDGE,
-    TAPS,
-    TENDER,
-    TWO_DOORS,
-)  # fmt: skip
-from simulator.model.vocabulary import CLOUD, LEVELS, NODES
+from simulator.model.records import ABSENT, COUNTERS, FIELDS
+from simulator.model.timetable import AT
+from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES, Kind
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+GATE_PRIORITIES = len(PRIORITIES)
 
 # Numbers of the plan, by the names of its fields.
 _PLAN = (
     "orders", "tables", "table_queue_max", "attempts_max", "backoff", "backoff_max", "attempt_timeout", "polls_max", "retap",
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
     "retry_budget", "retry_burst", "flush_shape", "connections", "transaction_shape", "stations", "stages",
+    "gates", "manners", "platform", "accepts_at_cloud", "accept_within", "push_again", "slow_extra",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
     RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES,
+    GATES, MANNERS, PLATFORM_ON, ACCEPTS_AT_CLOUD, ACCEPT_WITHIN, PUSH_AGAIN, SLOW_EXTRA,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
 (
     NOW, EVENTS, HASH, STATUS, KEY_LOW, KEY_HIGH, DINERS, HEAP_SIZE, HEAP_ROOM, REQUESTS_FREE, REQUESTS_ROOM, TRACED,
-    SEGMENT, BUDGET_LEFT, FREE_TABLES, TABLE_HEAD, TABLE_TAIL, TABLES_WAITING,
+    SEGMENT, SEGMENT_ROW, BUDGET_LEFT, FREE_TABLES, TABLE_HEAD, TABLE_TAIL, TABLES_WAITING,
     LOG_LAST, LOG_DONE, LOG_RECEIVED, LOG_MATCHED, LOG_GENERATION, LOG_SHIPPED, LOG_SHIP_LAST, LOG_MATCHES, LOG_MATCH_LAST,
     LOG_PRIMARY, UPLINK_HEAD, UPLINK_TAIL, UPLINK_BUSY, BATCH_BEGIN, BATCH_END, BATCHES, DOWN_LAST, LAST_TICKET,
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
-    LOAD,
-) = range(30, 30 + 45)  # fmt: skip
-# Where tables begin.
+    LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER, SLOT, SLOT_BITS, FAR_COUNT, FAR_FREE, FAR_USED,
+    NEAR_COUNT, PACE_TOKENS, PACE_AT,
+) = range(30, 30 + 59)  # fmt: skip
+# Where tables begin: those of a plan, those of a run, and those outside.
 (
-    HEAP_TICK, HEAP_KEY, HEAP_LOAD, TIMETABLE, ROWS, SERVERS, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, NODES_AT,
-    WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK, TABLE_QUEUE, CONNECTION, FREE_CONNECTIONS,
-    STATION, STATION_NEXT, FREE_COOKS, LINK_AT, LINK, LINK_ONLY, SEGMENT_AT, SEGMENT_TABLE, TRACE, END,
-) = range(80, 80 + 34)  # fmt: skip
-HEADER = 120
+    SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
+    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE,
+) = range(90, 90 + 18)  # fmt: skip
+(
+    NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK,
+    TABLE_QUEUE, STATION_NEXT, TRACE, GATED,
+) = range(110, 110 + 18)  # fmt: skip
+TIMETABLE, ROWS = 130, 131
+HEADER = 132
 
+# An event to come; in the line of time-outs it has no load; in a slot it has one that follows.
+H_TICK, H_KEY, H_LOAD, H_NEXT, EVENT_WIDTH = range(5)
+NEAR_ROOM, NEAR_WIDTH = 32, 3
+"""The next events stand in order, as columns of their ticks, keys and loads; of more than these the latest half goes into the
+heap."""
+LINE_WIDTH = 2
+LINE_ROOM = 1 << 12
+"""Time-outs that may stand in line, a power of two; when it is full they go the way of all others."""
+SLOTS_ROOM = 1 << 10
+SLOT_EVENTS = 8
+EVENTS_EACH = 40
+"""Slots for what lies farther ahead, a power of two; each as long as this many events take if each diner causes so many."""
 # A lane: one of a diner's two devices.
 (
     L_DOOR, L_NODE, L_ATTEMPTS, L_WAKES, L_ACTIVE, L_PHASE, L_KIND, L_ITEM, L_DEADLINE, L_WHICH, L_ROUND, L_HINTED, L_CODE,
-    L_VALUE, L_POLLS, LANE_SIZE,
-) = range(16)  # fmt: skip
+    L_VALUE, L_POLLS, L_TOKENS_AT, LANE_SIZE,
+) = range(17)  # fmt: skip
 # A person.
-P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, PERSON_SIZE = range(10)
+(
+    P_DECIDED, P_ASKING, P_WHICH, P_MEANT, P_PAY_DEADLINE, P_PAYMENT, P_TENDER, P_PAYMENTS, P_WAITS, P_LOOKS_FROM,
+    P_NEXT_TRY, P_HEARD, P_SETTLED, P_CALLED, PERSON_SIZE,
+) = range(15)  # fmt: skip
 # An entry of the log.
 I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 # A request at a server.
@@ -72,6 +97,19 @@ I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 ) = range(12)  # fmt: skip
 # A node.
 N_WAITING, N_FREE, N_HELD, N_LIFE, N_WORKERS, N_SHAPE, NODE_SIZE = range(7)
+# A gate, and after it: each priority's line, the bound on its waiting, and the least latencies.
+(
+    K_SERVERS, K_DECLARED, K_AT_WORK, K_UNDER_WAY, K_BEHIND, K_LIFE, K_LOOKING, K_FORGETS, K_WAITING, K_FREED_HELD, K_SAMPLES,
+    K_WINDOW_ENDS, K_UNDER_WAY_MAX, K_CHANGED, K_CHANGED_LAST, K_OUTSIDE, K_OUTSIDE_LAST, K_HELD, K_HELD_LAST, K_DELAYED,
+    K_FORGOTTEN, K_LINES,
+) = range(22)  # fmt: skip
+(
+    LN_FIRST, LN_LAST, LN_WORK, LN_BOUND_ENDS, LN_BOUND_LEAST, LN_STANDING, LN_SEEN, LN_SINCE, LN_LEAST, LN_LEAST_BEFORE,
+    LINE_SIZE,
+) = range(11)  # fmt: skip
+GATE_SIZE = K_LINES + GATE_PRIORITIES * LINE_SIZE
+# A request at a gate.
+G_STATE, G_LIFE, G_PRIORITY, G_ARRIVED, G_DUE, G_STARTED, G_USEFUL, G_NEXT, G_BEFORE, GATED_SIZE = range(10)
 # One level of a node's queue.
 Q_FIRST, Q_LAST, QUEUE_SIZE = range(3)
 # A device's disk.
@@ -80,11 +118,21 @@ D_FLUSHED, D_FLUSHING, D_FLUSHES, DEVICE_SIZE = range(4)
 S_COOKS, S_SETUP, S_ITEM, S_SHAPE, S_BATCH, S_STAGE, S_FREE, S_FIRST, S_LAST, STATION_SIZE = range(10)
 
 # Floats.
-FLUSH, FLUSH_VARIATION, TRANSACTION, TRANSACTION_VARIATION, CONFIRM, DECLINE_SHARE = range(6)
-SERVICE, SERVICE_VARIATION, COOK_VARIATION, LINK_LOSS, LINK_ERROR = 6, 40, 50, 60, 0
+FLUSH, FLUSH_SPREAD, TRANSACTION, TRANSACTION_SPREAD, CONFIRM, DECLINE_SHARE = range(6)
+SLOW_SHARE = 72
+SERVICE, SERVICE_SPREAD, COOK_SPREAD, GATE_LIMIT, GATE_WAITS, GATE_REFUSED, LINK_LOSS, LINK_ERROR = (
+    6,
+    40,
+    50,
+    60,
+    64,
+    68,
+    80,
+    0,
+)
 """`LINK_ERROR` follows the losses, `LINK_WIDTH` a link."""
-KINDS = 7
-FINE, HEAP_FULL, REQUESTS_FULL, TRACE_FULL = range(4)
+KINDS = len(Kind)
+FINE, HEAP_FULL, REQUESTS_FULL, TRACE_FULL, UNSORTED = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,68 +144,91 @@ class Room:
     trace: int
 
 
-def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Integers, Floats]:
-    """Both arrays, ready for the first event."""
-    diners, width = len(timetable), plan.link_at.shape[1]
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The arrays of one run. `m` and `f` belong to the thread and are used by its next run; `rows` is this run's own."""
+
+    m: Integers
+    f: Floats
+    rows: Integers
+
+    @property
+    def servers(self) -> Integers:
+        """The servers' counters, copied."""
+        begin = int(self.m[SERVERS])
+        return self.m[begin : begin + NODES * len(COUNTERS)].reshape(NODES, -1).copy()
+
+    @property
+    def trace(self) -> Integers:
+        """The (tick, key) of every event, copied."""
+        begin = int(self.m[TRACE])
+        return self.m[begin : begin + 2 * int(self.m[EVENTS])].reshape(-1, 2).copy()
+
+
+class _Thread(threading.local):
+    """What a thread keeps from run to run."""
+
+    plan: Plan | None = None
+    start: Integers
+    floats: Floats
+    arena: Integers = np.empty(0, dtype=np.int64)
+
+
+_THREAD = _Thread()
+KEPT_MAX = 1 << 23
+"""A larger memory than this many numbers (64 MB) is not kept."""
+
+
+def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> Memory:
+    """All arrays, the plan's tables filled; the timetable must be C-contiguous and outlive the run."""
+    if _THREAD.plan is not plan:
+        _THREAD.start, _THREAD.floats = _of_plan(plan)
+        _THREAD.plan = plan
+    start, diners = _THREAD.start, len(timetable)
     orders = diners if plan.orders else 0  # who orders nothing needs no devices, entries and tickets
-    workers, cooks = int(plan.workers.max()), max(1, int(plan.cooks.max()))
     sizes = {
-        HEAP_TICK: room.heap, HEAP_KEY: room.heap, HEAP_LOAD: room.heap, TIMETABLE: diners * COLUMNS,
-        ROWS: diners * len(FIELDS), SERVERS: NODES * len(COUNTERS), LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE,
+        NEAR: NEAR_WIDTH * NEAR_ROOM, HEAP: room.heap * EVENT_WIDTH, LINE: LINE_ROOM * LINE_WIDTH if orders else 0,
+        SLOTS: SLOTS_ROOM, FAR: room.heap * EVENT_WIDTH, LANES: 2 * orders * LANE_SIZE, PEOPLE: diners * PERSON_SIZE,
         ITEMS_STATE: 3 * orders * ITEM_SIZE, REQUESTS: room.requests * REQUEST_SIZE, FREE_REQUESTS: room.requests,
-        NODES_AT: NODES * NODE_SIZE, WORKERS: NODES * workers, FREE_WORKERS: NODES * workers, HELD: NODES * workers,
-        QUEUES: NODES * LEVELS * QUEUE_SIZE, DEVICES: 2 * DEVICE_SIZE, LOG: 6 * orders + 8, AT_CLOUD: 2 * orders,
-        TICKETS_LEFT: 2 * orders, UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1, CONNECTION: plan.connections,
-        FREE_CONNECTIONS: plan.connections, STATION: plan.stations * STATION_SIZE, STATION_NEXT: plan.stations * 2 * orders,
-        FREE_COOKS: plan.stations * cooks, LINK_AT: plan.link_at.size, LINK: plan.link.size, LINK_ONLY: plan.link_at.size,
-        SEGMENT_AT: len(plan.segment_at), SEGMENT_TABLE: plan.segment.size, TRACE: 2 * room.trace,
+        LOG: 6 * orders + 8, AT_CLOUD: 2 * orders, TICKETS_LEFT: 2 * orders, UPLINK: 2 * orders + 1, TABLE_QUEUE: diners + 1,
+        STATION_NEXT: plan.stations * 2 * orders, TRACE: 2 * room.trace, GATED: room.requests * GATED_SIZE if plan.gates else 0,
     }  # fmt: skip
-    m = np.zeros(HEADER + sum(sizes.values()), dtype=np.int64)
-    place = HEADER
-    for cell, size in sizes.items():
-        m[cell], place = place, place + size
-    m[END] = place
-
-    def fill(cell: int, values: Integers | list[int]) -> None:
-        flat = np.asarray(values, dtype=np.int64).ravel()
-        m[m[cell] : m[cell] + len(flat)] = flat
-
-    for number, name in enumerate(_PLAN):
-        m[number] = getattr(plan, name)
+    places = list(accumulate(sizes.values(), initial=len(start)))
+    m = _arena(places[-1])
+    m[: len(start)] = start
+    m[NEAR : NEAR + len(sizes)] = places[:-1]
+    rows = np.empty((diners, len(FIELDS)), dtype=np.int64)
+    m[TIMETABLE], m[ROWS] = _outside(m, timetable), _outside(m, rows)
     m[KEY_LOW], m[KEY_HIGH], m[DINERS] = key.low, key.high, diners
+    m[SLOT_BITS] = (int(timetable[-1, AT]) * SLOT_EVENTS // (EVENTS_EACH * diners) if diners else 1).bit_length()
     m[HEAP_ROOM], m[REQUESTS_ROOM], m[TRACED] = room.heap, room.requests, room.trace
-    m[BUDGET_LEFT], m[FREE_TABLES], m[DB_HEAD], m[DB_TAIL] = plan.retry_burst, plan.tables, -1, -1
-    m[LINK_WIDTH], m[SEGMENTS_COUNT], m[WORKERS_MAX], m[COOKS_MAX] = width, len(plan.segment_at), workers, cooks
-    fill(TIMETABLE, timetable)
-    lanes = np.zeros((orders, 2, LANE_SIZE), dtype=np.int64)
-    people = np.zeros((diners, PERSON_SIZE), dtype=np.int64)
-    if diners:
-        people[:, P_TENDER] = timetable[:, TENDER]
-    if orders:
-        doors = np.stack([timetable[:, DOOR], timetable[:, DOOR] ^ (timetable[:, TAPS] == TWO_DOORS)], axis=1)
-        lanes[:, :, L_DOOR] = doors
-        lanes[:, :, L_NODE] = np.where(doors == 1, CLOUD, timetable[:, [FIRST_EDGE, FIRST_EDGE]])
-    fill(LANES, lanes)
-    fill(PEOPLE, people)
-    items = np.full((3 * orders, ITEM_SIZE), -1, dtype=np.int64)
-    items[:, I_STATE] = 0
-    fill(ITEMS_STATE, items)
-    fill(FREE_REQUESTS, list(range(room.requests - 1, -1, -1)))
-    m[REQUESTS_FREE] = room.requests
+    return Memory(m, _THREAD.floats, rows)
+
+
+def _arena(size: int) -> Integers:
+    """The thread's memory, at least this large."""
+    arena = _THREAD.arena
+    if size > len(arena):
+        arena = np.empty(size + size // 4, dtype=np.int64)
+        if len(arena) <= KEPT_MAX:
+            _THREAD.arena = arena
+    return arena
+
+
+def _outside(m: Integers, array: Integers) -> int:
+    """The place of another array's beginning, counted from that of `m`."""
+    distance, rest = divmod(array.ctypes.data - m.ctypes.data, m.itemsize)
+    assert rest == 0
+    assert array.flags.c_contiguous
+    return distance
+
+
+def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
+    """How both arrays begin, whoever comes."""
+    width, workers, cooks = plan.link_at.shape[1], int(plan.workers.max()), max(1, int(plan.cooks.max()))
     nodes = np.zeros((NODES, NODE_SIZE), dtype=np.int64)
     nodes[:, N_FREE] = nodes[:, N_WORKERS] = plan.workers
     nodes[:, N_SHAPE] = plan.service_shape
-    fill(NODES_AT, nodes)
-    fill(WORKERS, np.full(NODES * workers, -1, dtype=np.int64))
-    free = np.zeros((NODES, workers), dtype=np.int64)
-    for node in range(NODES):
-        count = int(plan.workers[node])
-        free[node, :count] = np.arange(count - 1, -1, -1)
-    fill(FREE_WORKERS, free)
-    fill(QUEUES, np.full(NODES * LEVELS * QUEUE_SIZE, -1, dtype=np.int64))
-    fill(LOG, [-1])
-    fill(FREE_CONNECTIONS, list(range(plan.connections - 1, -1, -1)))
-    m[DB_FREE] = plan.connections
     stations = np.zeros((plan.stations, STATION_SIZE), dtype=np.int64)
     for column, values in (
         (S_COOKS, plan.cooks), (S_SETUP, plan.setup), (S_ITEM, plan.per_item), (S_SHAPE, plan.cook_shape), (S_BATCH, plan.batch),
@@ -165,50 +236,63 @@ def lay_out(plan: Plan, timetable: Integers, key: Key, room: Room) -> tuple[Inte
     ):  # fmt: skip
         stations[:, column] = values
     stations[:, [S_FIRST, S_LAST]] = -1
-    fill(STATION, stations)
-    free_cooks = np.zeros((plan.stations, cooks), dtype=np.int64)
-    for station in range(plan.stations):
-        count = int(plan.cooks[station])
-        free_cooks[station, :count] = np.arange(count - 1, -1, -1)
-    fill(FREE_COOKS, free_cooks)
-    fill(LINK_AT, plan.link_at)
-    fill(LINK, plan.link)
-    fill(LINK_ONLY, plan.link_error_orders_only)
-    fill(SEGMENT_AT, plan.segment_at)
-    fill(SEGMENT_TABLE, plan.segment)
+    tables: dict[int, Any] = {
+        SERVERS: np.zeros(NODES * len(COUNTERS)), NODES_AT: nodes, WORKERS: np.full(NODES * workers, -1),
+        FREE_WORKERS: _stacks(plan.workers, workers), HELD: np.zeros(NODES * workers),
+        QUEUES: np.full(NODES * LEVELS * QUEUE_SIZE, -1), DEVICES: np.zeros(2 * DEVICE_SIZE),
+        CONNECTION: np.zeros(plan.connections), FREE_CONNECTIONS: np.arange(plan.connections - 1, -1, -1),
+        STATION: stations, FREE_COOKS: _stacks(plan.cooks, cooks), LINK_AT: plan.link_at, LINK: plan.link,
+        LINK_ONLY: plan.link_error_orders_only, LINK_NOW: np.zeros(len(LINKS)), SEGMENT_AT: plan.segment_at,
+        SEGMENT_TABLE: plan.segment, GATE: _gates(plan) if plan.gates else np.zeros(0),
+    }  # fmt: skip
+    flat = [np.asarray(each, dtype=np.int64).ravel() for each in tables.values()]
+    m = np.concatenate([np.zeros(HEADER, dtype=np.int64), *flat])
+    m[SERVERS : SERVERS + len(tables)] = list(accumulate((len(each) for each in flat[:-1]), initial=HEADER))
+    for number, name in enumerate(_PLAN):
+        m[number] = getattr(plan, name)
+    m[BUDGET_LEFT], m[FREE_TABLES], m[DB_HEAD], m[DB_TAIL] = plan.retry_burst, plan.tables, -1, -1
+    m[PACE_TOKENS], m[PACE_AT] = UPLINK_PACE.burst * 1_000_000, ABSENT
+    m[DB_FREE], m[LINK_WIDTH], m[SEGMENTS_COUNT], m[WORKERS_MAX], m[COOKS_MAX] = (
+        plan.connections, width, len(plan.segment_at), workers, cooks
+    )  # fmt: skip
+    m[HASH], m[SEGMENT_ROW] = np.uint64(HASH_SEED).astype(np.int64), m[SEGMENT_TABLE]
     return m, _floats(plan)
+
+
+def _stacks(counts: Integers, width: int) -> Integers:
+    """A row for each count: the free numbers below it, the first on top."""
+    stacks = np.zeros((len(counts), width), dtype=np.int64)
+    for row, count in zip(stacks, counts.tolist(), strict=True):
+        row[:count] = np.arange(count - 1, -1, -1)
+    return stacks
+
+
+def _gates(plan: Plan) -> Integers:
+    gates = np.zeros((NODES, GATE_SIZE), dtype=np.int64)
+    gates[:, K_SERVERS], gates[:, K_DECLARED] = plan.gate_servers, plan.gate_declared
+    gates[:, [K_CHANGED, K_CHANGED_LAST, K_OUTSIDE, K_OUTSIDE_LAST, K_HELD, K_HELD_LAST, K_DELAYED]] = -1
+    lines = gates[:, K_LINES:].reshape(NODES, GATE_PRIORITIES, LINE_SIZE)
+    lines[:, :, [LN_FIRST, LN_LAST]] = -1
+    lines[:, :, LN_WORK] = plan.gate_work
+    return gates
 
 
 def _floats(plan: Plan) -> Floats:
     lossy = LINK_LOSS + plan.link_loss.size
     f = np.zeros(lossy + plan.link_error.size)
-    f[FLUSH], f[FLUSH_VARIATION] = plan.flush, plan.flush_variation
-    f[TRANSACTION], f[TRANSACTION_VARIATION] = plan.transaction, plan.transaction_variation
-    f[CONFIRM], f[DECLINE_SHARE] = plan.confirm, plan.decline_share
+    f[FLUSH], f[FLUSH_SPREAD] = plan.flush, plan.flush_spread
+    f[TRANSACTION], f[TRANSACTION_SPREAD] = plan.transaction, plan.transaction_spread
+    f[CONFIRM], f[DECLINE_SHARE], f[SLOW_SHARE] = plan.confirm, plan.decline_share, plan.slow_share
     f[SERVICE : SERVICE + plan.service.size] = plan.service.ravel()
-    f[SERVICE_VARIATION : SERVICE_VARIATION + NODES] = plan.service_variation
-    f[COOK_VARIATION : COOK_VARIATION + plan.stations] = plan.cook_variation
+    f[SERVICE_SPREAD : SERVICE_SPREAD + NODES] = plan.service_spread
+    f[COOK_SPREAD : COOK_SPREAD + plan.stations] = plan.cook_spread
     f[LINK_LOSS:lossy] = plan.link_loss.ravel()
     f[lossy:] = plan.link_error.ravel()
     return f
 
 
-def rows_of(m: Integers) -> Integers:
-    """The diners' rows."""
-    return m[m[ROWS] : m[ROWS] + m[DINERS] * len(FIELDS)].reshape(-1, len(FIELDS)).copy()
-
-
-def servers_of(m: Integers) -> Integers:
-    """The servers' counters."""
-    return m[m[SERVERS] : m[SERVERS] + NODES * len(COUNTERS)].reshape(NODES, -1).copy()
-
-
-def trace_of(m: Integers) -> Integers:
-    """The (tick, key) of every event."""
-    return m[m[TRACE] : m[TRACE] + 2 * m[EVENTS]].reshape(-1, 2).copy()
-
-
-assert len(LINKS) == 7
+assert len(LINKS) == 8
 assert (PRIMARY, TWO) == (0, 1)
-assert SEGMENT_COLUMNS == 17
+assert SEGMENT_COLUMNS == 19
 assert NEVER > 0
+assert len(_PLAN) <= NOW, "the plan's numbers stand before the counters"

@@ -7,10 +7,12 @@ from typing import Any
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, now_is, random_time, trip
 from simulator.model.compiled.jit import compiled, inlined
+from simulator.model.compiled.limits import request_ends
 from simulator.model.compiled.memory import (
     DEADLINE_DROP,
     FREE_REQUESTS,
     FREE_WORKERS,
+    GATES,
     KINDS,
     LIFO_AFTER,
     N_FREE,
@@ -43,14 +45,17 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     REQUESTS_FREE,
     REQUESTS_FULL,
+    RETRY_AFTER,
     SERVERS,
     SERVICE,
-    SERVICE_VARIATION,
+    SERVICE_SPREAD,
     STATUS,
     WAITING_MAX,
     WORKERS,
     WORKERS_MAX,
 )
+from simulator.model.compiled.platform import answer_webhook
+from simulator.model.laws import NEVER
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, FROM, SLOW
 from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (
@@ -71,7 +76,7 @@ LIFE_MASK = (1 << COOK_BITS) - 1
 VALUE_SHIFT = 8
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, TROUBLE, TOLD_BUSY = int(Code.OK), int(Code.TROUBLE), int(Code.BUSY)
-MENU, LOOK, DOWNLINK, INGEST = int(Kind.MENU), int(Kind.LOOK), int(Kind.DOWNLINK), int(Kind.INGEST)
+MENU, DOWNLINK, INGEST, WEBHOOK = int(Kind.MENU), int(Kind.DOWNLINK), int(Kind.INGEST), int(Kind.WEBHOOK)
 E_ANSWER, E_WORKED, E_UP, E_DOWN = int(Event.ANSWER), int(Event.WORKED), int(Event.UP), int(Event.DOWN)
 N_COUNTERS = len(COUNTERS)
 OF_KIND = tuple(int(level) for level in PRIORITY)
@@ -104,6 +109,8 @@ def answer(m: Any, f: Any, number: int, code: int, value: int) -> None:
     """Send an answer to a diner's device; the request is done with. Internal ones get none."""
     r = m[REQUESTS] + number * REQUEST_SIZE
     if m[r + R_CLIENT] == 1:
+        if m[GATES] != 0:
+            request_ends(m, f, number, code)
         size = MENU_BYTES if m[r + R_KIND] == MENU and code == OK else ANSWER_BYTES
         link = DINER_CLOUD if m[r + R_NODE] == CLOUD else DINER_EDGE
         entity, attempt = m[r + R_ENTITY], m[r + R_ATTEMPT]
@@ -126,6 +133,10 @@ def cut_off(m: Any, f: Any, number: int) -> None:
     """A request was lost with its server, or the database failed it."""
     if m[m[REQUESTS] + number * REQUEST_SIZE + R_CLIENT] == 1:
         answer(m, f, number, TROUBLE, 0)
+    elif m[m[REQUESTS] + number * REQUEST_SIZE + R_KIND] == WEBHOOK:
+        r = m[REQUESTS] + number * REQUEST_SIZE
+        answer_webhook(m, f, m[r + R_ENTITY], m[r + R_ATTEMPT], 0)
+        drop_request(m, number)
     else:
         ask_again(m, number)
 
@@ -141,10 +152,16 @@ def oldest_waited(m: Any, node: int) -> int:
     return int(m[NOW] - oldest)
 
 
+@inlined
+def _too_slow(m: Any, node: int, limit: int) -> bool:
+    """Whether the oldest request of a node's queue has waited longer than a limit, if there is one."""
+    return bool(limit < NEVER and oldest_waited(m, node) > limit)
+
+
 @compiled
 def _take(m: Any, node: int) -> int:
     """Take the request whose turn it is out of the queue."""
-    newest = oldest_waited(m, node) > m[LIFO_AFTER]
+    newest = _too_slow(m, node, m[LIFO_AFTER])
     level = 0
     while m[m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE + Q_FIRST] < 0:
         level += 1
@@ -180,6 +197,8 @@ def start(m: Any, f: Any, node: int) -> None:
         if m[r + R_CLIENT] == 1 and m[DEADLINE_DROP] != 0 and m[NOW] >= m[r + R_DEADLINE]:
             m[counters + DROPPED] += 1
             m[counters + STAYED] += stayed
+            if m[GATES] != 0:
+                request_ends(m, f, number, TROUBLE)
             drop_request(m, number)
             continue
         m[n + N_FREE] -= 1
@@ -188,10 +207,14 @@ def start(m: Any, f: Any, node: int) -> None:
         m[counters + WAITED] += stayed
         kind = m[r + R_KIND]
         purpose = purposes.SERVICE
-        if kind > LOOK:
-            purpose = purposes.SERVICE_DOWNLINK if kind == DOWNLINK else purposes.SERVICE_INGEST
-        mean, variation = f[SERVICE + node * KINDS + kind], f[SERVICE_VARIATION + node]
-        time = random_time(m, m[n + N_SHAPE], mean, variation, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
+        if kind == DOWNLINK:
+            purpose = purposes.SERVICE_DOWNLINK
+        elif kind == INGEST:
+            purpose = purposes.SERVICE_INGEST
+        elif kind == WEBHOOK:
+            purpose = purposes.SERVICE_WEBHOOK
+        mean, spread = f[SERVICE + node * KINDS + kind], f[SERVICE_SPREAD + node]
+        time = random_time(m, m[n + N_SHAPE], mean, spread, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000
         at(m, m[NOW] + m[r + R_TIME], E_WORKED, node, worker << COOK_BITS | m[n + N_LIFE], 0)
 
@@ -207,9 +230,9 @@ def arrive(m: Any, f: Any, number: int) -> None:
     n, counters = m[NODES_AT] + node * NODE_SIZE, m[SERVERS] + node * N_COUNTERS
     m[counters + ARRIVED] += 1
     m[r + R_ARRIVED] = m[NOW]
-    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or oldest_waited(m, node) > m[WAITING_MAX]):
+    if m[r + R_CLIENT] == 1 and (m[n + N_WAITING] >= m[QUEUE_MAX] or _too_slow(m, node, m[WAITING_MAX])):
         m[counters + REFUSED] += 1
-        answer(m, f, number, TOLD_BUSY, 0)
+        answer(m, f, number, TOLD_BUSY, m[RETRY_AFTER])
         return
     level = OF_KIND[m[r + R_KIND]] if m[PRIORITY_ON] != 0 else 0
     queue = m[QUEUES] + (node * LEVELS + level) * QUEUE_SIZE

@@ -6,7 +6,9 @@ from typing import Any
 
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, draw, is_whole, now_is, random_time
+from simulator.model.compiled.gate import forget, kill_gate, resume_gate
 from simulator.model.compiled.jit import compiled, inlined
+from simulator.model.compiled.limits import request_ends
 from simulator.model.compiled.log import (
     ABSENT,
     CLOSED,
@@ -20,6 +22,7 @@ from simulator.model.compiled.log import (
     wait,
 )
 from simulator.model.compiled.memory import (
+    ACCEPTS_AT_CLOUD,
     AT_CLOUD,
     BATCH_BEGIN,
     BATCH_END,
@@ -31,10 +34,12 @@ from simulator.model.compiled.memory import (
     DINERS,
     DOWN_LAST,
     FREE_CONNECTIONS,
+    GATES,
     HELD,
     I_STATE,
     ITEM_SIZE,
     ITEMS_STATE,
+    LOG_PRIMARY,
     N_HELD,
     N_LIFE,
     NODE_SIZE,
@@ -44,6 +49,7 @@ from simulator.model.compiled.memory import (
     P_TENDER,
     PEOPLE,
     PERSON_SIZE,
+    PLATFORM_ON,
     R_ATTEMPT,
     R_CLIENT,
     R_ENTITY,
@@ -55,15 +61,17 @@ from simulator.model.compiled.memory import (
     REQUESTS,
     ROWS,
     SEGMENT,
+    SEGMENT_ROW,
     SEGMENT_TABLE,
     TRANSACTION,
     TRANSACTION_SHAPE,
-    TRANSACTION_VARIATION,
+    TRANSACTION_SPREAD,
     TRANSACTIONS,
     UPLINK,
     UPLINK_BUSY,
     WORKERS_MAX,
 )
+from simulator.model.compiled.platform import accept, answer_webhook, is_wanted, store_has
 from simulator.model.compiled.requests import (
     answer,
     arrive,
@@ -108,6 +116,8 @@ from simulator.model.vocabulary import (
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, DONE, ELSEWHERE, FENCED = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.FENCED)
 RC = int(Level.RC)
+TROUBLE, BUSY, REFUSAL = int(Code.TROUBLE), int(Code.BUSY), int(Kind.REFUSAL)
+WEBHOOK = int(Kind.WEBHOOK)
 MENU, ORDER, READ, LOOK = int(Kind.MENU), int(Kind.ORDER), int(Kind.READ), int(Kind.LOOK)
 DOWNLINK, INGEST = int(Kind.DOWNLINK), int(Kind.INGEST)
 E_STORED, E_UPLINKED, E_DOWN = int(Event.STORED), int(Event.UPLINKED), int(Event.DOWN)
@@ -132,9 +142,7 @@ def _start_transactions(m: Any, f: Any) -> None:
         m[m[CONNECTION] + connection] = number
         which = m[TRANSACTIONS]
         m[TRANSACTIONS] += 1
-        time = random_time(
-            m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_VARIATION], purposes.DATABASE, which, 0
-        )
+        time = random_time(m, m[TRANSACTION_SHAPE], f[TRANSACTION], f[TRANSACTION_SPREAD], purposes.DATABASE, which, 0)
         time = time * now_is(m, SLOW + POSTGRES) // 1000
         there = delivery(m, f, CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, which, 1) - m[NOW]
         back = delivery(m, f, CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, which, 2) - m[NOW]
@@ -174,25 +182,45 @@ def _store(m: Any, item: int) -> None:
 
 
 @compiled
+def _order_at_cloud(m: Any, f: Any, item: int) -> None:
+    """An order is in the cloud's database, from which the downlink takes it."""
+    if m[m[AT_CLOUD] + item] == 0:
+        _store(m, item)
+        arrives = delivery(m, f, EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
+        m[DOWN_LAST] = max(m[DOWN_LAST], arrives)
+        at(m, m[DOWN_LAST], E_DOWN, item, 0, 0)
+
+
+@compiled
 def _stored(m: Any, f: Any, number: int) -> None:
     r = m[REQUESTS] + number * REQUEST_SIZE
     kind, item, entity = m[r + R_KIND], m[r + R_ITEM], m[r + R_ENTITY]
     if kind == INGEST:
         for place in range(m[BATCH_BEGIN], m[BATCH_END]):
             _store(m, m[m[UPLINK] + place])
+            if m[PLATFORM_ON] != 0:
+                store_has(m, f, m[m[UPLINK] + place])
         back = delivery(m, f, EDGE_CLOUD, FROM, ANSWER_BYTES, purposes.UPLINKED, entity, m[r + R_ATTEMPT])
         at(m, back, E_UPLINKED, entity, 0, 0)
         drop_request(m, number)
         return
-    if kind == ORDER and m[m[AT_CLOUD] + item] == 0:
-        _store(m, item)
-        arrives = delivery(m, f, EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
-        m[DOWN_LAST] = max(m[DOWN_LAST], arrives)
-        at(m, m[DOWN_LAST], E_DOWN, item, 0, 0)
+    if kind == WEBHOOK:
+        if is_wanted(m, entity):
+            _order_at_cloud(m, f, item)
+            if m[ACCEPTS_AT_CLOUD] != 0:
+                accept(m, f, entity)
+        if condition(m, CLOUD) == UP:
+            answer_webhook(m, f, entity, m[r + R_ATTEMPT], 1)
+        drop_request(m, number)
+        return
+    if kind == ORDER:
+        _order_at_cloud(m, f, item)
     if condition(m, CLOUD) == UP:
         told = kind == READ and _served(m, item) and is_whole(m, EDGE_CLOUD, TO)
         answer(m, f, number, DONE if told else OK, RC)
     else:
+        if m[GATES] != 0:
+            request_ends(m, f, number, TROUBLE)
         drop_request(m, number)
 
 
@@ -245,6 +273,8 @@ def _work(m: Any, f: Any, number: int) -> None:
     r = m[REQUESTS] + number * REQUEST_SIZE
     if m[r + R_KIND] == MENU:
         answer(m, f, number, OK, 0)
+    elif m[r + R_KIND] == REFUSAL:
+        answer(m, f, number, BUSY, m[r + R_ITEM])
     elif m[r + R_NODE] == CLOUD:
         _want_transaction(m, f, number)
     else:
@@ -269,12 +299,17 @@ def worked(m: Any, f: Any, node: int, argument: int) -> None:
 def change(m: Any, f: Any, number: int) -> None:
     """The store's condition changes."""
     before = m[SEGMENT]
-    m[SEGMENT] = number
+    m[SEGMENT], m[SEGMENT_ROW] = number, m[SEGMENT_TABLE] + number * SEGMENT_COLUMNS
     was = m[SEGMENT_TABLE] + before * SEGMENT_COLUMNS + CONDITION
     for node in range(NODES):
         if condition(m, node) == DOWN and m[was + node] != DOWN:
             kill(m, f, node)
+            if m[GATES] != 0:
+                kill_gate(m, f, node)
+    served = m[LOG_PRIMARY]
     log_conditions_change(m, f, before)
+    if m[GATES] != 0 and m[LOG_PRIMARY] != served:
+        forget(m, f, served)
     if condition(m, POSTGRES) != UP:
         _fail_queue(m, f)
     for node in range(NODES):
@@ -285,6 +320,8 @@ def change(m: Any, f: Any, number: int) -> None:
             for place in range(held):
                 _work(m, f, finish(m, node, m[m[HELD] + node * m[WORKERS_MAX] + place]))
             start(m, f, node)
+            if m[GATES] != 0:
+                resume_gate(m, f, node)
     send_up(m, f)
 
 
@@ -315,6 +352,12 @@ def down(m: Any, f: Any, item: int, attempt: int) -> None:
 def up(m: Any, f: Any, batch: int, attempt: int) -> None:
     """A batch of the uplink reaches the cloud."""
     arrive(m, f, new_request(m, INGEST, batch, attempt, batch, 0, CLOUD, 0))
+
+
+@compiled
+def webhook(m: Any, f: Any, diner: int, number: int) -> None:
+    """A platform's webhook reaches the cloud."""
+    arrive(m, f, new_request(m, WEBHOOK, diner, number, 2 * diner, 0, CLOUD, 0))
 
 
 @compiled

@@ -32,6 +32,7 @@ from simulator.model.compiled.memory import (
     L_KIND,
     L_PHASE,
     L_POLLS,
+    L_TOKENS_AT,
     L_VALUE,
     L_WAKES,
     L_WHICH,
@@ -40,6 +41,7 @@ from simulator.model.compiled.memory import (
     NOW,
     P_ASKING,
     P_DECIDED,
+    P_LOOKS_FROM,
     P_MEANT,
     P_PAY_DEADLINE,
     P_WHICH,
@@ -53,7 +55,19 @@ from simulator.model.compiled.memory import (
 )  # fmt: skip
 from simulator.model.laws import NEVER
 from simulator.model.records import FIELDS, LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
-from simulator.model.timetable import COLUMNS, PATIENCE, PLAIN, POLL, REORDERS, RETAPS, SEAT, SWITCHES, TAPS, TENDER
+from simulator.model.timetable import (
+    COLUMNS,
+    PATIENCE,
+    PICKUP,
+    PLAIN,
+    POLL,
+    REORDERS,
+    RETAPS,
+    SEAT,
+    SWITCHES,
+    TAPS,
+    TENDER,
+)
 from simulator.model.vocabulary import Code, Kind, Outcome
 
 OK, DONE, ELSEWHERE, TROUBLE = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.TROUBLE)
@@ -96,6 +110,7 @@ def _submit(m: Any, f: Any, diner: int, which: int, since: int) -> None:
     if which == 0:
         m[m[ROWS] + diner * N_FIELDS + MEANT] = since
     m[person + P_WHICH], m[person + P_DECIDED], m[person + P_ASKING] = which, 0, 1
+    m[person + P_LOOKS_FROM] = since + m[wants + PICKUP]
     two = m[wants + TAPS] != PLAIN
     if two:
         m[person + P_ASKING] = 2
@@ -118,7 +133,8 @@ def _look(m: Any, f: Any, number: int) -> bool:
     """Look how the order stands; True if it is too late for this look."""
     lane, diner = m[LANES] + number * LANE_SIZE, number >> 1
     row, poll = m[ROWS] + diner * N_FIELDS, m[m[TIMETABLE] + diner * COLUMNS + POLL]
-    deadline = m[row + TOLD] + m[lane + L_POLLS] * poll + max(poll, m[ATTEMPT_TIMEOUT])
+    begins = m[m[PEOPLE] + diner * PERSON_SIZE + P_LOOKS_FROM]
+    deadline = begins + m[lane + L_POLLS] * poll + max(poll, m[ATTEMPT_TIMEOUT])
     return not begin_ask(m, f, number, READ, 2 * diner + m[row + WHICH], deadline, -1)
 
 
@@ -146,6 +162,7 @@ def _watched(m: Any, f: Any, number: int) -> bool:
         return True
     if m[lane + L_DOOR] == 1:
         go_to(m, number, 0)
+        m[lane + L_TOKENS_AT] = 0
     m[m[PEOPLE] + diner * PERSON_SIZE + P_PAY_DEADLINE] = m[NOW] + m[PAY_PATIENCE]
     return _look_at_check(m, f, number)
 
@@ -156,7 +173,8 @@ def _poll_on(m: Any, f: Any, number: int) -> bool:
     lane, diner = m[LANES] + number * LANE_SIZE, number >> 1
     while m[lane + L_POLLS] < m[POLLS_MAX]:
         m[lane + L_POLLS] += 1
-        meant = m[m[ROWS] + diner * N_FIELDS + TOLD] + m[lane + L_POLLS] * m[m[TIMETABLE] + diner * COLUMNS + POLL]
+        begins = m[m[PEOPLE] + diner * PERSON_SIZE + P_LOOKS_FROM]
+        meant = begins + m[lane + L_POLLS] * m[m[TIMETABLE] + diner * COLUMNS + POLL]
         if meant > m[NOW]:
             sleep_until(m, number, POLLING, meant)
             return False
@@ -177,6 +195,7 @@ def _order_told(m: Any, f: Any, number: int) -> None:
     if code < ELSEWHERE:
         m[row + TOLD], m[row + LEVEL], m[row + WHICH] = m[NOW], m[lane + L_VALUE], m[person + P_WHICH]
         m[person + P_DECIDED], m[row + OUTCOME] = 1, SERVED
+        m[person + P_LOOKS_FROM] = max(m[NOW], m[person + P_LOOKS_FROM])
         meal_may_be_there(m, diner)
         m[lane + L_POLLS] = 0
         if _poll_on(m, f, number):

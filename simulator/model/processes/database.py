@@ -45,7 +45,7 @@ class Database:
             request, connection, number = self._queue.popleft(), self._free.pop(), self._transactions
             self._transactions += 1
             u = course.draws.uniform(purposes.DATABASE, number, 0)
-            time = ticks(drawn(plan.transaction_shape, plan.transaction, plan.transaction_variation, u))
+            time = ticks(drawn(plan.transaction_shape, plan.transaction, plan.transaction_spread, u))
             time = time * course.segment[SLOW + POSTGRES] // 1000
             there = course.delivery(CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, number, 1) - course.now
             back = course.delivery(CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, number, 2) - course.now

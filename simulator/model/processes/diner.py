@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from simpy import Event as Happening
 
 from simulator.model import purposes
-from simulator.model.laws import NEVER, pause
+from simulator.model.laws import NEVER, longer, pause
+from simulator.model.overload import (
+    COME_BACK_SPREAD,
+    HAS_BUDGET,
+    RECONNECT_SPREAD,
+    SAYS_DEADLINE,
+    SPREADS_COME_BACK,
+    SPREADS_RECONNECT,
+    TOKEN_US,
+    TOKENS,
+)
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
 from simulator.model.processes.course import Course, Steps
 from simulator.model.processes.dining import Tables
@@ -19,6 +29,7 @@ from simulator.model.timetable import (
     DOUBLE_TAP,
     FIRST_EDGE,
     PATIENCE,
+    PICKUP,
     PLAIN,
     POLL,
     REORDERS,
@@ -30,7 +41,7 @@ from simulator.model.timetable import (
     THINK,
     TWO_DOORS,
 )  # fmt: skip
-from simulator.model.vocabulary import CLOUD, REQUEST_BYTES, Code, Event, Kind, Outcome
+from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind, Outcome
 
 EDGE_DOOR, CLOUD_DOOR = 0, 1
 Told = tuple[int, int]
@@ -74,6 +85,7 @@ class Device:
     attempts: int = 0
     wakes: int = 0
     active: int = 0
+    tokens_at: int = 0
     reply: Happening | None = None
 
     def go_to(self, door: int, first_edge: int) -> None:
@@ -95,9 +107,9 @@ class Device:
         self.budget.first()
         for number in range(plan.attempts_max):
             if number:
-                u = course.draws.uniform(purposes.BACKOFF, self.lane, self.attempts)
-                retry_after = plan.retry_after if told[0] == Code.BUSY else 0
-                wakes_at = course.now + pause(number, plan.backoff, plan.backoff_max, retry_after, u)
+                if not self._has_token(told[0]):
+                    break
+                wakes_at = course.now + self._pause(number, told)
                 if wakes_at >= deadline or not self.budget.take():
                     break
                 yield self.sleep_until(wakes_at)
@@ -117,6 +129,25 @@ class Device:
                 self.node = 1 - self.node
         return told
 
+    def _has_token(self, code: int) -> bool:
+        """Whether this device may ask again (remedy `retry_budget`); takes a token. To be sent on to the primary is no retry."""
+        if not self.course.plan.manners & HAS_BUDGET or code in (Code.ELSEWHERE, Code.FENCED):
+            return True
+        if self.tokens_at - self.course.now > (TOKENS - 1) * TOKEN_US:
+            return False
+        self.tokens_at = max(self.tokens_at, self.course.now) + TOKEN_US
+        return True
+
+    def _pause(self, number: int, told: Told) -> int:
+        plan, manners, (code, value) = self.course.plan, self.course.plan.manners, told
+        u = self.course.draws.uniform(purposes.BACKOFF, self.lane, self.attempts)
+        time = pause(number, plan.backoff, plan.backoff_max, value if code == Code.BUSY else 0, u)
+        if code == Code.TROUBLE and value == NO_REPLY and manners & SPREADS_RECONNECT:
+            return longer(time, RECONNECT_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
+        if code == Code.BUSY and value > 0 and manners & SPREADS_COME_BACK:
+            return longer(time, COME_BACK_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
+        return time
+
     def _has_yes(self, which: int) -> bool:
         row = self.course.rows[self.diner]
         return row[TOLD] >= 0 and row[WHICH] == which
@@ -135,19 +166,21 @@ class Device:
         request = Request(
             kind, self.lane, number, item, until, self.node, lambda code, value: self._told(number, code, value)
         )
+        if course.plan.manners & SAYS_DEADLINE:
+            request.useful = (until - course.now) // 1_000 * 1_000
         link = DINER_CLOUD if self.node == CLOUD else DINER_EDGE
         arrives = course.trip(link, TO, REQUEST_BYTES, purposes.REQUEST_TRIP, self.lane, number)
         course.at(arrives, Event.REQUEST, self.lane, number, lambda: self._arrive(link, request))
-        course.at(until, Event.TIMEOUT, self.lane, number, lambda: self._told(number, Code.TROUBLE, 0))
+        course.at(until, Event.TIMEOUT, self.lane, number, lambda: self._told(number, Code.TROUBLE, NO_REPLY))
         answer: Told = yield self.reply
         return answer
 
     def _arrive(self, link: int, request: Request) -> None:
         server, is_order = self.store.servers[request.node], request.kind == Kind.ORDER
         if self.course.fails_on_its_way(link, is_order, purposes.HTTP_ERROR, self.lane, request.attempt):
-            server.answer(request, Code.TROUBLE)
+            server.answer(request, Code.TROUBLE, A_REPLY)
         else:
-            server.request(request)
+            self.store.arrive(request)
 
     def _told(self, number: int, code: int, value: int) -> None:
         """An answer or a time-out; what comes later than the first of them is not seen."""
@@ -198,18 +231,20 @@ class Visit:
         if course.now < meant:
             yield own.sleep_until(meant)
         row[MEANT] = meant
-        device, code = yield from self._submit(0, meant + wants[PATIENCE])
+        since = meant
+        device, code = yield from self._submit(0, since + wants[PATIENCE])
         if device is None and wants[REORDERS] and code != Code.TOO_LATE:
             if wants[SWITCHES]:
                 for each in self.devices:
                     each.go_to(1 - each.door, wants[FIRST_EDGE])
-            device, code = yield from self._submit(1, course.now + wants[PATIENCE])
+            since = course.now
+            device, code = yield from self._submit(1, since + wants[PATIENCE])
         if device is None:
             row[OUTCOME] = Outcome.UNANSWERED if code == Code.TROUBLE else Outcome.REFUSED
             self.tables.leave(self.diner)
             return
         row[OUTCOME] = Outcome.SERVED
-        yield from self._watch(device, row[TOLD])
+        yield from self._watch(device, max(row[TOLD], since + wants[PICKUP]))
         if wants[TENDER] >= 0:
             yield from self._pay(device)
         if not wants[SEAT]:
@@ -250,12 +285,12 @@ class Visit:
             submission.asking += 1
             yield from self._tap(self.devices[1], submission)
 
-    def _watch(self, device: Device, told_at: int) -> Steps:
+    def _watch(self, device: Device, begins: int) -> Steps:
         """Look now and then how the order stands."""
         course, poll = self.course, self.course.diners[self.diner][POLL]
         order = 2 * self.diner + course.rows[self.diner][WHICH]
         for number in range(1, course.plan.polls_max + 1):
-            meant = told_at + number * poll
+            meant = begins + number * poll
             if meant > course.now:
                 yield device.sleep_until(meant)
             code, _ = yield from device.ask(Kind.READ, order, meant + max(poll, course.plan.attempt_timeout))
@@ -267,6 +302,7 @@ class Visit:
         course, wants = self.course, self.course.diners[self.diner]
         if device.door == CLOUD_DOOR:
             device.go_to(EDGE_DOOR, wants[FIRST_EDGE])
+            device.tokens_at = 0
         deadline, item = course.now + course.plan.pay_patience, 2 * len(course.diners) + self.diner
         while course.now < deadline:
             code, state = yield from device.ask(Kind.LOOK, item, deadline)

@@ -27,7 +27,7 @@ class Kitchen:
         self._setup: list[int] = plan.setup.tolist()
         self._per_item: list[int] = plan.per_item.tolist()
         self._shape: list[int] = plan.cook_shape.tolist()
-        self._variation: list[float] = plan.cook_variation.tolist()
+        self._spread: list[float] = plan.cook_spread.tolist()
         self._free = [list(range(cooks - 1, -1, -1)) for cooks in self._cooks]
         self._queues: list[deque[int]] = [deque() for _ in self._cooks]
         self._left: dict[int, int] = {}
@@ -81,8 +81,8 @@ class Kitchen:
     def _time(self, station: int, order: int) -> int:
         u = self._course.draws.uniform(purposes.COOK, order, station)
         items = self._course.diners[order >> 1][ITEMS + station]
-        shape, variation = self._shape[station], self._variation[station]
-        return cooking(self._setup[station], self._per_item[station], items, shape, variation, u)
+        shape, spread = self._shape[station], self._spread[station]
+        return cooking(self._setup[station], self._per_item[station], items, shape, spread, u)
 
     def _cooked(self, station: int, cook: int, batch: Sequence[int]) -> None:
         if cook != COOK_UNLIMITED:

@@ -59,6 +59,11 @@ class Log:
         """Who served last."""
 
     @property
+    def primary(self) -> int:
+        """The device that serves, or served last."""
+        return self._primary
+
+    @property
     def level(self) -> int:
         """The level of what is committed now."""
         return Level.R2 if self._two else Level.R1
@@ -134,9 +139,7 @@ class Log:
         plan, number, generation = course.plan, self._flushes[device], self._generation
         self._flushes[device] += 1
         u = course.draws.uniform(purposes.FLUSH, number, device)
-        time = (
-            ticks(drawn(plan.flush_shape, plan.flush, plan.flush_variation, u)) * course.segment[SLOW + device] // 1000
-        )
+        time = ticks(drawn(plan.flush_shape, plan.flush, plan.flush_spread, u)) * course.segment[SLOW + device] // 1000
         time += course.segment[FLUSH_EXTRA + device]
         course.at(
             course.now + time, Event.FLUSHED, device, generation, lambda: self._flush_ends(device, upto, generation)

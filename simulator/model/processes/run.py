@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from simulator.model.draws import Key
 from simulator.model.plan import Plan
+from simulator.model.platforms import AT_PLATFORM
 from simulator.model.processes.course import Course
 from simulator.model.processes.diner import RetryBudget, Visit
 from simulator.model.processes.dining import Tables
 from simulator.model.processes.store import Store
 from simulator.model.records import Run
+from simulator.model.timetable import DOOR
 from simulator.model.vocabulary import Event
 
 
@@ -26,7 +28,8 @@ def run_on_simpy(plan: Plan, timetable: npt.NDArray[np.int64], key: Key, *, trac
     tables = Tables(course, begin)
     store = Store(course, tables)
     for number, diner in enumerate(course.diners):
-        course.at(diner[0], Event.ARRIVAL, number, 0, lambda number=number: tables.arrive(number))  # type: ignore[misc]
+        come = store.platform.place if diner[DOOR] == AT_PLATFORM else tables.arrive
+        course.at(diner[0], Event.ARRIVAL, number, 0, lambda number=number, come=come: come(number))  # type: ignore[misc]
     course.env.run()
     return Run(
         np.array(course.rows, dtype=np.int64).reshape(len(course.rows), -1),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from simulator.model import purposes
 from simulator.model.laws import drawn, ticks
+from simulator.model.overload import NOT_SAID
 from simulator.model.plan import CONDITION, DINER_CLOUD, DINER_EDGE, FROM, SLOW
 from simulator.model.processes.course import Course
 from simulator.model.records import ARRIVED, BUSY, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
@@ -25,13 +26,20 @@ from simulator.model.vocabulary import (
 )
 
 LIFE_MASK = (1 << COOK_BITS) - 1
-_SERVICE = (*[purposes.SERVICE] * (Kind.LOOK + 1), purposes.SERVICE_DOWNLINK, purposes.SERVICE_INGEST)
+_SERVICE = (
+    *[purposes.SERVICE] * (Kind.LOOK + 1),
+    purposes.SERVICE_DOWNLINK,
+    purposes.SERVICE_INGEST,
+    purposes.SERVICE,
+    purposes.SERVICE_WEBHOOK,
+)
 
 
 @dataclass(slots=True, eq=False)
 class Request:
     """A request at a server. `entity` is the lane of a diner's device, or what an internal exchange is about; `item` the entry
-    of the log that it wants; `answered` gets code and value when the answer arrives."""
+    of the log that it wants; `answered` gets code and value when the answer arrives; `useful` is for how long it is of use, if
+    the device says so."""
 
     kind: int
     entity: int
@@ -40,6 +48,7 @@ class Request:
     deadline: int
     node: int
     answered: Callable[[int, int], None] | None = None
+    useful: int = NOT_SAID
     arrived: int = 0
     time: int = 0
 
@@ -61,7 +70,9 @@ class Server:
         self._counters = course.servers[node]
         self._service: list[float] = course.plan.service[node].tolist()
         self._shape = int(course.plan.service_shape[node])
-        self._variation = float(course.plan.service_variation[node])
+        self._spread = float(course.plan.service_spread[node])
+        self.on_end: Callable[[Request, int], None] | None = None
+        """Told of each request of a device that ends here, with its code."""
 
     def request(self, request: Request) -> None:
         """A request arrives."""
@@ -75,7 +86,7 @@ class Server:
             self._waiting >= plan.queue_max or self._oldest_waited() > plan.waiting_max
         ):
             self._counters[REFUSED] += 1
-            self.answer(request, Code.BUSY)
+            self.answer(request, Code.BUSY, plan.retry_after)
             return
         level = PRIORITY[request.kind] if plan.priority else 0
         self._queues[level].append(request)
@@ -88,11 +99,17 @@ class Server:
         answered = request.answered
         if answered is None:
             return
+        self.end(request, code)
         size = MENU_BYTES if request.kind == Kind.MENU and code == Code.OK else ANSWER_BYTES
         link = DINER_CLOUD if self._node == CLOUD else DINER_EDGE
         course = self._course
         at = course.trip(link, FROM, size, purposes.ANSWER_TRIP, request.entity, request.attempt)
         course.at(at, Event.ANSWER, request.entity, request.attempt, lambda: answered(code, value))
+
+    def end(self, request: Request, code: int) -> None:
+        """A request is done with, with this code or unanswered."""
+        if self.on_end is not None:
+            self.on_end(request, code)
 
     def kill(self) -> None:
         """The process is gone: whoever was inside is cut off."""
@@ -134,12 +151,13 @@ class Server:
             if request.answered is not None and self._plan.deadline_drop and course.now >= request.deadline:
                 self._counters[DROPPED] += 1
                 self._counters[STAYED] += course.now - request.arrived
+                self.end(request, Code.TROUBLE)
                 continue
             worker = self._free.pop()
             self._workers[worker] = request
             self._counters[WAITED] += course.now - request.arrived
             u = course.draws.uniform(_SERVICE[request.kind], request.entity, request.attempt)
-            time = ticks(drawn(self._shape, self._service[request.kind], self._variation, u))
+            time = ticks(drawn(self._shape, self._service[request.kind], self._spread, u))
             request.time = time * course.segment[SLOW + self._node] // 1000
             life = self._life
             course.at(

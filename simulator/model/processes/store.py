@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from refsystem.overload.pacing import UPLINK_PACE, Pacer
 from simulator.model import purposes
 from simulator.model.laws import EXPONENTIAL, drawn, ticks
+from simulator.model.overload import PACED
 from simulator.model.plan import (
     CARD,
     CASH,
@@ -23,8 +25,10 @@ from simulator.model.plan import (
 from simulator.model.processes.course import Course
 from simulator.model.processes.database import Database
 from simulator.model.processes.dining import Tables
+from simulator.model.processes.gate import NodeGate
 from simulator.model.processes.kitchen import Kitchen
 from simulator.model.processes.log import ABSENT, COMMITTED, Log
+from simulator.model.processes.platform import Platform
 from simulator.model.processes.server import Request, Server
 from simulator.model.records import ABSENT as NOT_YET
 from simulator.model.records import COMMITTED_0, PAID, SERVED_0, STORED_0
@@ -54,6 +58,11 @@ class Store:
     def __init__(self, course: Course, tables: Tables) -> None:
         self._course, self._diners = course, len(course.diners)
         self.servers = [Server(course, node, self._worked, self._cut_off) for node in range(NODES)]
+        self.gates: list[NodeGate] = []
+        if course.plan.gates:
+            self.gates = [NodeGate(course, node, self.servers[node], self._is_known) for node in range(NODES)]
+        self._pacer = Pacer(UPLINK_PACE) if course.plan.gates & PACED else None
+        self.platform = Platform(course, self.servers[CLOUD].request)
         self.log = Log(course, 3 * self._diners, self._committed, self._cut_off, self._lost)
         self.kitchen = Kitchen(course, tables.meal_is_ready)
         self.payment = [IDLE] * self._diners
@@ -76,20 +85,42 @@ class Store:
             was, now = before[CONDITION + node], course.segment[CONDITION + node]
             if now == Condition.DOWN != was:
                 self.servers[node].kill()
+                if self.gates:
+                    self.gates[node].kill()
+        served = self.log.primary
         self.log.conditions_change(before)
+        if self.gates and self.log.primary != served:
+            self.gates[served].forget()
         if not course.is_up(POSTGRES):
             self._database.fail()
         for node in range(NODES):
             was, now = before[CONDITION + node], course.segment[CONDITION + node]
             if now == Condition.UP != was:
                 self.servers[node].resume()
+                if self.gates:
+                    self.gates[node].resume()
         self._send_up()
+
+    def arrive(self, request: Request) -> None:
+        """A device's request arrives at its node."""
+        if self.gates:
+            self.gates[request.node].request(request)
+        else:
+            self.servers[request.node].request(request)
+
+    def _is_known(self, request: Request) -> bool:
+        """Whether the log, or the cloud's database, has it already: then it is answered and never refused."""
+        if request.node == CLOUD:
+            return self._at_cloud[request.item]
+        return self.log.state[request.item] != ABSENT
 
     def _worked(self, request: Request) -> None:
         """A server has done its part of a request."""
         server, kind = self.servers[request.node], request.kind
         if kind == Kind.MENU:
             server.answer(request, Code.OK)
+        elif kind == Kind.REFUSAL:
+            server.answer(request, Code.BUSY, request.item)
         elif request.node == CLOUD:
             self._database.request(request)
         else:
@@ -148,6 +179,9 @@ class Store:
             course.delivery(PARTNER_GATEWAY, FROM, ANSWER_BYTES, purposes.GATEWAY, diner, 2 * number + 1) - course.now
         )
         back += course.next_up(GATEWAY) - course.now
+        slow = course.plan.slow_share
+        if slow > 0.0 and course.draws.uniform(purposes.SLOW_GATEWAY, diner, number) < slow:
+            back += course.plan.slow_extra
         if tender == WALLET:
             back += ticks(
                 drawn(EXPONENTIAL, course.plan.confirm, 1.0, course.draws.uniform(purposes.CONFIRM, diner, number))
@@ -173,18 +207,39 @@ class Store:
             for each in self._batch:
                 self._store(each)
                 self._at_cloud[each] = True
+                self.platform.stored(each)
             back = course.delivery(EDGE_CLOUD, FROM, ANSWER_BYTES, purposes.UPLINKED, request.entity, request.attempt)
             course.at(back, Event.UPLINKED, request.entity, 0, self._uplinked)
             return
-        if request.kind == Kind.ORDER and not self._at_cloud[item]:
+        if request.kind == Kind.WEBHOOK:
+            self._placed(request)
+            return
+        if request.kind == Kind.ORDER:
+            self._order_at_cloud(item)
+        if course.is_up(CLOUD):
+            told = request.kind == Kind.READ and self._served(item) and course.whole(EDGE_CLOUD, TO)
+            self.servers[CLOUD].answer(request, Code.DONE if told else Code.OK, Level.RC)
+        else:
+            self.servers[CLOUD].end(request, Code.TROUBLE)
+
+    def _order_at_cloud(self, item: int) -> None:
+        """An order is in the cloud's database, from which the downlink takes it."""
+        course = self._course
+        if not self._at_cloud[item]:
             self._at_cloud[item] = True
             self._store(item)
             arrives = course.delivery(EDGE_CLOUD, FROM, ENTRY_BYTES, purposes.DOWNLINK, item, 0)
             self._down_last = max(self._down_last, arrives)
             course.at(self._down_last, Event.DOWN, item, 0, lambda: self._down(item, 0))
-        if course.is_up(CLOUD):
-            told = request.kind == Kind.READ and self._served(item) and course.whole(EDGE_CLOUD, TO)
-            self.servers[CLOUD].answer(request, Code.DONE if told else Code.OK, Level.RC)
+
+    def _placed(self, request: Request) -> None:
+        """A platform's order is in the cloud's database."""
+        if self.platform.wants(request.entity):
+            self._order_at_cloud(request.item)
+            if self._course.plan.accepts_at_cloud:
+                self.platform.accept(request.entity)
+        if self._course.is_up(CLOUD):
+            self.platform.answer(request.entity, request.attempt, heard=True)
 
     def _store(self, item: int) -> None:
         row = self._course.rows[item >> 1]
@@ -209,6 +264,14 @@ class Store:
         self._batch = [self._uplink.popleft() for _ in range(min(len(self._uplink), UPLINK_BATCH_MAX))]
         batch = self._batches
         self._batches += 1
+        wait = 0 if self._pacer is None else self._pacer.wait_us(len(self._batch), course.now)
+        if wait:
+            course.at(course.now + wait, Event.PACED, batch, 0, lambda: self._send_batch(batch))
+        else:
+            self._send_batch(batch)
+
+    def _send_batch(self, batch: int) -> None:
+        course = self._course
         arrives = course.delivery(EDGE_CLOUD, TO, ENTRY_BYTES * len(self._batch), purposes.UPLINK, batch, 0)
         course.at(arrives, Event.UP, batch, 0, lambda: self._up(batch, 0))
 
@@ -221,7 +284,9 @@ class Store:
 
     def _cut_off(self, request: Request) -> None:
         """A request was lost with its server, or the database failed it."""
-        if request.answered is None:
+        if request.kind == Kind.WEBHOOK:
+            self.platform.answer(request.entity, request.attempt, heard=False)
+        elif request.answered is None:
             self._ask_again(request)
         else:
             self.servers[request.node].answer(request, Code.TROUBLE)

@@ -6,6 +6,8 @@ import json
 import random
 from typing import Any
 
+from refsystem.ordering.store_rules import FORMATS
+from refsystem.overload.remedies import REMEDIES
 from simulator.network import BUILT_IN_PROFILES
 from simulator.scenario import Scenario, load_scenario
 
@@ -40,12 +42,54 @@ def drawn_scenario(seed: int) -> Scenario:
         share = draw.choice([0.0, 0.3])
         said["payments"] = {
             "patience_s": draw.choice([60, 600]),
-            "misbehaviour": [{"kind": "declined", "share": share}] if share else [],
+            "misbehaviour": [{"kind": "declined", "share": share}, {"kind": "slow", "share": 0.5, "ms": 400}]
+            if share
+            else [],
         }
     if "payments" not in said:
         said["links"].pop("partner_gateway", None)  # type: ignore[attr-defined]
+    _overload(draw, said)
+    _habits(draw, said)
+    _platform(draw, said)
     said["faults"] = [fault for fault in said["faults"] if _fits(fault, said)]  # type: ignore[attr-defined]
     return load_scenario(json.dumps(said, indent=1))
+
+
+def _habits(draw: random.Random, said: dict[str, Any]) -> None:
+    """Formats with their kitchens, and orders made ahead."""
+    if draw.random() < 0.4:
+        said["stores"][0]["format"] = draw.choice(FORMATS)
+        said["diners"]["basket"]["by_format"] = draw.random() < 0.5
+    if draw.random() < 0.4:
+        said["diners"]["pre_orders"] = {"share": draw.choice([0.3, 1.0]), "ahead_s": draw.choice([20, 300])}
+
+
+def _platform(draw: random.Random, said: dict[str, Any]) -> None:
+    """A delivery platform, cut off and killed now and then."""
+    if draw.random() < 0.4:
+        said["delivery"] = {
+            "orders_per_s": draw.choice([0.5, 4]), "cancel_share": draw.choice([0.0, 0.4]),
+            "cancel_after_s": draw.choice([10, 200]),
+            "accepts": draw.choice(["store", "cloud"]),
+        }  # fmt: skip
+        moments: dict[str, Any] = {"at_s": draw.randint(0, 60) / 10, "for_s": draw.randint(10, 60) / 10}
+        fault: dict[str, Any] = draw.choice(
+            [
+                {"fault": "process_killed", "process": "delivery_platform"},
+                {"fault": "link_down", "link": "partner_cloud", "direction": draw.choice(["both", "to", "from"])},
+                {"fault": "link_weak", "link": "partner_cloud", "latency_ms": 200, "loss_percent": 30},
+            ]
+        )
+        said["faults"].append(fault | moments)
+
+
+def _overload(draw: random.Random, said: dict[str, Any]) -> None:
+    """Gates with and without a declared delay, and any remedies."""
+    if draw.random() < 0.5:
+        said["overload"] = {"off": draw.sample(REMEDIES, draw.choice([0, 1, 3])) if draw.random() < 0.8 else ["all"]}
+    if draw.random() < 0.5:
+        delay = {"servers": draw.choice([1, 2, 7]), "ms": draw.choice([20, 200]), "read_ms": draw.choice([0, 5])}
+        said["stores"][0]["service_delay"] = delay
 
 
 def _fits(fault: dict[str, Any], said: dict[str, Any]) -> bool:

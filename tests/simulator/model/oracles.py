@@ -20,7 +20,7 @@ from simulator import queueing
 from simulator.model import purposes
 from simulator.model.draws import make_key, uniform_column
 from simulator.model.engines import Engine
-from simulator.model.laws import EXPONENTIAL, LOGNORMAL, drawn, ticks
+from simulator.model.laws import EXPONENTIAL, LOGNORMAL, drawn, spread_of, ticks
 from simulator.model.plan import make_plan
 from simulator.model.records import Run
 from simulator.model.timetable import draw_timetable, make_recipe
@@ -189,7 +189,7 @@ def mg1(bench: Bench) -> Iterator[Claim]:
     means, squares = [], []
     for replication, (_, run) in enumerate(bench.runs(1.4, kitchen=[cook])):
         u = _draws(purposes.COOK, len(run.rows), replication, stride=2)
-        own = np.array([ticks(drawn(LOGNORMAL, 0.5 * US, 0.8, each)) for each in u])
+        own = np.array([ticks(drawn(LOGNORMAL, 0.5 * US, spread_of(LOGNORMAL, 0.8), each)) for each in u])
         wait = (run.column("served_0") - run.column("shown_0") - own)[len(own) // 5 :] / US
         assert wait.min() >= 0
         means.append(float(wait.mean()))

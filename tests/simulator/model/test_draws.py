@@ -7,12 +7,13 @@ from scipy import stats
 
 from simulator.model import purposes
 from simulator.model.draws import Draws, Key, make_key, uniform, uniform_column
-from simulator.model.laws import LOGNORMAL, drawn, normal_quantile
+from simulator.model.laws import LOGNORMAL, drawn, normal_quantile, spread_of
 
 
 def test_philox_gives_the_published_numbers() -> None:
-    """Known answers of Random123 (kat_vectors, philox 4x32, 10 rounds), first two words."""
-    assert uniform(Key(0, 0), 0, 0, 0) == (((0x6627E8D5 << 32 | 0xE169C58D) >> 11) + 0.5) / 2**53
+    """Known answers of Random123 (kat_vectors, philox 4x32, 7 rounds): the first two words, and the other two."""
+    assert uniform(Key(0, 0), 0, 0, 0) == (((0x5F6FB709 << 32 | 0x0D893F64) >> 11) + 0.5) / 2**53
+    assert uniform(Key(0, 0), 0, 0, 1) == (((0x4F121F81 << 32 | 0x4F730A48) >> 11) + 0.5) / 2**53
 
 
 def test_a_column_gives_the_same_draws_as_one_at_a_time() -> None:
@@ -44,5 +45,8 @@ def test_the_normal_quantile_is_right_and_the_lognormal_time_has_its_mean() -> N
     draw = random.Random(5)
     for u in [*(draw.random() for _ in range(200)), 1e-12, 1 - 1e-12]:
         assert abs(normal_quantile(u) - NormalDist().inv_cdf(u)) < 1e-9
-    times = [drawn(LOGNORMAL, 3.0, 0.5, u) for u in uniform_column(make_key(1), 1, 0, 20_000, 0).tolist()]
+    times = [
+        drawn(LOGNORMAL, 3.0, spread_of(LOGNORMAL, 0.5), u)
+        for u in uniform_column(make_key(1), 1, 0, 20_000, 0).tolist()
+    ]
     assert stats.ttest_1samp(times, 3.0).pvalue > 1e-4

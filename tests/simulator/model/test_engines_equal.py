@@ -15,10 +15,12 @@ from simulator.model.engines import Engine
 from simulator.model.plan import make_plan
 from simulator.model.processes.run import run_on_simpy
 from simulator.model.records import Run, first_difference
-from simulator.model.timetable import COLUMNS, draw_timetable, fill, make_recipe, timetable_of
+from simulator.model.timetable import AT, COLUMNS, draw_timetable, fill, make_recipe, timetable_of
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 
 pytestmark = pytest.mark.slow
+LINE_ROOM = 1 << 12
+"""As in `compiled.memory`, which is loaded only where numba is."""
 
 
 def _difference(scenario: Scenario, compiled: Engine, replication: int = 0) -> str | None:
@@ -42,9 +44,21 @@ def test_a_hundred_random_scenarios(compiled_engine: Engine) -> None:
     assert [each for each in found if each is not None] == []
 
 
+def test_a_crowd_at_once(compiled_engine: Engine) -> None:
+    """More time-outs at once than stand in line, and more events than stand in order."""
+    scenario = load_scenario(shipped_scenarios()["calm"])
+    key, recipe = make_key(3, "s1"), make_recipe(scenario)._replace(expected=LINE_ROOM * 1.2)
+    plan = make_plan(scenario)._replace(attempts_max=1, polls_max=0)
+    timetable = draw_timetable(recipe, key)
+    timetable[:, AT] //= 10_000
+    assert timetable[LINE_ROOM, AT] < plan.attempt_timeout
+    one, other = run_on_simpy(plan, timetable, key), compiled_engine(plan, timetable, key)
+    assert first_difference(one, other) is None
+
+
 def test_people_are_drawn_the_same_interpreted_and_compiled(compiled_engine: Engine) -> None:
     for seed in range(12):
-        recipe, key = make_recipe(drawn_scenario(seed)), make_key(seed, "s1")
+        recipe, key = make_recipe(drawn_scenario(seed))._replace(placed=0.0), make_key(seed, "s1")
         compiled = draw_timetable(recipe, key)
         interpreted = np.zeros((len(compiled) + 1, COLUMNS), dtype=np.int64)
         assert fill(recipe, (key.low, key.high), interpreted) == len(compiled)
