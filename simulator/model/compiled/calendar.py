@@ -11,23 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from simulator.model.compiled.coming import KEYS, LOADS, enter, is_before, pour, put_off, refill
 from simulator.model.compiled.drawing import both
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
-    EVENT_WIDTH,
     EVENTS,
-    FAR,
     FAR_COUNT,
-    FAR_FREE,
-    FAR_USED,
     H_KEY,
-    H_LOAD,
-    H_NEXT,
     H_TICK,
     HASH,
-    HEAP,
-    HEAP_FULL,
-    HEAP_ROOM,
     HEAP_SIZE,
     KEY_HIGH,
     KEY_LOW,
@@ -46,7 +38,6 @@ from simulator.model.compiled.memory import (
     LOAD,
     NEAR,
     NEAR_COUNT,
-    NEAR_ROOM,
     NEXT_ARRIVAL,
     NEXT_DINER,
     NOW,
@@ -56,7 +47,6 @@ from simulator.model.compiled.memory import (
     SEGMENTS_COUNT,
     SLOT,
     SLOT_BITS,
-    SLOTS,
     SLOTS_ROOM,
     STATUS,
     TRACE,
@@ -70,141 +60,10 @@ from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HAS
 
 UP = int(Condition.UP)
 N_LINKS = len(LINKS)
-KEYS, LOADS = NEAR_ROOM, 2 * NEAR_ROOM
 NEAR_FEW = 16
 """As long as fewer events stand in order, nothing is put off."""
 E_ARRIVAL, E_TIMEOUT = int(Event.ARRIVAL), int(Event.TIMEOUT)
 assert max(Event) == Event.ARRIVAL, "an arrival comes after everything else of its tick"
-
-
-@inlined
-def _move(m: Any, source: int, target: int) -> None:
-    tick, key, load = m[source + H_TICK], m[source + H_KEY], m[source + H_LOAD]
-    m[target + H_TICK], m[target + H_KEY], m[target + H_LOAD] = tick, key, load
-
-
-@inlined
-def _is_before(m: Any, h: int, tick: int, key: int) -> bool:
-    """Whether the event at a place comes before this one."""
-    return bool(m[h + H_TICK] < tick or (m[h + H_TICK] == tick and m[h + H_KEY] < key))
-
-
-@inlined
-def _settle(m: Any, heap: int, hole: int, tick: int, key: int, load: int) -> None:
-    """Put an event into the heap: at this hole, or as far above it as it belongs."""
-    place = hole
-    while place > 0:
-        above = (place - 1) >> 1
-        h = heap + EVENT_WIDTH * above
-        if _is_before(m, h, tick, key):
-            break
-        _move(m, h, heap + EVENT_WIDTH * place)
-        place = above
-    h = heap + EVENT_WIDTH * place
-    m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD] = tick, key, load
-
-
-@inlined
-def _set_near(m: Any, place: int, tick: int, key: int, load: int) -> None:
-    n = m[NEAR] + place
-    m[n], m[n + KEYS], m[n + LOADS] = tick, key, load
-
-
-@compiled
-def _into_heap(m: Any, tick: int, key: int, load: int) -> None:
-    size = m[HEAP_SIZE]
-    if size >= m[HEAP_ROOM]:
-        m[STATUS] = HEAP_FULL
-        return
-    m[HEAP_SIZE] = size + 1
-    _settle(m, m[HEAP], size, tick, key, load)
-
-
-@compiled
-def _refill(m: Any) -> None:
-    """The first event of the heap is the next: the hole goes down to the last row, where the last event fills it."""
-    heap, size = m[HEAP], m[HEAP_SIZE] - 1
-    _set_near(m, 0, m[heap + H_TICK], m[heap + H_KEY], m[heap + H_LOAD])
-    m[NEAR_COUNT], m[HEAP_SIZE] = 1, size
-    place, below = 0, 1
-    while below + 1 < size:
-        h = heap + EVENT_WIDTH * below
-        tick, other_tick = m[h + H_TICK], m[h + EVENT_WIDTH + H_TICK]
-        # Worked out, not branched upon: which of two is sooner cannot be foreseen.
-        other = (other_tick < tick) | ((other_tick == tick) & (m[h + EVENT_WIDTH + H_KEY] < m[h + H_KEY]))
-        below += int(other)
-        _move(m, heap + EVENT_WIDTH * below, heap + EVENT_WIDTH * place)
-        place, below = below, 2 * below + 1
-    if below < size:
-        _move(m, heap + EVENT_WIDTH * below, heap + EVENT_WIDTH * place)
-        place = below
-    last = heap + EVENT_WIDTH * size
-    _settle(m, heap, place, m[last + H_TICK], m[last + H_KEY], m[last + H_LOAD])
-
-
-@compiled
-def _spill(m: Any) -> None:
-    """The latest half of the next events goes into the heap."""
-    near, half = m[NEAR], NEAR_ROOM // 2
-    for place in range(half):
-        _into_heap(m, m[near + place], m[near + KEYS + place], m[near + LOADS + place])
-    for place in range(half, NEAR_ROOM):
-        _set_near(m, place - half, m[near + place], m[near + KEYS + place], m[near + LOADS + place])
-    m[NEAR_COUNT] = NEAR_ROOM - half
-
-
-@inlined
-def _enter(m: Any, tick: int, key: int, load: int) -> None:
-    """Put an event among the next ones, the latest of which stands first, or into the heap if that has a sooner one."""
-    if m[NEAR_COUNT] == NEAR_ROOM:
-        _spill(m)
-    if m[HEAP_SIZE] > 0 and _is_before(m, m[HEAP], tick, key):
-        _into_heap(m, tick, key, load)
-        return
-    place, n = m[NEAR_COUNT], m[NEAR] + m[NEAR_COUNT] - 1
-    m[NEAR_COUNT] = place + 1
-    while place > 0 and (m[n] < tick or (m[n] == tick and m[n + KEYS] < key)):
-        m[n + 1], m[n + 1 + KEYS], m[n + 1 + LOADS] = m[n], m[n + KEYS], m[n + LOADS]
-        place, n = place - 1, n - 1
-    _set_near(m, place, tick, key, load)
-
-
-@inlined
-def _put_off(m: Any, slot: int, tick: int, key: int, load: int) -> None:
-    """Put an event into a slot."""
-    number = m[FAR_FREE]
-    if number >= 0:
-        m[FAR_FREE] = m[m[FAR] + EVENT_WIDTH * number + H_NEXT]
-    else:
-        number = m[FAR_USED]
-        if number >= m[HEAP_ROOM]:
-            m[STATUS] = HEAP_FULL
-            return
-        m[FAR_USED] = number + 1
-    h, first = m[FAR] + EVENT_WIDTH * number, m[SLOTS] + (slot & (SLOTS_ROOM - 1))
-    m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD], m[h + H_NEXT] = tick, key, load, m[first]
-    m[first] = number
-    m[FAR_COUNT] += 1
-
-
-@compiled
-def _pour(m: Any, tick: int) -> None:
-    """Reach the first slot that holds something, or the slot of this tick; what is in it is put off no longer."""
-    slot, last = m[SLOT], tick >> m[SLOT_BITS]
-    number = -1
-    while number < 0 and slot < last and m[FAR_COUNT] > 0:
-        slot += 1
-        number = m[m[SLOTS] + (slot & (SLOTS_ROOM - 1))]
-    m[m[SLOTS] + (slot & (SLOTS_ROOM - 1))] = -1
-    m[SLOT] = last if m[FAR_COUNT] == 0 else slot
-    while number >= 0:
-        h = m[FAR] + EVENT_WIDTH * number
-        _enter(m, m[h + H_TICK], m[h + H_KEY], m[h + H_LOAD])
-        following = m[h + H_NEXT]
-        m[h + H_NEXT] = m[FAR_FREE]
-        m[FAR_FREE] = number
-        m[FAR_COUNT] -= 1
-        number = following
 
 
 @compiled
@@ -215,9 +74,9 @@ def at(m: Any, tick: int, event: int, entity: int, argument: int, load: int) -> 
     key = (event << CLASS_SHIFT) | (entity << ARGUMENT_BITS) | argument
     slot = tick >> m[SLOT_BITS]
     if m[SLOT] < slot < m[SLOT] + SLOTS_ROOM and m[NEAR_COUNT] + m[HEAP_SIZE] >= NEAR_FEW:
-        _put_off(m, slot, tick, key, load)
+        put_off(m, slot, tick, key, load)
     else:
-        _enter(m, tick, key, load)
+        enter(m, tick, key, load)
 
 
 @compiled
@@ -246,14 +105,14 @@ def next_event(m: Any) -> int:
     """Take the first event; returns its key, or -1. The clock is set to its tick, LOAD to its load, and it is counted."""
     while True:
         if m[NEAR_COUNT] == 0 and m[HEAP_SIZE] > 0:
-            _refill(m)
+            refill(m)
         source, tick, key = 0, NEVER, 0
         n = m[NEAR] + m[NEAR_COUNT] - 1
         if m[NEAR_COUNT] > 0:
             source, tick, key = 1, m[n], m[n + KEYS]
         if m[LINE_FIRST] < m[LINE_END]:
             place = m[LINE] + LINE_WIDTH * (m[LINE_FIRST] & (LINE_ROOM - 1))
-            if _is_before(m, place, tick, key):
+            if is_before(m, place, tick, key):
                 source, tick, key = 2, m[place + H_TICK], m[place + H_KEY]
         if m[NEXT_ARRIVAL] < tick:
             source, tick = 3, m[NEXT_ARRIVAL]
@@ -263,7 +122,7 @@ def next_event(m: Any) -> int:
         if m[FAR_COUNT] == 0:
             m[SLOT] = tick >> m[SLOT_BITS]
             break
-        _pour(m, tick)
+        pour(m, tick)
     if source == 0:
         return -1
     m[NOW] = tick
