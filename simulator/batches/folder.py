@@ -1,17 +1,18 @@
 """A folder of finished chunks, as Parquet: a run that is begun again takes what is there and works out what is missing.
 
-A file's name begins with the digest of its series, which is made of everything the figures depend on: so a changed scenario, seed
-or model finds nothing, and two runs that are equal share their files. A file is written under another name first, so it is whole
-or not there. One that cannot be read or does not say what its name says is removed, and its units are worked out again.
+A file's name is the digest of its series, which is made of everything the figures depend on, its first and last unit, and a hash
+of its own bytes. So a changed scenario, seed or model finds nothing, and a damaged file is known before it is read: it is
+removed, and its units are worked out again. A file is written under another name first.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -28,15 +29,16 @@ CHUNKS = "chunks"
 PARTIAL = ".partial"
 LOCK = ".lock"
 META = b"rushproof"
-_NAME = re.compile(r"^([0-9a-f]{32})-(\d{7,})-(\d{7,})\.(figures|diners)\.parquet$")
+_NAME = re.compile(r"^([0-9a-f]{32})-(\d{7,})-(\d{7,})-([0-9a-f]{16})\.(figures|diners)\.parquet$")
 
 
 class Kept(NamedTuple):
-    """A file of the units `first` … `after - 1` of one series."""
+    """A file of the units `first` … `after - 1` of one series, and the hash of its bytes."""
 
     path: Path
     first: int
     after: int
+    check: str
 
 
 class Folder:
@@ -48,6 +50,7 @@ class Folder:
         self.path = path
         self._on_trouble = on_trouble
         self._stack = ExitStack()
+        self._kept: dict[tuple[str, str], list[Kept]] = {}
 
     def __enter__(self) -> Folder:
         try:
@@ -56,6 +59,7 @@ class Folder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for path in (self.path / CHUNKS).glob(f"*{PARTIAL}"):
                 path.unlink()
+            self._kept = kept_files(self.path)
         except BlockingIOError as error:
             self._stack.close()
             raise BatchError(
@@ -76,11 +80,11 @@ class Folder:
         name = digest(series)
         there: set[int] = set()
         if rows:
-            for kept in kept_files(self.path, name, "diners"):
+            for kept in self._kept.get((name, "diners"), ()):
                 if kept.first < after and first < kept.after and self._table(kept, name, None) is not None:
                     there.update(range(kept.first, kept.after))
         found: dict[int, Values] = {}
-        for kept in kept_files(self.path, name, "figures"):
+        for kept in self._kept.get((name, "figures"), ()):
             if kept.first < after and first < kept.after:
                 table = self._table(kept, name, figures_schema(series))
                 if table is not None:
@@ -95,7 +99,8 @@ class Folder:
             return read_chunk(kept, name, schema)
         except BatchError as error:
             self._on_trouble(f"{error}; it is worked out again")
-            kept.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                kept.path.unlink()
             return None
 
     def write(self, series: Series, chunk: Chunk, *, rows: bool) -> None:
@@ -106,38 +111,50 @@ class Folder:
             "after": piece.after, "identity": series.identity(),
         }  # fmt: skip
         if rows:
-            table = diners_table(series, piece.first, chunk.units)
-            self._write(name, piece.first, piece.after, "diners", table, meta | {"rows": table.num_rows})
-        table = figures_table(series, piece.first, [unit.values for unit in chunk.units])
-        self._write(name, piece.first, piece.after, "figures", table, meta | {"rows": table.num_rows})
+            self._write(meta, "diners", diners_table(series, piece.first, chunk.units))
+        self._write(meta, "figures", figures_table(series, piece.first, [unit.values for unit in chunk.units]))
 
-    def _write(self, name: str, first: int, after: int, kind: str, table: pa.Table, meta: Mapping[str, Any]) -> None:
-        write_table(
-            self.path / CHUNKS / f"{name}-{first:07d}-{after - 1:07d}.{kind}.parquet", table, {**meta, "kind": kind}
-        )
+    def _write(self, meta: Mapping[str, Any], kind: str, table: pa.Table) -> None:
+        content = parquet(table, {**meta, "kind": kind})
+        units = f"{meta['first']:07d}-{meta['after'] - 1:07d}"
+        write_whole(self.path / CHUNKS / f"{meta['digest']}-{units}-{_check(content)}.{kind}.parquet", content)
 
 
-def kept_files(folder: Path, name: str, kind: str) -> list[Kept]:
-    """The files of a series, by their first unit. Files with other names are nobody's business."""
-    found = []
-    for path in (folder / CHUNKS).glob(f"{name}-*.{kind}.parquet"):
+def _check(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def kept_files(folder: Path) -> dict[tuple[str, str], list[Kept]]:
+    """All files by digest and kind, each list by the first unit. Files with other names are nobody's business."""
+    found: dict[tuple[str, str], list[Kept]] = {}
+    for path in (folder / CHUNKS).iterdir():
         match = _NAME.match(path.name)
         if match is not None and int(match[2]) <= int(match[3]):
-            found.append(Kept(path, int(match[2]), int(match[3]) + 1))
-    return sorted(found, key=lambda kept: (kept.first, kept.after))
+            kept = Kept(path, int(match[2]), int(match[3]) + 1, match[4])
+            found.setdefault((match[1], match[5]), []).append(kept)
+    for each in found.values():
+        each.sort(key=lambda kept: (kept.first, kept.after))
+    return found
 
 
 def read_chunk(kept: Kept, name: str, schema: pa.Schema | None) -> pa.Table:
-    """A file's content, every page checked; raises `BatchError` if it is damaged or another's."""
+    """A file's content; raises `BatchError` if it is damaged or another's."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(kept.path, page_checksum_verification=True, use_threads=False)
+        content = kept.path.read_bytes()
+    except OSError as error:
+        raise BatchError(f"{kept.path}: cannot be read ({error.strerror})") from error
+    if _check(content) != kept.check:
+        raise BatchError(f"{kept.path}: is damaged")
+    try:
+        table = pq.read_table(pa.BufferReader(content), use_threads=False)
         meta = json.loads((table.schema.metadata or {}).get(META, b"{}"))
-    except (OSError, ValueError) as error:
-        raise BatchError(f"{kept.path}: is damaged ({str(error).splitlines()[0]})") from error
-    said = tuple(meta.get(key) for key in ("format", "digest", "first", "after", "rows"))
-    if said != (FORMAT, name, kept.first, kept.after, table.num_rows):
+    except ValueError as error:
+        raise BatchError(f"{kept.path}: is not a chunk of this program") from error
+    said = tuple(meta.get(key) for key in ("format", "digest", "first", "after"))
+    if said != (FORMAT, name, kept.first, kept.after) or f".{meta.get('kind')}." not in kept.path.name:
         raise BatchError(f"{kept.path}: does not hold what its name says")
     if schema is not None and not table.schema.equals(schema):
         raise BatchError(f"{kept.path}: has other columns than these figures")
@@ -153,7 +170,7 @@ def figures_schema(series: Series) -> pa.Schema:
     return pa.schema(columns)
 
 
-def figures_table(series: Series, first: int, values: list[Values]) -> pa.Table:
+def figures_table(series: Series, first: int, values: Sequence[Values]) -> pa.Table:
     """One row for each unit."""
     import pyarrow as pa
 
@@ -161,7 +178,7 @@ def figures_table(series: Series, first: int, values: list[Values]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=figures_schema(series))
 
 
-def diners_table(series: Series, first: int, units: Iterator[Unit] | Any) -> pa.Table:
+def diners_table(series: Series, first: int, units: Sequence[Unit]) -> pa.Table:
     """One row for each diner: unit, store, and the columns of `records.FIELDS`."""
     import numpy as np
     import pyarrow as pa
@@ -185,16 +202,24 @@ def diners_table(series: Series, first: int, units: Iterator[Unit] | Any) -> pa.
     return pa.table(columns)
 
 
-def write_table(path: Path, table: pa.Table, meta: Mapping[str, Any]) -> None:
-    """Write under another name, then rename; the same table and `meta` give the same bytes. Raises `BatchError`."""
+def parquet(table: pa.Table, meta: Mapping[str, Any]) -> bytes:
+    """A file's content: the same for the same table and `meta`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     said = json.dumps(meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    out = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata({META: said.encode()}), out, compression="zstd", write_page_checksum=True
+    )
+    return bytes(out.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write under another name, then rename. Raises `BatchError`."""
     partial = path.with_name(path.name + PARTIAL)
     try:
-        pq.write_table(
-            table.replace_schema_metadata({META: said.encode()}), partial, compression="zstd", write_page_checksum=True
-        )
+        partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        raise BatchError(f"{path}: cannot be written ({error.strerror or error}); name a folder that can") from error
+        raise BatchError(f"{path}: cannot be written ({error.strerror}); name a folder that can") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.batches.folder import META, Kept, figures_table, kept_files, read_chunk, write_table
+from simulator.batches.folder import CHUNKS, META, Kept, figures_table, kept_files, parquet, read_chunk, write_whole
 from simulator.batches.series import FORMAT, Series, Values, digest
 from simulator.batches.version import model_version
 from simulator.batches.workers import BatchError
@@ -33,7 +33,7 @@ def write_figures(path: Path, designs: Sequence[Design]) -> None:
 
     tables = []
     for number, design in enumerate(designs):
-        table = figures_table(design.series, 0, list(design.values))
+        table = figures_table(design.series, 0, design.values)
         table = table.add_column(0, "design", pa.array([number] * len(table), type=pa.int64()))
         tables.append(table)
     whole = pa.concat_tables(tables)
@@ -53,7 +53,7 @@ def write_figures(path: Path, designs: Sequence[Design]) -> None:
             for design in designs
         ],
     }  # fmt: skip
-    write_table(path, whole, meta)
+    write_whole(path, parquet(whole, meta))
 
 
 def _column(said: Sequence[Any]) -> pa.Array:
@@ -81,12 +81,15 @@ def read_diners(path: Path | str, designs: Sequence[int] | None = None) -> pd.Da
 
     path = Path(path)
     _, meta = _whole(path)
+    there = kept_files(path.parent) if (path.parent / CHUNKS).is_dir() else {}
     frames = []
     for number in range(len(meta["designs"])) if designs is None else designs:
         if not 0 <= number < len(meta["designs"]):
             raise BatchError(f"{path}: has the designs 0 to {len(meta['designs']) - 1}, not {number}")
         said = meta["designs"][number]
-        for table, unit in _diners(path, said["digest"], meta["unit"], said["units"]):
+        for table, unit in _diners(
+            path, there.get((said["digest"], "diners"), ()), said["digest"], meta["unit"], said["units"]
+        ):
             frame = table.to_pandas()
             frame["store"] = frame["store"].astype(str)
             frame.insert(0, "design", number)
@@ -109,12 +112,12 @@ def _whole(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     return table, meta
 
 
-def _diners(path: Path, name: str, unit: str, units: int) -> Iterator[tuple[pa.Table, int]]:
+def _diners(path: Path, there: Sequence[Kept], name: str, unit: str, units: int) -> Iterator[tuple[pa.Table, int]]:
     """The tables of a series that cover its units, each with the first unit that is to be taken from it."""
     import pyarrow.compute as pc
 
     reached = 0
-    for kept in _covering(kept_files(path.parent, name, "diners")):
+    for kept in _covering(there):
         if kept.first > reached or reached >= units:
             break
         table = read_chunk(kept, name, None)

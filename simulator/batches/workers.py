@@ -19,7 +19,7 @@ from simulator.batches.version import model_version
 Backend = Literal["loky", "dask"]
 CHUNK_S = 1.0
 WORKERS_MAX = 1_024
-CONNECT_S = 10
+CONNECT_S = 5
 Work: TypeAlias = Sequence[tuple[Piece, Series]]
 Pool: TypeAlias = Callable[[Iterable[Work], bool], Iterator[list[Chunk]]]
 
