@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.cli import batching
-from chaos.cli.batching import add_batch_options, batch_runner, keep_figures
+from chaos.cli.batching import add_batch_options, batch_runner, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.model.replications import AT_MOST, Interval
@@ -86,8 +86,8 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(_content(options, budgets, answer), indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(options, budgets, answer, console)
-    for path in written:
-        console.print(Text(path), soft_wrap=True)
+    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+        console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 
 
