@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from typing import Any, Literal, TypeAlias
 
 from simulator.batches.series import Chunk, Piece, Series, work_out
@@ -145,7 +146,11 @@ def _end_processes() -> None:
 
 @contextmanager
 def _sigint_held_back() -> Iterator[None]:
-    """Processes that are started meanwhile inherit the mask: a Ctrl-C in the terminal is for their parent alone."""
+    """Processes that are started meanwhile inherit the mask: a Ctrl-C in the terminal is for their parent alone.
+
+    Python's tracker of shared resources lets the signal through again when it is started; so it is started before.
+    """
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         yield
