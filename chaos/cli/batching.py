@@ -38,9 +38,8 @@ def add_batch_options(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--rows", action="store_true", help="keep the row of each diner, too, not figures only")
 
 
-@contextmanager
-def batch_runner(options: argparse.Namespace) -> Iterator[Runner]:
-    """The runner that the options ask for; CommandError if it cannot be. Ctrl-C and SIGTERM keep what is finished."""
+def check_batch_options(options: argparse.Namespace) -> None:
+    """CommandError if they cannot be; asked before anything is loaded."""
     if options.backend == "dask" and options.workers is not None:
         raise CommandError("--workers goes with --backend loky; a Dask cluster has the workers that it has")
     if options.workers is not None and not 1 <= options.workers <= WORKERS_MAX:
@@ -51,6 +50,11 @@ def batch_runner(options: argparse.Namespace) -> Iterator[Runner]:
         raise CommandError("--backend dask needs --scheduler, its address, such as tcp://127.0.0.1:8786")
     if options.rows and options.out is None:
         raise CommandError("--rows goes with --out, which names a folder for them")
+
+
+@contextmanager
+def batch_runner(options: argparse.Namespace) -> Iterator[Runner]:
+    """The runner that the options ask for; CommandError if it cannot be. Ctrl-C and SIGTERM keep what is finished."""
     runner: Runner | None = None
     try:
         folder = None if options.out is None else Folder(options.out, _say)

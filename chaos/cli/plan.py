@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.cli import batching
-from chaos.cli.batching import add_batch_options, batch_runner, keep_figures, kept_before
+from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.model.replications import AT_MOST, Interval
@@ -59,6 +59,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search and tell."""
+    check_batch_options(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     try:

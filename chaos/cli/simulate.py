@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.cli import batching
-from chaos.cli.batching import add_batch_options, batch_runner, keep_figures, kept_before
+from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.batches.tables import Design
@@ -71,6 +71,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the replications and tell the figures."""
+    check_batch_options(options)
     wanted, scenario = _replications(options.replications), read_scenario(options)
     try:
         replay, engine = _replay(options), engine_name(options)

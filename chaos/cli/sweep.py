@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.cli import batching
-from chaos.cli.batching import add_batch_options, batch_runner, keep_figures, kept_before
+from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.model.figures import BY_NAME
@@ -57,6 +57,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run all designs and tell them."""
+    check_batch_options(options)
     over = dict(_over(text) for text in options.over)
     names = read_figures(options.figures)
     if not 1 <= options.replications <= AT_MOST:

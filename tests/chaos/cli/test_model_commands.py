@@ -101,7 +101,7 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
         (["simulate", "calm", "--copies", "2"], "go with --trace"),
         (["simulate", "calm", "--workers", "0"], "--workers must be from 1 to 1024, not 0"),
         (["simulate", "calm", "--rows"], "--rows goes with --out"),
-        (["simulate", "calm", "--out", "/dev/null"], "/dev/null: cannot be written"),
+        (["simulate", "calm", "--engine", "simpy", "--out", "/dev/null"], "/dev/null: cannot be written"),
         (["simulate", "calm", "--scheduler", "tcp://x:1"], "--scheduler goes with --backend dask"),
         (["sweep", "calm", "--over", "stores.tables=1", "--backend", "dask"], "--backend dask needs --scheduler"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--backend", "dask", "--workers",
