@@ -16,8 +16,8 @@ from simulator.batches.series import Chunk, Piece, Series, Values, work_out
 from simulator.batches.version import model_version
 from simulator.batches.workers import Pool, Work, Workers, pool
 
-WORTH_STARTING = 3
-"""Processes are started when so many pieces of work are left; a second of work is done sooner than they are there."""
+WORTH_STARTING = 4
+"""Processes are started when so many pieces of work are left: to start one takes two seconds of its own."""
 UNITS_MAX = 10_000_000
 
 
