@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.batches.runner import Runner, Stretch
+from simulator.chain import Dinners
 from simulator.estimates import NORMAL, Estimate, Share, Span, quantile, scaled
-from simulator.model.draws import make_key, uniform
-from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
-from simulator.model.plan import make_plan
+from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.records import ABSENT, COMMITTED_0, COMMITTED_1
 from simulator.model.replications import Interval, evenings, interval
-from simulator.model.timetable import draw_timetable, make_recipe
+from simulator.model.timetable import make_recipe
 from simulator.queueing import MMcM
 from simulator.scenario import Scenario, load_scenario, with_changes
-from simulator.sweeps import Answer, Point, plan, read_budget, sweep, with_field
+from simulator.sweeps import Answer, Point, plan, read_budget, sweep
 
 HOTPOT = """\
 name: hotpot-dinner
@@ -194,32 +194,28 @@ class Chain:
     orders: npt.NDArray[np.float64]
 
 
-def run_chain(stores: int, engine: EngineName = DEFAULT_ENGINE, seed: int = 1) -> Chain:
-    """One dinner of each store: from 30 to 90 tables, and guests for 75 % to 115 % of what a 60-table house takes a table."""
-    base, run = load_scenario(HOTPOT), engine_of(engine)
-    key = make_key(seed, "chain")
-    tables = np.array([30 + int(61 * uniform(key, 1, number, 0)) for number in range(stores)], dtype=np.int64)
-    plans = {
-        size: make_plan(with_field(base, "stores.tables", size)) for size in sorted({int(each) for each in tables})
-    }
-    demand = np.array([0.75 + 0.4 * uniform(key, 2, number, 0) for number in range(stores)])
-    waits, reneged, parties = np.zeros(stores), np.zeros(stores), 0
-    minutes = math.ceil(base.duration_s / 60) + 60
-    orders = np.zeros(minutes)
+def run_chain(stores: int, engine: EngineName = DEFAULT_ENGINE, seed: int = 1, runner: Runner | None = None) -> Chain:
+    """One dinner of each store: from 30 to 90 tables, and guests for 75 % to 115 % of what a 60-table house takes a table.
+
+    `runner` says who works and where what is finished is kept: `with Runner(Workers(None)) as runner` takes all cores.
+    """
+    series = Dinners(load_scenario(HOTPOT), engine, seed)
+    series.load()
     begin = time.perf_counter()
-    for number in range(stores):
-        factor = float(demand[number] * tables[number]) / 60
-        own = make_key(seed, f"store {number}")
-        found = run(plans[int(tables[number])], draw_timetable(make_recipe(base, factor), own), own)
-        at, seated = found.column("at"), found.column("seated")
-        here = seated != ABSENT
-        parties += len(at)
-        waits[number] = float((seated - at)[here].mean() / 60e6) if here.any() else 0.0
-        reneged[number] = float((~here).mean()) if len(here) else 0.0
-        committed = np.concatenate([found.column("committed_0"), found.column("committed_1")])
-        minute = committed[committed != ABSENT] // 60_000_000
-        orders += np.bincount(np.minimum(minute, minutes - 1), minlength=minutes)
-    return Chain(stores, time.perf_counter() - begin, parties, demand, waits, reneged, orders)
+    (found,) = (runner or Runner()).collect([Stretch(series, 0, stores)])
+    column = {
+        name: np.array([each[name] for each in found], dtype=np.float64)
+        for name in ("demand", "wait", "reneged", "parties", "orders")
+    }
+    return Chain(
+        stores,
+        time.perf_counter() - begin,
+        int(column["parties"].sum()),
+        column["demand"],
+        column["wait"],
+        column["reneged"],
+        column["orders"].sum(axis=0),
+    )
 
 
 def peak_orders(chain: Chain, minutes: int = 15) -> tuple[int, Estimate]:

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from simulator.batches.runner import Runner
+from simulator.batches.tables import Design
 from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.figures import BY_NAME
-from simulator.model.replications import Forecast, Interval, forecast
+from simulator.model.replications import Forecast, Interval, Replications, forecast, forecasts
 from simulator.scenario import Scenario
 
 POINTS_MAX = 10_000
@@ -72,21 +74,31 @@ def sweep(
     over: Mapping[str, Sequence[Any]],
     engine: EngineName = DEFAULT_ENGINE,
     replications: int | None = 20,
-    on_point: Callable[[int], None] = lambda number: None,
+    *,
+    runner: Runner | None = None,
+    on_replication: Callable[[int], None] = lambda number: None,
 ) -> list[Point]:
-    """Every combination of the values. All designs have the same draws, so that differences are not noise."""
-    designs = list(itertools.product(*over.values()))
-    if len(designs) > POINTS_MAX:
-        raise SweepError(f"{len(designs)} combinations are more than {POINTS_MAX}; take fewer values")
-    points = []
-    for number, values in enumerate(designs, start=1):
-        settings = dict(zip(over, values, strict=True))
+    """Every combination of the values. All designs have the same draws, so that differences are not noise.
+
+    The workers of `runner` share all designs; `on_replication` counts the replications of all of them.
+    """
+    combinations = list(itertools.product(*over.values()))
+    if len(combinations) > POINTS_MAX:
+        raise SweepError(f"{len(combinations)} combinations are more than {POINTS_MAX}; take fewer values")
+    settings = [dict(zip(over, values, strict=True)) for values in combinations]
+    designs = []
+    for each in settings:
         changed = scenario
-        for path, value in settings.items():
+        for path, value in each.items():
             changed = with_field(changed, path, value)
-        points.append(Point(settings, forecast(changed, engine, replications)))
-        on_point(number)
-    return points
+        designs.append(Replications(changed, engine))
+    found = forecasts(designs, replications, runner=runner, on_replication=on_replication)
+    return [Point(each, forecasted) for each, forecasted in zip(settings, found, strict=True)]
+
+
+def designs_of(points: Sequence[Point]) -> list[Design]:
+    """The designs of a sweep, to be written to a file."""
+    return [Design(point.settings, point.found.series, point.found.units) for point in points]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +137,12 @@ def read_budget(text: str) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One value that a plan tried: whether it keeps the budgets, and the figures they are about."""
+    """One value that a plan tried: whether it keeps the budgets, the figures they are about, and all that was found."""
 
     value: float
     keeps: bool
     figures: Mapping[str, Interval | None]
+    point: Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +164,13 @@ def plan(
     step: float = 1.0,
     engine: EngineName = DEFAULT_ENGINE,
     replications: int = 20,
+    runner: Runner | None = None,
     on_trial: Callable[[int], None] = lambda number: None,
 ) -> Answer:
     """The least value of a field (with `most`: the greatest) from `low` to `high` by `step` that keeps the budgets.
 
-    By bisection: more of it is taken to be never worse (with `most`: never better). All trials have the same draws.
+    By bisection: more of it is taken to be never worse (with `most`: never better). All trials have the same draws. One trial
+    follows the other; the workers of `runner` share its replications.
     """
     if step <= 0 or high < low:
         raise SweepError(f"from {low:g} to {high:g} by {step:g} is no range")
@@ -165,10 +180,10 @@ def plan(
     def keeps(number: int) -> bool:
         value = round(low + number * step, 9)
         whole = int(value) if float(value).is_integer() and step >= 1 else value
-        found = forecast(with_field(scenario, path, whole), engine, replications)
+        found = forecast(with_field(scenario, path, whole), engine, replications, runner=runner)
         figures = {budget.figure: found.interval(budget.figure) for budget in budgets}
         kept = all(budget.is_kept(figures[budget.figure]) for budget in budgets)
-        trials.append(Trial(float(value), kept, figures))
+        trials.append(Trial(float(value), kept, figures, Point({path: whole}, found)))
         on_trial(len(trials))
         return kept
 

@@ -21,12 +21,15 @@ import numpy as np
 
 from chaos.bench.result import BenchError, BenchResult, Figure, Goal
 from chaos.bench.rounds import ROUNDS_MAX, Case, measure_rounds
+from simulator.batches.runner import Runner
+from simulator.batches.workers import Workers
 from simulator.model.draws import make_key
 from simulator.model.engines import engine_of
 from simulator.model.leaf import HAS_NUMBA
 from simulator.model.plan import make_plan
 from simulator.model.timetable import draw_timetable, make_recipe
 from simulator.scenario import Scenario, find_scenario, load_scenario
+from simulator.studies import run_chain
 
 NAME = "simulator"
 SUMMARY = "diners a second of the model's engines, beside SimPy, cimba and Ciw"
@@ -143,6 +146,10 @@ def measure(options: argparse.Namespace, on_step: Callable[[str], None]) -> Benc
         notes.append(
             f"{options.stores} stores, one dinner each: {chain:.1f} s; parties that got an order: {low:.2%} to {high:.2%} (95 %)"
         )
+        figures["chain of many sizes"] = {
+            name: Figure("s", (_chain_of_many_sizes(options.stores, count),))
+            for name, count in (("one core", 1), ("all cores", None))
+        }
     return BenchResult(
         NAME,
         {
@@ -296,6 +303,12 @@ def _first_result(which: str, folder: str) -> float:
     program = f"import time; from chaos.bench import simulator\n{_PROGRAMS[which]}\nprint(time.process_time())"
     environment = os.environ | {"RUSHPROOF_COMPILED_CACHE": folder, "NUMBA_CACHE_DIR": folder}
     return _number(f"the first result of {which}", [sys.executable, "-c", program], environment)
+
+
+def _chain_of_many_sizes(stores: int, workers: int | None) -> float:
+    """The wall time of the notebook's chain, with so many processes (None: one for each core); starting them is part of it."""
+    with Runner(Workers(workers)) as runner:
+        return run_chain(stores, "compiled", runner=runner).wall_s
 
 
 def _chain(stores: int) -> tuple[float, tuple[float, float]]:

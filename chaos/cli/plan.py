@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chaos.cli import batching
+from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.model.replications import AT_MOST, Interval
-from simulator.sweeps import Answer, Budget, SweepError, plan, read_budget
+from simulator.sweeps import Answer, Budget, designs_of, plan, read_budget
 
 DESCRIPTION = """\
 Find the least of something that keeps the budgets, or with --most the greatest: how many tables, event loops, cooks, how much
@@ -27,7 +29,8 @@ load. A budget is kept only if the whole 95 % interval of its figure keeps it.
 The last one is the headroom until the answer takes too long. The search is by bisection: more must never be worse
 (with --most: never better). Figures: those of `rushproof simulate`.
 """
-EPILOG = "Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."
+EPILOG = f"""{batching.EPILOG}
+Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -49,18 +52,20 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    add_batch_options(parser, "")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Search and tell."""
+    check_batch_options(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     try:
         budgets = [read_budget(text) for text in options.keep]
         scenario, engine = read_scenario(options), engine_name(options)
-        with progress(f"rushproof: plan {options.find}", None) as on_trial:
+        with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
                 options.find,
@@ -71,13 +76,19 @@ def run(options: argparse.Namespace) -> int:
                 step=options.step,
                 engine=engine,
                 replications=options.replications,
+                runner=runner,
                 on_trial=on_trial,
             )
-    except SweepError as error:
+            points = [trial.point for trial in answer.trials]
+            written = keep_figures(options, f"plan-{scenario.name}", designs_of(points))
+    except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
         sys.stdout.write(json.dumps(_content(options, budgets, answer), indent=2, ensure_ascii=False) + "\n")
-    _tell(options, budgets, answer, Console(stderr=options.json, highlight=False))
+    console = Console(stderr=options.json, highlight=False)
+    _tell(options, budgets, answer, console)
+    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+        console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 
 

@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chaos.cli import batching
+from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
-from simulator.model.replications import AT_MOST, Come, Forecast, Interval, forecast, replayed
-from simulator.scenario import Scenario
+from simulator.model.replications import AT_MOST, Forecast, Interval, Replay, forecast
 from simulator.trace_table import TraceError, read_trace
 
 DESCRIPTION = """\
@@ -26,13 +28,15 @@ time. Each replication draws other diners and other delays; the figures are mean
   rushproof simulate                             the lunch rush, as often as the figures need
   rushproof simulate mine.yaml --replications 50
   rushproof simulate calm --engine simpy         the reference engine on SimPy; the compiled twin gives the same to the last bit
-  rushproof simulate lunch_rush --out pictures   also draws the first replication
+  rushproof simulate lunch_rush --out found      also draws the first replication, and keeps what it finds (Parquet)
+  rushproof simulate mine.yaml --replications 1000 --out found --rows --workers 8
+  rushproof simulate mine.yaml --replications 1000 --backend dask --scheduler tcp://127.0.0.1:8786
   rushproof simulate calm --trace orders.csv.gz  real orders in place of drawn ones (columns as for a drill)
 
 What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
 `rushproof scenarios schema` describes it. Times of people and kitchens are scaled by `time_scale`, as in a drill.
 """
-EPILOG = "Exit code: 0 done, 2 usage or environment, 130 interrupted."
+EPILOG = f"{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
 
 
 def add_parser(commands: Any) -> None:
@@ -60,40 +64,43 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the picture of the first replication there")
+    add_batch_options(parser, "; also the picture of the first replication")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the replications and tell the figures."""
+    check_batch_options(options)
     wanted, scenario = _replications(options.replications), read_scenario(options)
     try:
-        come = _come(options, scenario)
-        engine = engine_name(options)
-        with progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication:
-            found = forecast(scenario, engine, wanted, come=come, on_replication=on_replication)
+        replay, engine = _replay(options), engine_name(options)
+        with (
+            batch_runner(options) as runner,
+            progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication,
+        ):
+            found = forecast(scenario, engine, wanted, replay=replay, runner=runner, on_replication=on_replication)
+            written = keep_figures(options, f"simulate-{scenario.name}", [Design({}, found.series, found.units)])
     except (TraceError, ValueError) as error:
         raise CommandError(str(error)) from error
-    drawn: list[str] = []
     if options.out is not None:
-        drawn.append(_draw(found, options.out))
+        written.append(_draw(found, options.out))
     if options.json:
         sys.stdout.write(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-    tell(found, Console(stderr=options.json, highlight=False), drawn)
+    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written)
     return 0
 
 
-def _come(options: argparse.Namespace, scenario: Scenario) -> Come | None:
+def _replay(options: argparse.Namespace) -> Replay | None:
     if options.trace is None:
         if options.rate_factor is not None or options.copies != 1:
             raise CommandError("--rate-factor and --copies go with --trace, which names a table of orders")
         return None
-    return replayed(scenario, read_trace(options.trace), options.rate_factor, options.copies)
+    return Replay(read_trace(options.trace), options.rate_factor, options.copies)
 
 
-def tell(found: Forecast, console: Console, drawn: list[str]) -> None:
+def tell(found: Forecast, console: Console, kept: str, written: list[str]) -> None:
     """The figures as a table."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("figure", "mean", "95 % interval", "unit", "what it is"):
@@ -107,11 +114,12 @@ def tell(found: Forecast, console: Console, drawn: list[str]) -> None:
     console.print(table)
     times = "1 replication" if found.replications == 1 else f"{found.replications} replications"
     console.print(
-        Text(f"{times}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"), soft_wrap=True
+        Text(f"{times}{kept}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"),
+        soft_wrap=True,
     )
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)
-    for path in drawn:
+    for path in written:
         console.print(Text(path), soft_wrap=True)
 
 
@@ -140,11 +148,10 @@ def _replications(said: str) -> int | None:
 def _draw(found: Forecast, folder: Path) -> str:
     from simulator.plots import draw_evening
 
-    assert found.first is not None
     path = folder / f"simulate-{found.scenario.name}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        draw_evening(found.first, path)
+        draw_evening(next(found.series.evenings()), path)
     except OSError as error:
         raise CommandError(f"{path}: cannot be written ({error.strerror}); name a folder that can") from error
     return str(path)

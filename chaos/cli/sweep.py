@@ -12,12 +12,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from chaos.cli import batching
+from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from simulator.model.figures import BY_NAME
 from simulator.model.replications import AT_MOST
-from simulator.sweeps import Point, SweepError, rows, sweep
+from simulator.sweeps import Point, designs_of, rows, sweep
 
 DESCRIPTION = """\
 Run the model for every combination of values. All designs have the same draws, so differences between them are not noise.
@@ -25,9 +28,11 @@ Run the model for every combination of values. All designs have the same draws, 
   rushproof sweep calm --over diners.arrivals.rate_per_s=50,100,150,200
   rushproof sweep mine.yaml --over stores.tables=20,30,40 --over model.edge.workers=1,2 --figures table_wait,answer_p95
   rushproof sweep mine.yaml --over model.kitchen.wok.cooks=1,2,3 --csv sweep.csv
+  rushproof sweep mine.yaml --over stores.tables=20,30,40 --replications 500 --out found --workers 8
 
 A field is named as in the scenario's file; in a list it is that of all members, or of the one named.
 """
+EPILOG = f"{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
 FIGURES = "told_yes,answer_p95,gave_up,meal_p95"
 
 
@@ -37,12 +42,14 @@ def add_parser(commands: Any) -> None:
         "sweep",
         help="designs side by side in virtual time",
         description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_options(parser)
     parser.add_argument("--over", action="append", required=True, metavar="FIELD=A,B,…", help="a field and its values")
     parser.add_argument("--figures", default=FIGURES, metavar="A,B,…", help=f"figures to tell (default: {FIGURES})")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each design (default: 20)")
+    add_batch_options(parser, "")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -50,17 +57,18 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run all designs and tell them."""
+    check_batch_options(options)
     over = dict(_over(text) for text in options.over)
     names = read_figures(options.figures)
     if not 1 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 1 to {AT_MOST}, not {options.replications}")
     scenario, engine = read_scenario(options), engine_name(options)
+    total = options.replications * math.prod(len(values) for values in over.values())
     try:
-        with progress(
-            f"rushproof: sweep {scenario.name}", math.prod(len(values) for values in over.values())
-        ) as on_point:
-            points = sweep(scenario, over, engine, options.replications, on_point)
-    except SweepError as error:
+        with batch_runner(options) as runner, progress(f"rushproof: sweep {scenario.name}", total) as on_replication:
+            points = sweep(scenario, over, engine, options.replications, runner=runner, on_replication=on_replication)
+            written = keep_figures(options, f"sweep-{scenario.name}", designs_of(points))
+    except ValueError as error:
         raise CommandError(str(error)) from error
     found = list(rows(points, names))
     if options.csv is not None:
@@ -74,7 +82,10 @@ def run(options: argparse.Namespace) -> int:
             "designs": found,
         }
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    _tell(points, names, Console(stderr=options.json, highlight=False))
+    console = Console(stderr=options.json, highlight=False)
+    _tell(points, names, console)
+    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+        console.print(Text(line), soft_wrap=True)
     return 0
 
 

@@ -1,20 +1,25 @@
 """Repeats an evening under other draws until its figures are known well enough, and says how well that is.
 
 A peak is a terminating simulation: no warm-up is cut off, each replication starts empty. A percentile is taken of each
-replication, then an interval over them (95 %, Student's t).
+replication, then an interval over them (95 %, Student's t). Replications are worked out by a `Runner`, on as many processes as it
+has; the rule that ends them looks at one after the other in their order, so they are as many whoever worked them out.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from scipy.special import stdtrit
 
+from simulator.batches.runner import Runner, Stretch
+from simulator.batches.series import Kind, Unit, Values
 from simulator.diners import Diner
 from simulator.model.conditions import not_modelled, sections_not_modelled
 from simulator.model.draws import Key, make_key
@@ -31,6 +36,8 @@ AT_LEAST = 10
 AT_MOST = 1_000
 PRECISION = 0.05
 """Automatic replications end when each watched figure is known to this part of itself."""
+ROUND = 10
+"""Automatic replications are worked out so many at a time, or more where the figures are far from known."""
 WATCHED = ("told_yes", "answer_p95")
 
 
@@ -72,24 +79,105 @@ def paired(one: Sequence[float], other: Sequence[float]) -> Interval:
     return interval([b - a for a, b in zip(one, other, strict=True)])
 
 
-@dataclass
-class Forecast:
-    """What was found: each figure's values, replication by replication."""
+Come: TypeAlias = Callable[[int, Store, Key], Integers]
+"""Who comes to a store in a replication with this key, as the columns of `timetable`."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A table of real orders in place of drawn diners, as a drill replays it."""
+
+    orders: Sequence[TraceOrder]
+    rate_factor: float | None = None
+    copies: int = 1
+
+    def identity(self) -> Mapping[str, Any]:
+        """Its content, in short."""
+        found = hashlib.blake2b(digest_size=16)
+        for order in self.orders:
+            found.update(repr(order).encode() + b"\n")
+        return {"orders": found.hexdigest(), "rate_factor": self.rate_factor, "copies": self.copies}
+
+
+@dataclass(frozen=True)
+class Replications:
+    """The replications of a scenario, all its stores in each, as a series to be worked out."""
 
     scenario: Scenario
-    engine: EngineName
-    values: dict[str, list[float | None]] = field(default_factory=dict)
-    events: int = 0
-    first: Evening | None = None
+    engine: EngineName = DEFAULT_ENGINE
+    replay: Replay | None = None
+
+    @property
+    def unit(self) -> str:
+        """As the protocol says."""
+        return "replication"
+
+    @property
+    def columns(self) -> Mapping[str, Kind]:
+        """The figures, how many events there were, and their hash."""
+        return {**dict.fromkeys((figure.name for figure in FIGURES), "float"), "events": "integer", "hash": "unsigned"}
+
+    def identity(self) -> Mapping[str, Any]:
+        """The scenario with all its defaults, the engine, and the orders that are replayed."""
+        return {
+            "scenario": self.scenario.model_dump(mode="json", exclude_none=True),
+            "engine": self.engine,
+            "replay": None if self.replay is None else self.replay.identity(),
+        }
+
+    def load(self) -> None:
+        """The engine."""
+        engine_of(self.engine)
+
+    def evenings(self, first: int = 0) -> Iterator[Evening]:
+        """Replication after replication."""
+        come = None if self.replay is None else replayed(self.scenario, self.replay)
+        return evenings(self.scenario, self.engine, come, first)
+
+    def units(self, first: int, after: int, *, rows: bool) -> Iterator[Unit]:
+        """As the protocol says."""
+        for evening in itertools.islice(self.evenings(first), after - first):
+            events = sum(run.events for run in evening.runs)
+            blocks = [(store.name, run.rows) for store, run in zip(self.scenario.stores, evening.runs, strict=True)]
+            values = {**figures_of(evening), "events": events, "hash": _hash(evening)}
+            yield Unit(values, blocks if rows else ())
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What was found, replication by replication."""
+
+    series: Replications
+    units: Sequence[Values]
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was run."""
+        return self.series.scenario
+
+    @property
+    def engine(self) -> EngineName:
+        """By what it was run."""
+        return self.series.engine
+
+    @cached_property
+    def values(self) -> Mapping[str, Sequence[float | None]]:
+        """The columns: each figure's values, and `events` and `hash` of each replication."""
+        return {name: [cast("float | None", unit[name]) for unit in self.units] for name in self.series.columns}
 
     @property
     def replications(self) -> int:
         """How many there were."""
-        return max((len(each) for each in self.values.values()), default=0)
+        return len(self.units)
+
+    @property
+    def events(self) -> int:
+        """Of all replications together."""
+        return sum(int(each or 0) for each in self.values["events"])
 
     def interval(self, name: str) -> Interval | None:
         """A figure's interval; None if no replication had it."""
-        found = [value for value in self.values.get(name, ()) if value is not None]
+        found = [value for value in self.values[name] if value is not None]
         return interval(found) if found else None
 
     def not_modelled(self) -> list[str]:
@@ -122,15 +210,21 @@ class Forecast:
         }
 
 
-Come: TypeAlias = Callable[[int, Store, Key], Integers]
-"""Who comes to a store in a replication with this key, as the columns of `timetable`."""
+def _hash(evening: Evening) -> int:
+    """Of all events: the run's, or one made of those of all stores."""
+    if len(evening.runs) == 1:
+        return evening.runs[0].hash
+    words = b"".join(run.hash.to_bytes(8, "little") for run in evening.runs)
+    return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little")
 
 
-def evenings(scenario: Scenario, engine: EngineName = DEFAULT_ENGINE, come: Come | None = None) -> Iterator[Evening]:
-    """Replication after replication, without end; all stores of the scenario in each. Diners are drawn, or those of `come`."""
+def evenings(
+    scenario: Scenario, engine: EngineName = DEFAULT_ENGINE, come: Come | None = None, first: int = 0
+) -> Iterator[Evening]:
+    """Replication after replication from `first` on, without end; all stores in each. Diners are drawn, or those of `come`."""
     run, recipe = engine_of(engine), make_recipe(scenario)
     plans = [(store, make_plan(scenario, store)) for store in scenario.stores]
-    for number in itertools.count():
+    for number in itertools.count(first):
         runs = []
         for store, plan in plans:
             key = make_key(scenario.seed, store.name, number)
@@ -139,12 +233,12 @@ def evenings(scenario: Scenario, engine: EngineName = DEFAULT_ENGINE, come: Come
         yield Evening(scenario, runs)
 
 
-def replayed(scenario: Scenario, orders: Sequence[TraceOrder], rate_factor: float | None, copies: int) -> Come:
+def replayed(scenario: Scenario, replay: Replay) -> Come:
     """The diners of a replayed table of orders, as a drill replays it; each replication places them within their minutes anew.
 
     A table does not say where an item is made: items are spread evenly over the stations.
     """
-    items = {item_id: number for number, item_id in enumerate(sorted(item_ids(orders).values()))}
+    items = {item_id: number for number, item_id in enumerate(sorted(item_ids(replay.orders).values()))}
     stations = max(1, len(scenario.model.kitchen) if scenario.model else 1)
     made = {item_id: number % stations for item_id, number in items.items()}
     latest: list[tuple[int, list[Diner]]] = []
@@ -152,7 +246,7 @@ def replayed(scenario: Scenario, orders: Sequence[TraceOrder], rate_factor: floa
     def come(number: int, store: Store, key: Key) -> Integers:
         if not latest or latest[0][0] != number:
             seed = scenario.seed + number
-            latest[:] = [(number, trace_timetable(orders, scenario, seed, rate_factor, copies))]
+            latest[:] = [(number, trace_timetable(replay.orders, scenario, seed, replay.rate_factor, replay.copies))]
         return timetable_of(latest[0][1], scenario, store, made, key)
 
     return come
@@ -165,25 +259,70 @@ def forecast(
     *,
     precision: float = PRECISION,
     at_most: int = AT_MOST,
-    come: Come | None = None,
+    replay: Replay | None = None,
+    runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> Forecast:
     """Run `replications` evenings, or (None) at least `AT_LEAST` and as many as the watched figures need."""
-    found = Forecast(scenario, engine, {figure.name: [] for figure in FIGURES})
-    for number, evening in enumerate(evenings(scenario, engine, come), start=1):
-        for name, value in figures_of(evening).items():
-            found.values[name].append(value)
-        found.events += sum(run.events for run in evening.runs)
-        found.first = found.first or evening
-        on_replication(number)
-        if number >= (at_most if replications is None else replications):
-            break
-        if replications is None and number >= AT_LEAST and _is_known(found, precision):
-            break
+    series = Replications(scenario, engine, replay)
+    (found,) = forecasts(
+        [series], replications, precision=precision, at_most=at_most, runner=runner, on_replication=on_replication
+    )
     return found
 
 
-def _is_known(found: Forecast, precision: float) -> bool:
-    """Whether every watched figure that the scenario has is known well enough."""
-    watched = [found.interval(name) for name in WATCHED]
-    return all(each is None or each.is_narrow(precision) for each in watched)
+def forecasts(
+    designs: Sequence[Replications],
+    replications: int | None = None,
+    *,
+    precision: float = PRECISION,
+    at_most: int = AT_MOST,
+    runner: Runner | None = None,
+    on_replication: Callable[[int], None] = lambda number: None,
+) -> list[Forecast]:
+    """`forecast` of several designs, which the workers share; `on_replication` counts those of all designs."""
+    acting = runner or Runner()
+    units: list[list[Values]] = [[] for _ in designs]
+    wanted = [min(AT_LEAST, at_most) if replications is None else replications for _ in designs]
+    done = 0
+    while open_ := [place for place, count in enumerate(wanted) if len(units[place]) < count]:
+        stretches = [Stretch(designs[place], len(units[place]), wanted[place]) for place in open_]
+        before = done
+
+        def count(there: int, before: int = before) -> None:
+            on_replication(before + there)
+
+        for place, found in zip(open_, acting.collect(stretches, count), strict=True):
+            units[place] += found
+            done += len(found)
+            if replications is None:
+                units[place], wanted[place] = _judge(units[place], len(found), precision, at_most)
+    return [Forecast(design, each) for design, each in zip(designs, units, strict=True)]
+
+
+def _judge(units: list[Values], latest: int, precision: float, at_most: int) -> tuple[list[Values], int]:
+    """Those up to the first at which every watched figure is known, one after the other; and how many are wanted next."""
+    columns = {name: [cast("float | None", unit[name]) for unit in units] for name in WATCHED}
+    needed = len(units)
+    for number in range(max(AT_LEAST, len(units) - latest + 1), len(units) + 1):
+        known = [interval(there) for there in _there(columns, number)]
+        if all(each.is_narrow(precision) for each in known):
+            return units[:number], number
+        needed = max(_needed(each, precision) for each in known)
+    return units, min(at_most, max(len(units) + ROUND, min(2 * len(units), needed)))
+
+
+def _there(columns: Mapping[str, Sequence[float | None]], number: int) -> Iterator[list[float]]:
+    """The values of the figures that any of the first `number` replications has."""
+    for values in columns.values():
+        found = [value for value in values[:number] if value is not None]
+        if found:
+            yield found
+
+
+def _needed(found: Interval, precision: float) -> int:
+    """How many values would be enough, if they went on like these: an interval narrows with the root of their number."""
+    aim = precision / (1 + precision) * abs(found.mean)
+    if found.half_width is None or aim == 0:
+        return 2 * found.values
+    return math.ceil(min(float(AT_MOST), found.values * (found.half_width / aim) ** 2))

@@ -12,7 +12,7 @@ from simulator.model.processes.course import Course
 from simulator.model.processes.diner import RetryBudget, Visit
 from simulator.model.processes.dining import Tables
 from simulator.model.processes.store import Store
-from simulator.model.records import Run
+from simulator.model.records import FIELDS, Run
 from simulator.model.timetable import DOOR
 from simulator.model.vocabulary import Event
 
@@ -32,7 +32,7 @@ def run_on_simpy(plan: Plan, timetable: npt.NDArray[np.int64], key: Key, *, trac
         course.at(diner[0], Event.ARRIVAL, number, 0, lambda number=number, come=come: come(number))  # type: ignore[misc]
     course.env.run()
     return Run(
-        np.array(course.rows, dtype=np.int64).reshape(len(course.rows), -1),
+        np.array(course.rows, dtype=np.int64).reshape(-1, len(FIELDS)),
         np.array(course.servers, dtype=np.int64),
         course.events,
         course.hash,

@@ -41,3 +41,4 @@ def test_it_measures_ratios_and_a_chain() -> None:
     assert content["ratios"]["simpy"] > 5
     assert set(content["ratios"]) == {"simpy", "simpy_mmc", "cimba", "ciw"}
     assert content["figures"]["chain"]["wall"]["median"] > 0
+    assert content["figures"]["chain of many sizes"]["all cores"]["median"] > 0

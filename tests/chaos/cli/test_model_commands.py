@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.cli import main
+from simulator.batches.tables import read_diners, read_figures
 
 EVENING = """\
 name: evening
@@ -38,6 +39,8 @@ def test_simulate_tells_figures_with_intervals_what_is_not_modelled_and_draws(
         "--replications",
         "4",
         "--json",
+        "--workers",
+        "1",
         "--out",
         str(tmp_path / "out"),
     ]
@@ -58,7 +61,7 @@ def test_sweep_writes_a_table_and_plan_says_the_least(
     evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "sweep.csv"
-    common = [evening, "--engine", "simpy", "--replications", "6"]
+    common = [evening, "--engine", "simpy", "--replications", "6", "--workers", "1"]
     assert main(["sweep", *common, "--over", "stores.tables=8,24", "--figures", "reneged", "--csv", str(table)]) == 0
     with table.open(encoding="utf-8") as file:
         designs = list(csv.DictReader(file))
@@ -72,12 +75,37 @@ def test_sweep_writes_a_table_and_plan_says_the_least(
     assert json.loads(capsys.readouterr().out)["value"] is None
 
 
+def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
+    out = tmp_path / "out"
+    common = [evening, "--engine", "simpy", "--replications", "3", "--workers", "1", "--out", str(out)]
+    assert main(["sweep", *common, "--over", "stores.tables=8,24", "--rows"]) == 0
+    assert "6 replications\n" in capsys.readouterr().out
+    figures, diners = read_figures(out / "sweep-evening.parquet"), read_diners(out / "sweep-evening.parquet", [1])
+    assert figures["stores.tables"].tolist() == [8] * 3 + [24] * 3
+    assert figures["replication"].tolist() == [0, 1, 2] * 2
+    assert diners.groupby("replication").size().tolist() == figures["diners"].tolist()[3:]
+    find = ["plan", *common, "--find", "stores.tables", "--from", "8", "--to", "24", "--step", "16"]
+    assert main([*find, "--keep", "reneged<=0.9"]) == 0
+    assert "3 replications, 3 of them kept from before" in capsys.readouterr().out
+    assert read_figures(out / "plan-evening.parquet").equals(figures[:3])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["simulate", "nonsense"], "there is no shipped scenario with this name"),
         (["simulate", "calm", "--replications", "0"], "--replications takes a number from 1"),
         (["simulate", "calm", "--copies", "2"], "go with --trace"),
+        (["simulate", "calm", "--workers", "0"], "--workers must be from 1 to 1024, not 0"),
+        (["simulate", "calm", "--rows"], "--rows goes with --out"),
+        (["simulate", "calm", "--engine", "simpy", "--out", "/dev/null"], "/dev/null: cannot be written"),
+        (["simulate", "calm", "--scheduler", "tcp://x:1"], "--scheduler goes with --backend dask"),
+        (["sweep", "calm", "--over", "stores.tables=1", "--backend", "dask"], "--backend dask needs --scheduler"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--backend", "dask", "--workers",
+          "2"], "a Dask cluster has the workers that it has"),
         (["simulate", "calm", "--trace", "/none.csv"], "/none.csv"),
         (["simulate", "calm", "--engine", "simpy", "--seed", "-3"], "seed"),
         (["sweep", "calm", "--over", "stores.tables"], "--over takes FIELD=A,B"),

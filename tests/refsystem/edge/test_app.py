@@ -158,6 +158,7 @@ def test_an_order_can_be_read_with_its_content(pair: Any) -> None:
         "table": "7",
         "items": [{"item_id": "mapo-tofu", "quantity": 2}, {"item_id": "steamed-rice", "quantity": 1}],
         "note": "no chilli",
+        "pickup_at_s": 0,
     }
 
 
