@@ -281,9 +281,10 @@ def _takes_down(fault: Fault) -> bool:
     )
 
 
-_SECTIONS = ("overload", "delivery", "stock", "pauses")
+_SECTIONS = ("overload", "delivery", "stock", "pauses", "staff")
 _OF_STORES = ("format", "printer", "service_delay")
 _OF_DINERS = ("parties", "pre_orders")
+_OF_PAYMENTS = ("accepts_unverified", "disputes")
 
 
 def sections_not_modelled(scenario: Scenario) -> list[str]:
@@ -292,6 +293,7 @@ def sections_not_modelled(scenario: Scenario) -> list[str]:
         *((name, scenario, name) for name in _SECTIONS),
         *((f"stores.{name}", store, name) for store in scenario.stores for name in _OF_STORES),
         *((f"diners.{name}", scenario.diners, name) for name in _OF_DINERS),
+        *((f"payments.{name}", scenario.payments, name) for name in _OF_PAYMENTS if scenario.payments is not None),
     ]
     said = [path for path, section, name in places if _is_said(section, name)]
     return list(dict.fromkeys(said))
