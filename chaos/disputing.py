@@ -8,8 +8,9 @@ rest when the log knows of all of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Tally:
 
 
 class Disputing:
-    """The disputes of one run. `run` at the gateway `url` from `start_us` on; afterwards `untold` says what the log lacks."""
+    """The disputes of one run: `run` beside the load; afterwards `untold` says what the log lacks."""
 
     def __init__(self, scenario: Scenario, seed: int, path: Path) -> None:
         self._scenario, self._streams, self._path = scenario, Streams(seed), path
@@ -49,21 +50,22 @@ class Disputing:
         self._read_seq: dict[tuple[str, str], int] = {}
         self.tally = Tally()
 
-    async def run(self, url: str, start_us: int) -> None:
-        """Dispute what is captured, each payment in its time, until the load's time is over; writes what became of it."""
+    async def run(self, url: str, load_ended: Callable[[], bool]) -> None:
+        """Dispute at the gateway `url` what is captured, each in its time, until the load ends; writes what became of it."""
         said = self._scenario.payments
         if said is None or not said.disputes:
             return
-        ends_us = start_us + round(self._scenario.duration_s * 1e6)
+        over = asyncio.Event()
         async with httpx.AsyncClient(trust_env=False, base_url=url, timeout=TIMEOUT_S) as http:
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    while now_us() < ends_us:
+                    while not load_ended():
                         for payment in await self._captured(http):
                             at_us = self._at_us(payment, said.disputes, said.dispute_after_s)
-                            if at_us is not None and at_us < ends_us:
-                                tasks.create_task(self._dispute(http, payment, at_us))
+                            if at_us is not None:
+                                tasks.create_task(self._dispute(http, payment, at_us, over))
                         await asyncio.sleep(LOOK_EVERY_S)
+                    over.set()
             finally:
                 self._path.write_text(json.dumps(asdict(self.tally)) + "\n", encoding="utf-8")
 
@@ -107,8 +109,12 @@ class Disputing:
         wait_s = exponential(self._streams.uniform(f"disputes after {attempt_id}"), after_s)
         return int(payment["captured_at_us"]) + self._scenario.scaled_us(wait_s)
 
-    async def _dispute(self, http: httpx.AsyncClient, payment: Mapping[str, Any], at_us: int) -> None:
-        await asyncio.sleep(max(0.0, (at_us - now_us()) / 1e6))
+    async def _dispute(
+        self, http: httpx.AsyncClient, payment: Mapping[str, Any], at_us: int, over: asyncio.Event
+    ) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), max(0.0, (at_us - now_us()) / 1e6))
+            return  # its time has not come before the end
         attempt_id = str(payment["attempt_id"])
         dispute_id = self._key(f"dispute {attempt_id}")
         body = {"attempt_id": attempt_id, "amount_minor": payment["captured_minor"], "reason": "not what was ordered"}

@@ -135,7 +135,7 @@ class Drill:
                     tasks.create_task(self._wait_for_load(load))
                     tasks.create_task(self._order_at_platform(stack, start_us))
                     if stack.has_gateway:
-                        tasks.create_task(self._disputing.run(stack.url("gateway"), start_us))
+                        tasks.create_task(self._disputing.run(stack.url("gateway"), lambda: load.poll() is not None))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
             if not await observer.heal_gateway():

@@ -18,7 +18,7 @@ from simulator.scenario import load_scenario
 
 SCENARIO = """
 name: mine
-duration_s: 0.5
+duration_s: 1
 time_scale: 1000
 diners: {arrivals: {rate_per_s: 1}}
 payments: {disputes: 0.5, dispute_after_s: 20}
@@ -27,7 +27,7 @@ payments: {disputes: 0.5, dispute_after_s: 20}
 
 def payment(number: int, **changes: Any) -> dict[str, Any]:
     made = {"attempt_id": f"p{number}", "merchant": "s1", "tender": "card", "captured_minor": 100 + number}
-    return {**made, "captured_at_us": now_us(), "refunded_minor": 0, **changes}
+    return {**made, "captured_at_us": now_us() - 1_000_000, "refunded_minor": 0, **changes}
 
 
 class Bank:
@@ -35,6 +35,7 @@ class Bank:
 
     def __init__(self) -> None:
         self.payments = [payment(number) for number in range(40)]
+        self.payments += [payment(number, captured_at_us=now_us() + 60_000_000) for number in range(50, 60)]
         self.payments += [payment(41, tender="wallet"), payment(42, captured_at_us=None), payment(43, refunded_minor=1)]
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -73,7 +74,8 @@ def test_card_payments_are_disputed_once_and_the_drill_waits_for_the_log(
     monkeypatch.setattr(chaos.disputing, "LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(chaos.disputing.httpx, "AsyncClient", client)
     disputing = Disputing(load_scenario(SCENARIO), 7, tmp_path / "disputes.json")
-    asyncio.run(disputing.run("http://bank", now_us()))
+    ends_us = now_us() + 500_000
+    asyncio.run(disputing.run("http://bank", lambda: now_us() > ends_us))
     lost = disputing.tally.lost
     assert 8 < len(lost) < 32, "half of forty"
     assert set(lost) <= {f"p{number}" for number in range(40)}
@@ -95,5 +97,5 @@ def test_card_payments_are_disputed_once_and_the_drill_waits_for_the_log(
 
 def test_a_scenario_without_disputes_asks_the_bank_nothing(tmp_path: Path) -> None:
     text = SCENARIO.replace("disputes: 0.5, ", "")
-    asyncio.run(Disputing(load_scenario(text), 7, tmp_path / "disputes.json").run("http://nobody", now_us()))
+    asyncio.run(Disputing(load_scenario(text), 7, tmp_path / "disputes.json").run("http://nobody", lambda: False))
     assert not (tmp_path / "disputes.json").exists()
