@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from chaos.delivery import draw_wishes, order_at_platform
+from chaos.disputing import Disputing
 from chaos.embedded_proxy import EmbeddedProxy
 from chaos.faults.networks import Links
 from chaos.faults.toxiproxy import ProxyServer
@@ -46,6 +47,7 @@ from refsystem.stack_coupons import CouponStackSettings
 from refsystem.stack_delivery import PROCESS, DeliveryStackSettings
 from refsystem.stack_settings import SLOTS, GatewayStackSettings, StackSettings, StoreSettings
 from simulator.diners import Diner, write_timetable
+from simulator.errands import draw_errands
 from simulator.scenario import Scenario, dump_scenario
 from simulator.scenario_coupons import has_coupons
 
@@ -85,6 +87,8 @@ class Drill:
         self._samples: list[Sample] = []
         self._timeline: Timeline | None = None
         self._load: LoadRun | None = None
+        self._disputing = Disputing(plan.scenario, plan.seed, folder / "metrics" / "disputes.json")
+        self._errands = draw_errands(plan.scenario, plan.menu, plan.seed)
 
     async def run(self) -> None:
         """From start to final reads. Raises `StackError` or `ToxiproxyError` if it cannot be run."""
@@ -130,6 +134,8 @@ class Drill:
                     tasks.create_task(timeline.run(start_us))
                     tasks.create_task(self._wait_for_load(load))
                     tasks.create_task(self._order_at_platform(stack, start_us))
+                    if stack.has_gateway:
+                        tasks.create_task(self._disputing.run(stack.url("gateway"), lambda: load.poll() is not None))
             self._write_environment(load_ended_at_us=now_us())
             self._view.phase("all faults undone, waiting for convergence")
             if not await observer.heal_gateway():
@@ -145,7 +151,8 @@ class Drill:
         paying_us = max((2 * diner.pay_patience_us for diner in self._plan.timetable), default=0)
         stay_us = max((diner.stay_us for diner in self._plan.timetable), default=0)
         waits_us = STARTUP_US + patience_us + polls_us + paying_us + stay_us
-        limit_s = self._plan.scenario.duration_s + waits_us / 1e6 + LOAD_SLACK_S
+        staff_s = max((errand.ends_by_us for errand in self._errands), default=0) / 1e6
+        limit_s = max(self._plan.scenario.duration_s + waits_us / 1e6, staff_s) + LOAD_SLACK_S
         deadline_us = now_us() + round(limit_s * 1e6)
         while load.poll() is None:
             if now_us() > deadline_us:
@@ -159,7 +166,7 @@ class Drill:
         began_us = now_us()
         timeout_s = self._plan.scenario.converge_timeout_s
         (reached, detail), _ = await asyncio.gather(
-            observer.wait_converged(stores, timeout_s), watch.wait_holding(timeout_s)
+            observer.wait_converged(stores, timeout_s, self._disputing.untold), watch.wait_holding(timeout_s)
         )
         waited_ms = (now_us() - began_us) // 1000
         self._view.phase("reading every place" if reached else f"not converged ({detail}), reading every place")
@@ -246,7 +253,7 @@ class Drill:
 
     @contextlib.contextmanager
     def _loading(self, stack: Stack, start_us: int) -> Iterator[LoadRun]:
-        said = self._plan.scenario.diners
+        said, payments = self._plan.scenario.diners, self._plan.scenario.payments
         targets = {
             store.name: StoreTargets(
                 tuple(stack.link_url(f"diner_edge.{store.name}.{slot}") for slot in SLOTS),
@@ -264,6 +271,8 @@ class Drill:
             retries=Retries(said.retries.attempts_max, said.retries.backoff_ms, said.retries.backoff_max_ms),
             remedies=client_remedies(self._plan.scenario),
             access_secret=str(stack.secret("access").resolve()),
+            errands=self._errands,
+            accepts_unverified=payments.accepts_unverified if payments is not None else 0.0,
         )
         with LoadRun(self._folder, plan) as load:
             self._load = load

@@ -144,11 +144,17 @@ class Observer:
         edge_a, edge_b, cloud, kitchen = await asyncio.gather(*(self._try(url, timeout_s) for url in urls))
         return Sample(at_us, store, {"a": edge_a, "b": edge_b}, cloud, kitchen)
 
-    async def wait_converged(self, stores: Sequence[str], timeout_s: float) -> tuple[bool, str]:
-        """Wait until nothing stands in the way of the final reads; says what was awaited last."""
+    async def wait_converged(
+        self,
+        stores: Sequence[str],
+        timeout_s: float,
+        more: Callable[[Observer], Awaitable[list[str]]] | None = None,
+    ) -> tuple[bool, str]:
+        """Wait until nothing stands in the way of the final reads, by `more` neither; says what was awaited last."""
         deadline_s = time.monotonic() + timeout_s
         while True:
-            found = await platform_differences(self.stack, self._http, stores)
+            found = await more(self) if more is not None else []
+            found += await platform_differences(self.stack, self._http, stores)
             for store in stores:
                 sample = await self.sample(store, timeout_s=2.0)
                 found += [f"{store}: {difference}" for difference in sample.differences()]

@@ -7,21 +7,37 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import gevent
 
 from loadtests.client import NOT_SENT, Device
 from loadtests.contract import ASKED_AGAIN_4XX, Answer, PayingApi
-from loadtests.ledger import CheckRows, Ledger
+from loadtests.ledger import CheckRows, Ledger, Whereabouts
 from loadtests.plan import monotonic_us
 from loadtests.tokens import Tokens
 from refsystem.access import Role
 from refsystem.ordering.check_acts import ACT_NAMES, Act, Content
-from refsystem.ordering.kitchen_acts import Fire
-from refsystem.ordering.store_acts import StoreAct
-from simulator.diners import Diner
+from refsystem.ordering.kitchen_acts import KitchenContent
+from refsystem.ordering.stock_acts import StockContent
+from refsystem.ordering.store_acts import NAMES, StoreAct
+
+AnyContent = Content | KitchenContent | StockContent
+
+
+class Asker(Whereabouts, Protocol):
+    """Who acts, how long they try, and how long they wait before they ask again."""
+
+    @property
+    def patience_us(self) -> int:
+        """How long one act is asked for."""
+        ...
+
+    @property
+    def poll_us(self) -> int:
+        """How long they wait before they ask again."""
+        ...
 
 
 class Actor:
@@ -29,7 +45,7 @@ class Actor:
 
     def __init__(
         self,
-        diner: Diner,
+        diner: Asker,
         device: Device,
         api: PayingApi,
         ledger: Ledger,
@@ -47,10 +63,10 @@ class Actor:
         request = self._api.check(check_id, token)
         return self._device.ask("check", request, self._looks, now_us, now_us + self._diner.patience_us)
 
-    def act(self, content: Content | Fire, token: str, amount_minor: int = 0) -> Answer:
+    def act(self, content: AnyContent, token: str, amount_minor: int = 0) -> Answer:
         """Do it, asking again under the same key while another answer may come and patience lasts."""
         act_id = str(UUID(int=self._draw.getrandbits(128), version=4))
-        act = StoreAct(act_id, "", content) if isinstance(content, Fire) else Act(act_id, "", content)
+        act = Act(act_id, "", content) if isinstance(content, Content) else StoreAct(act_id, "", content)
         rows = CheckRows(self._ledger, self._diner, self._intent_id, self._order_id, act, amount_minor)
         request = self._api.act(act, token)
         deadline_us = monotonic_us() + self._diner.patience_us
@@ -72,15 +88,15 @@ class Staff:
     def __init__(self, actor: Actor | None, tokens: Tokens, skipped: Callable[[str], None]) -> None:
         self._actor, self._tokens, self._skipped = actor, tokens, skipped
 
-    def did(self, content: Content | Fire, role: Role, amount_minor: int = 0) -> bool:
+    def did(self, content: AnyContent, role: Role, amount_minor: int = 0) -> bool:
         """Whether it was done, as far as is known."""
         answer = self.do(content, role, amount_minor)
         return answer is not None and answer.outcome == "ok"
 
-    def do(self, content: Content | Fire, role: Role, amount_minor: int = 0) -> Answer | None:
+    def do(self, content: AnyContent, role: Role, amount_minor: int = 0) -> Answer | None:
         """Have somebody with this role do it; None if the adapter cannot."""
         if self._actor is None:
-            self._skipped("fire" if isinstance(content, Fire) else ACT_NAMES[type(content)])
+            self._skipped(name_of(content))
             return None
         return self._actor.act(content, self._tokens.staff(role), amount_minor)
 
@@ -95,6 +111,11 @@ class Staff:
         """The lines of a check that cost something; none if nobody can tell."""
         check = self.look(check_id, why)
         return [] if check is None else [line for line in check["lines"] if line["quantity"] and line["amount_minor"]]
+
+
+def name_of(content: AnyContent) -> str:
+    """The name of an act with this content."""
+    return ACT_NAMES[type(content)] if isinstance(content, Content) else NAMES[type(content)]
 
 
 def is_refused(answer: Answer) -> bool:

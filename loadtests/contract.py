@@ -69,7 +69,8 @@ class Answer:
     """What a client was told.
 
     `problem` is the slug of one of our problems, a foreign problem's type as sent, or the trouble of the transport. `check` is
-    what a look at a check has shown, `result` what an act has made (of a split: `new_check_ids`).
+    what a look at a check, or of the staff at something else, has shown, `result` what an act has made (of a split:
+    `new_check_ids`).
     """
 
     outcome: Outcome
@@ -141,6 +142,23 @@ class CheckApi(PayingApi, Protocol):
         ...
 
 
+@runtime_checkable
+class StaffApi(PayingApi, Protocol):
+    """What an ordering system must offer besides if its staff do errands: looks whose replies are like the reference stack's."""
+
+    def open_checks(self, token: str) -> Request:
+        """The request that asks for all open checks, with their lines."""
+        ...
+
+    def kitchen_order(self, order_id: str, token: str) -> Request:
+        """The request that asks for the tickets of an order."""
+        ...
+
+    def stock(self, token: str) -> Request:
+        """The request that asks what there is of every ingredient."""
+        ...
+
+
 class ReferenceApi:
     """The adapter of the reference stack."""
 
@@ -189,6 +207,18 @@ class ReferenceApi:
         body = act.request_body() if isinstance(act, Act) else act.body
         return Request("POST", "/v1/acts", headers, json.dumps(body, ensure_ascii=False).encode())
 
+    def open_checks(self, token: str) -> Request:
+        """`GET /v1/checks`."""
+        return Request("GET", "/v1/checks", {"Authorization": f"Bearer {token}"})
+
+    def kitchen_order(self, order_id: str, token: str) -> Request:
+        """`GET /v1/kitchen/orders/{order_id}`."""
+        return Request("GET", f"/v1/kitchen/orders/{order_id}", {"Authorization": f"Bearer {token}"})
+
+    def stock(self, token: str) -> Request:
+        """`GET /v1/stock`."""
+        return Request("GET", "/v1/stock", {"Authorization": f"Bearer {token}"})
+
     def answer(self, kind: Kind, order_id: str, reply: Reply) -> Answer:
         """As `classify` says."""
         return classify(kind, order_id, reply)
@@ -233,6 +263,8 @@ def _told_yes(kind: Kind, identity: str, reply: Reply) -> Answer:
     document = _json_object(reply.body)
     if document is None:
         return Answer("indefinite", reply.status, "reply-unreadable")
+    if kind == "look":
+        return Answer("ok", reply.status, check=document)
     if document.get(IDENTITIES.get(kind, "order_id")) != identity:
         return Answer("indefinite", reply.status, "reply-about-another-order")
     if kind == "check":

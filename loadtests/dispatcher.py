@@ -8,6 +8,7 @@ closed one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import gevent
 from gevent import Greenlet
@@ -24,13 +25,33 @@ SPARE_US = 10_000_000
 """How much longer than its longest possible journey a run is waited for before it is called stuck."""
 
 
+class Beside(Protocol):
+    """What goes on beside the diners."""
+
+    @property
+    def ends_by_us(self) -> int:
+        """When it is done at the latest, after the start of the run."""
+        ...
+
+    def run(self) -> None:
+        """Do it, and leave nothing running."""
+
+
 class Dispatcher:
-    """Walks this process's share of a timetable; `journey` lives one diner's visit and returns its outcome."""
+    """Walks this process's share of a timetable; `journey` lives one diner's visit and returns its outcome.
+
+    What goes on `beside` the diners belongs to the load: it must end, and may not break.
+    """
 
     def __init__(
-        self, plan: LoadPlan, diners: Sequence[Diner], journey: Callable[[Diner], Outcome], tally: Tally
+        self,
+        plan: LoadPlan,
+        diners: Sequence[Diner],
+        journey: Callable[[Diner], Outcome],
+        tally: Tally,
+        beside: Sequence[Beside] = (),
     ) -> None:
-        self._plan, self._journey, self._tally = plan, journey, tally
+        self._plan, self._journey, self._tally, self._beside = plan, journey, tally, beside
         self._diners = sorted(diners, key=lambda diner: (diner.at_us, diner.diner))
         self._pool = Pool(max(1, plan.in_flight_max // plan.processes))
 
@@ -39,14 +60,19 @@ class Dispatcher:
         tally = self._tally
         tally.write()
         ticker = gevent.spawn(self._keep_tally)
+        others = [gevent.spawn(other.run) for other in self._beside]
+        for other in others:
+            other.link_exception(self._broke)
         try:
             for diner in self._diners:
                 self._sleep_until(self._plan.start_us + diner.at_us)
                 self._start(diner)
             all_done = self._pool.join(timeout=max(0, self._ends_by_us() - monotonic_us()) / 1_000_000)
-            tally.finished = all_done and not tally.broken_journeys
+            gevent.joinall(others, timeout=max(0, self._ends_by_us() - monotonic_us()) / 1_000_000)
+            tally.finished = all_done and all(other.ready() for other in others) and not tally.broken_journeys
         finally:
             ticker.kill()
+            gevent.killall(others)
             self._pool.kill()
             tally.in_flight = 0
             tally.sample_cpu()
@@ -77,8 +103,9 @@ class Dispatcher:
             self._tally.write()
 
     def _ends_by_us(self) -> int:
-        """The moment by which even the most patient diner is done."""
-        return self._plan.start_us + SPARE_US + max((self._longest_us(diner) for diner in self._diners), default=0)
+        """The moment by which even the most patient diner, and what goes on beside, is done."""
+        longest_us = (*map(self._longest_us, self._diners), *(other.ends_by_us for other in self._beside))
+        return self._plan.start_us + SPARE_US + max(longest_us, default=0)
 
     def _longest_us(self, diner: Diner) -> int:
         attempt_us = self._plan.attempt_timeout_ms * 1000

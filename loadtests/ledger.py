@@ -142,13 +142,32 @@ class Rows:
         return self._ledger.complete(attempt, answer)
 
 
+class Whereabouts(Protocol):
+    """Where somebody is who looks and acts: a diner, or one of the staff."""
+
+    @property
+    def store(self) -> str:
+        """The store."""
+        ...
+
+    @property
+    def table(self) -> str:
+        """The table; empty: none."""
+        ...
+
+    @property
+    def channel(self) -> str:
+        """The channel of the orders that it is about; `staff`: none."""
+        ...
+
+
 class CheckRows:
-    """The attempts of one act on a check, or looks at it (`act` None). `order_id` is the order that began the check."""
+    """The attempts of one act, or looks (`act` None). `order_id` is the order that began the check; empty: it is about none."""
 
     def __init__(
         self,
         ledger: Ledger,
-        diner: Diner,
+        diner: Whereabouts,
         intent_id: str,
         order_id: str,
         act: Act | StoreAct | None = None,

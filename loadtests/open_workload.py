@@ -18,6 +18,7 @@ from locust.exception import StopUser
 
 from loadtests.contract import load_api
 from loadtests.dispatcher import Dispatcher
+from loadtests.errands import staff_rounds
 from loadtests.journey import Journey, Told
 from loadtests.ledger import Ledger
 from loadtests.plan import PLAN_VARIABLE, LoadPlan, read_plan
@@ -74,7 +75,8 @@ def drive(plan: LoadPlan, index: int, environment: Environment) -> bool:
         def journey(diner: Diner) -> Outcome:
             return Journey(diner, plan, api, ledger, observer).run()
 
-        Dispatcher(plan, diners, journey, observer.tally).run()
+        beside = staff_rounds(plan, api, ledger, observer.skipped) if index == 0 else ()
+        Dispatcher(plan, diners, journey, observer.tally, beside).run()
     return observer.tally.finished
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulator.errands import Errand
+
 PLAN_VARIABLE = "RUSHPROOF_LOAD"
 """The environment variable that holds the path of `load.json` for a load process."""
 
@@ -40,6 +42,8 @@ class LoadPlan:
     `in_flight_max` bounds the diners who are under way at once, over all `processes`; a start beyond it is dropped.
     `adapter` names the `OrderingApi` as "module:Class". `access_secret` is the file of the secret that signs the tokens of tables
     and staff; it is needed where diners pay. `remedies` against overload are those of the clients that are in force.
+    `errands` are what the staff of all stores do besides, `accepts_unverified` is the share of unverified wallet codes that they
+    take on trust.
     """
 
     run: str
@@ -58,6 +62,8 @@ class LoadPlan:
     start_unix_ms: int | None = None
     access_secret: str | None = None
     remedies: Sequence[str] = ()
+    errands: Sequence[Errand] = ()
+    accepts_unverified: float = 0.0
 
 
 def write_plan(path: Path, plan: LoadPlan) -> LoadPlan:
@@ -76,6 +82,7 @@ def read_plan(path: Path) -> LoadPlan:
         raw = json.loads(path.read_text(encoding="utf-8"))
         raw["retries"] = Retries(**raw["retries"])
         raw["remedies"] = tuple(raw.get("remedies", ()))
+        raw["errands"] = tuple(Errand(**errand) for errand in raw.get("errands", ()))
         raw["targets"] = {
             store: StoreTargets(tuple(target["edges"]), target.get("cloud")) for store, target in raw["targets"].items()
         }

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-Kind = Literal["menu", "order", "read", "check", "act"]
+Kind = Literal["menu", "order", "read", "check", "act", "look"]
 Outcome = Literal["ok", "fail", "indefinite"]
 Level = Literal["R2", "R1", "RC"]
 Door = Literal["edge", "cloud"]
@@ -35,6 +35,7 @@ class Attempt:
 
     `kind` "act" is a submission of the act `act` under the key `act_id`, "check" a look at a check; both name the order that the
     check began with as `order_id`, and count attempts within (`act_id`, `kind`). `total_minor` is then the amount of the act.
+    `kind` "look" is a look of the staff at open checks, kitchen or stock, and belongs to no order; so may an act of theirs.
     """
 
     process: str

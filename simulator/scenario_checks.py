@@ -30,6 +30,7 @@ from simulator.scenario_faults import (
 from simulator.scenario_overload import goodput_flaws
 from simulator.scenario_parties import party_flaws
 from simulator.scenario_reach import links_hit, store_hit
+from simulator.scenario_staff import staff_flaws
 from simulator.scenario_stock import stock_flaws
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def flaws(scenario: Scenario) -> list[Flaw]:
         *_store_flaws(scenario),
         *_diner_flaws(scenario),
         *(Flaw(path, message) for path, message in party_flaws(scenario)),
-        *(Flaw(path, message) for path, message in (*stock_flaws(scenario), *goodput_flaws(scenario))),
+        *(Flaw(path, message) for path, message in (*stock_flaws(scenario), *staff_flaws(scenario))),
+        *(Flaw(path, message) for path, message in goodput_flaws(scenario)),
         *_payment_flaws(scenario),
         *_printer_flaws(scenario),
         *(Flaw(path, message) for path, message in (*delivery_flaws(scenario), *coupon_flaws(scenario))),

@@ -34,6 +34,7 @@ from simulator.scenario_faults import (
 )
 from simulator.scenario_overload import DeclaredDelay, Overload
 from simulator.scenario_parties import Parties, PreOrders
+from simulator.scenario_staff import Staff
 from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
 from simulator.scenario_stock import StockLevels
 
@@ -219,6 +220,16 @@ class Payments(Strict):
     misbehaviour: tuple[Rule, ...] = Field(
         (), max_length=32, description="What the gateway does wrong; times in `ms` are real."
     )
+    accepts_unverified: Share = Field(
+        0.0,
+        description="Share of unverified wallet codes that the cashier takes on trust instead of giving them up. [G]",
+    )
+    disputes: Share = Field(
+        0.0, description="Share of captured card payments that the payer disputes at the bank, and wins. [G]"
+    )
+    dispute_after_s: float = Field(
+        30.0, ge=0, le=86_400, description="Mean time from the capture to such a dispute, in seconds, scaled. [G]"
+    )
 
 
 class Budgets(Strict):
@@ -285,6 +296,10 @@ class Scenario(Strict):
     stock: StockLevels = Field(
         default_factory=dict,
         description="What every store receives before diners come, by ingredient; what is not named is not kept in stock.",
+    )
+    staff: Staff | None = Field(
+        None,
+        description="What the staff do beside serving checks; left out: nothing is sold out, taken back or counted.",
     )
     delivery: Delivery | None = Field(None, description="Orders from a delivery platform; left out: there is none.")
     overload: Overload | None = Field(

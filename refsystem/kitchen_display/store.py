@@ -53,7 +53,8 @@ class Bump:
 
 
 class KitchenStore:
-    """The display's database in `folder`. `kitchen_us` after it is shown a ticket is done by itself; 0 means never.
+    """The display's database in `folder`. `kitchen_us` after it is shown a ticket is done by itself, and so is one that was
+    recalled, as long after it is seen to be; 0 means never.
 
     `menu` and `rules` route orders whose record does not say how, and say how tickets age.
     """
@@ -78,6 +79,7 @@ class KitchenStore:
                 queries.add_stations(self._connection)
         self.orders = StoredOrders(self._connection, menu, rules)
         self._acts = ActBox(self._connection)
+        self._recalled_us: dict[tuple[TicketKey, int], int] = {}
         self._deliveries: int = queries.last_delivery(self._connection)
         self.deliveries_left_out = 0
 
@@ -228,6 +230,8 @@ class KitchenStore:
             before_us = now_us - self._rules.escalate_s * 1_000_000
             overdue = list(queries.overdue_tickets(self._connection, before_us=before_us, limit=DUE_MAX))
             due += [escalate(TicketKey(*row)) for row in overdue]
+        if self._kitchen_us:
+            due += self._made_again(now_us)
         return due
 
     def _is_due(self, order: KitchenOrder, course: int, fires: str, waited_us: int) -> bool:
@@ -238,6 +242,15 @@ class KitchenStore:
                 return True
             waited_us = min(waited_us, begun_us)
         return 0 < self._rules.at_latest_s(course) * 1_000_000 <= waited_us
+
+    def _made_again(self, now_us: int) -> Iterator[StoreAct]:
+        """Tickets that were recalled and are done again by themselves. After a restart their time begins anew."""
+        rows = queries.recalled_tickets(self._connection, limit=DUE_MAX)
+        recalled = [(TicketKey(order_id, version, station), rounds) for order_id, version, station, rounds in rows]
+        self._recalled_us = {each: self._recalled_us.get(each, now_us) for each in recalled}
+        for (key, rounds), since_us in self._recalled_us.items():
+            if since_us + self._kitchen_us <= now_us:
+                yield bump_again(key, rounds, WHO)
 
     def open_tickets(self, limit: int, station: str = "", now_us: int = 0) -> list[dict[str, Any]]:
         """Tickets to be made, in the order in which they stand on the display (`ticket.rank`)."""

@@ -282,9 +282,10 @@ def _takes_down(fault: Fault) -> bool:
     )
 
 
-_SECTIONS = ("stock", "pauses")
+_SECTIONS = ("stock", "pauses", "staff")
 _OF_STORES = ("printer",)
 _OF_DINERS = ("parties",)
+_OF_PAYMENTS = ("accepts_unverified", "disputes")
 
 
 def sections_not_modelled(scenario: Scenario) -> list[str]:
@@ -293,6 +294,7 @@ def sections_not_modelled(scenario: Scenario) -> list[str]:
         *((name, scenario, name) for name in _SECTIONS),
         *((f"stores.{name}", store, name) for store in scenario.stores for name in _OF_STORES),
         *((f"diners.{name}", scenario.diners, name) for name in _OF_DINERS),
+        *((f"payments.{name}", scenario.payments, name) for name in _OF_PAYMENTS if scenario.payments is not None),
     ]
     if scenario.delivery is not None:
         places.append(("delivery.misbehaviour", scenario.delivery, "misbehaviour"))

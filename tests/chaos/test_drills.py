@@ -11,6 +11,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +50,13 @@ def orders_in(folder: Path, place: str) -> set[str]:
     return {row["record"]["order_id"] for row in content["entries"] if row["record"]["kind"] == "order"}
 
 
+def charged_back(folder: Path) -> set[str]:
+    """The payments that the primary's log says were taken back in a dispute."""
+    content = json.loads((folder / "reads" / "1" / "s1" / "edge_a.json").read_text(encoding="utf-8"))
+    records = [row["record"] for row in content["entries"]]
+    return {record["attempt_id"] for record in records if record.get("outcome") == "charged_back"}
+
+
 def copies_on_paper(folder: Path) -> int:
     """How many slips are further copies, by their codes."""
     content = json.loads((folder / "reads" / "1" / "s1" / "printer.json").read_text(encoding="utf-8"))
@@ -71,6 +79,12 @@ def test_a_scenario_passes_unbroken(drill: Callable[..., Any], scenario: str) ->
         assert copies_on_paper(result.folder) > 0
     else:
         assert acknowledged > 100
+    if scenario == "gateway_timeouts":
+        done = Counter(row.act for row in read_history(result.folder / "history") if row.outcome == "ok")
+        assert done["accept_payment"] > 0, "some codes that nobody could verify were taken on trust"
+        lost = json.loads((result.folder / "metrics" / "disputes.json").read_text(encoding="utf-8"))["lost"]
+        assert len(lost) > 0
+        assert set(lost) == charged_back(result.folder), "the log knows of every dispute that was lost, and of no other"
 
 
 @pytest.mark.unhurried

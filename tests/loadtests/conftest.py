@@ -37,6 +37,7 @@ class Seen:
     key: str
     body: dict[str, Any]
     at_us: int
+    authorization: str = ""
 
     @property
     def is_order(self) -> bool:
@@ -182,7 +183,8 @@ class ScriptedStack:
             headers[name.lower()] = value.strip()
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         key = headers.get("idempotency-key", "")
-        return Seen(device, method, path, key, json.loads(body) if body else {}, monotonic_us())
+        said, authorization = json.loads(body) if body else {}, headers.get("authorization", "")
+        return Seen(device, method, path, key, said, monotonic_us(), authorization)
 
     @staticmethod
     def _bytes(act: Act) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loadtests.contract import load_api
 from loadtests.dispatcher import Dispatcher
+from loadtests.errands import staff_rounds
 from loadtests.journey import Journey, Told
 from loadtests.ledger import Ledger
 from loadtests.plan import monotonic_us, read_plan, write_plan
@@ -39,7 +40,10 @@ def main() -> None:
     observer = Quiet(Tally(plan, "locust-0", len(diners)))
     with Ledger(Path(plan.history), "locust-0") as ledger:
         api = load_api(plan.adapter)
-        Dispatcher(plan, diners, lambda diner: Journey(diner, plan, api, ledger, observer).run(), observer.tally).run()
+        beside = staff_rounds(plan, api, ledger, observer.skipped)
+        Dispatcher(
+            plan, diners, lambda diner: Journey(diner, plan, api, ledger, observer).run(), observer.tally, beside
+        ).run()
 
 
 main()

@@ -27,6 +27,7 @@ from refsystem.ordering.menu_formats import MENUS
 from refsystem.ordering.order import Order
 from refsystem.processes import PythonProcess, reserve_port
 from simulator.diners import Diner, write_timetable
+from simulator.errands import Errand
 from simulator.history import Attempt, Door, Kind, read_history
 from simulator.parties import AddOn, Visit
 
@@ -267,10 +268,11 @@ def test_an_adapter_that_knows_no_checks_leaves_them_out_and_says_so(tmp_path: P
         StoreTargets((stack.url("edge_a"), stack.url("edge_b")), stack.url("cloud")),
         [party(0, visit), replace(party(1, dining(1)), visit=None)],
         adapter="test_parties:PlainApi",
+        errands=[Errand("s1", 0, 0, "recall", 1_000_000)],
     )
     assert {row.kind for row in history} == {"menu", "order", "read"}
     assert len(stack.orders) == 4
     assert not any("check_id" in order for order in stack.orders.values())
     assert {row.outcome for row in history if row.kind == "order"} == {"ok"}
     skipped = json.loads((tmp_path / "metrics" / "load-locust-0.json").read_text())["skipped"]
-    assert skipped == {"transfer": 1, "discount": 1, "split": 1, "pay": 2}
+    assert skipped == {"transfer": 1, "discount": 1, "split": 1, "pay": 2, "recall": 1}

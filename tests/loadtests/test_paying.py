@@ -77,6 +77,10 @@ class Shop:
             self.closed = True
         elif body["act"] == "cancel_payment":
             self.payments[-1] |= {"state": "reversed", "settled": True}
+        elif body["act"] == "accept_payment" and said == "refused":
+            return classify("act", act_id, Reply(409, {}, b"{}"))
+        elif body["act"] == "accept_payment":  # it is captured when the gateway has been asked again
+            self.payments[-1] |= {"state": "captured", "settled": True}
         elif act_id not in {payment["attempt_id"] for payment in self.payments}:
             pending = said in ("unverified", "pending")
             payment = {"attempt_id": act_id, "tender": body["tender"], "amount_minor": body["amount_minor"]}
@@ -85,10 +89,10 @@ class Shop:
         return classify("act", act_id, Reply(201, {}, json.dumps(told).encode()))
 
 
-def paid(tmp_path: Path, shop: Shop, who: Diner) -> tuple[Answer, list[Attempt]]:
+def paid(tmp_path: Path, shop: Shop, who: Diner, **said: Any) -> tuple[Answer, list[Attempt]]:
     tmp_path.mkdir(exist_ok=True)
     (tmp_path / "access").write_bytes(SECRET + b"\n")
-    plan = LoadPlan("r1", 7, monotonic_us(), {}, access_secret=str(tmp_path / "access"))
+    plan = LoadPlan("r1", 7, monotonic_us(), {}, access_secret=str(tmp_path / "access"), **said)
     with Ledger(tmp_path / "history", "locust-0") as ledger:
         answer = Payer(who, plan, shop, ledger, "intent", CHECK).run()  # type: ignore[arg-type]
     return answer, read_history(tmp_path / "history")
@@ -138,6 +142,20 @@ def test_a_code_that_stays_unverified_is_given_up_by_the_cashier(tmp_path: Path)
         ("cashier", "cancel_payment"),
         ("diner", "pay"),
     ]
+
+
+def test_a_code_that_is_taken_on_trust_is_asked_for_once_and_given_up_where_the_stores_limits_refuse_it(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(lambda body: "unverified" if body["act"] == "pay" else "stored")
+    answer, _ = paid(tmp_path / "taken", shop, diner(), accepts_unverified=1.0)
+    assert answer.outcome == "ok"
+    assert [(role, body["act"]) for _, role, body in shop.requests] == [("diner", "pay"), ("cashier", "accept_payment")]
+    said = {"wallet_code": "unverified", "card": "captured"}
+    limited = Shop(lambda body: said[body["tender"]] if body["act"] == "pay" else "refused")
+    answer, _ = paid(tmp_path / "limited", limited, diner(), accepts_unverified=1.0)
+    assert answer.outcome == "ok"
+    assert [body["act"] for _, _, body in limited.requests] == ["pay", "accept_payment", "cancel_payment", "pay"]
 
 
 def test_who_waits_in_vain_leaves_when_patience_ends(tmp_path: Path) -> None:

@@ -114,6 +114,12 @@ WHERE
 ORDER BY seq
 LIMIT :limit;
 
+-- name: recalled_tickets(limit)
+SELECT order_id, version, station, rounds FROM tickets
+WHERE bumped_at_us IS NULL AND bump_asked_at_us IS NULL AND superseded = 0 AND given_up = 0 AND rounds > 0
+ORDER BY seq
+LIMIT :limit;
+
 -- name: counts()^
 SELECT
     count(*),

@@ -71,7 +71,9 @@ def test_every_route_of_stores_and_audits_asks_for_the_secret_and_writes_nothing
             templates = {
                 path.partition("?")[0].replace("/s1", "/{store}").replace("/s2", "/{store}") for _, path, _ in ROUTES
             }
-            assert guarded == templates | {"/v1/platforms/{platform}/webhooks"}, "every route that asks was asked here"
+            assert guarded == templates | {"/v1/platforms/{platform}/webhooks", "/v1/orders"}, (
+                "every route that asks was asked here"
+            )
             asking = ("/v1/stores/{store}", "/v1/audit/")
             assert {path for path in paths if path.startswith(asking)} - guarded == {"/v1/stores/{store}/status"}
 

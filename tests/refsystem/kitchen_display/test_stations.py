@@ -120,6 +120,30 @@ def test_a_void_takes_a_ticket_off_the_display_and_shows_what_is_left(store):
     assert (store.counts(), store.waiting()) == ((2, 0, 1), 1)
 
 
+def test_a_recalled_ticket_is_made_again_by_a_kitchen_that_works_by_itself(tmp_path):
+    store = KitchenStore(tmp_path, kitchen_us=100, synchronous="NORMAL", menu=HOTPOT, rules=RULES)
+    key = TicketKey(uuid(1), 1, "meat")
+    recalls = [act(number, Recall(*key)) for number in (8, 9)]
+    again = [bump_again(key, rounds, "kitchen display") for rounds in (1, 2)]
+    bumped = bump(1, 1, "meat")
+    log = log_of(order(1, {"tripe": 1}), bumped, recalls[0], again[0].record(0), recalls[1], again[1].record(0))
+    store.receive(batch(log, 1, 2), now_us=150)
+    assert store.pending_acts(400) == [], "it is done"
+    store.receive(batch(log, 3, 3), now_us=500)
+    assert (store.pending_acts(500), store.pending_acts(599)) == ([], []), (
+        "the time counts from the recall, not from the order"
+    )
+    assert [each["act_id"] for each in store.pending_acts(600)] == [again[0].act_id]
+    store.receive(batch(log, 4, 4), now_us=610)
+    assert (store.pending_acts(900), store.waiting()) == ([], 0)
+    store.receive(batch(log, 5, 5), now_us=900)
+    assert store.pending_acts(950) == []
+    assert [each["act_id"] for each in store.pending_acts(1_050)] == [again[1].act_id], "each recall has its own time"
+    store.receive(batch(log, 6, 6), now_us=1_060)
+    assert store.waiting() == 0
+    store.close()
+
+
 def test_a_recalled_ticket_stands_there_again_and_its_second_bump_is_an_act(tmp_path):
     store = opened(tmp_path)
     key = TicketKey(uuid(1), 1, "meat")
