@@ -25,6 +25,7 @@ from simulator.model.conditions import not_modelled, sections_not_modelled
 from simulator.model.draws import Key, make_key
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.figures import FIGURES, Evening, figures_of
+from simulator.model.kitchens import stations_of
 from simulator.model.plan import make_plan
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
 from simulator.scenario_model import Scenario, Store
@@ -238,16 +239,16 @@ def replayed(scenario: Scenario, replay: Replay) -> Come:
 
     A table does not say where an item is made: items are spread evenly over the stations.
     """
-    items = {item_id: number for number, item_id in enumerate(sorted(item_ids(replay.orders).values()))}
-    stations = max(1, len(scenario.model.kitchen) if scenario.model else 1)
-    made = {item_id: number % stations for item_id, number in items.items()}
+    items = sorted(item_ids(replay.orders).values())
+    stations = {store.name: max(1, len(stations_of(scenario, store))) for store in scenario.stores}
+    made = {name: {item_id: number % count for number, item_id in enumerate(items)} for name, count in stations.items()}
     latest: list[tuple[int, list[Diner]]] = []
 
     def come(number: int, store: Store, key: Key) -> Integers:
         if not latest or latest[0][0] != number:
             seed = scenario.seed + number
             latest[:] = [(number, trace_timetable(replay.orders, scenario, seed, replay.rate_factor, replay.copies))]
-        return timetable_of(latest[0][1], scenario, store, made, key)
+        return timetable_of(latest[0][1], scenario, store, made[store.name], key)
 
     return come
 

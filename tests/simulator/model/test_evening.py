@@ -108,5 +108,9 @@ def test_only_what_has_no_effect_is_said_to_have_none() -> None:
     assert said["retry_storm"] == said["fast_food_noon"] == said["tea_surge"] == []
     coupons = [f"payments.tenders.{name} (paid as a card)" for name in ("coupon", "stored_value")]
     assert said["delivery_evening"] == ["pauses", "delivery.misbehaviour", *coupons]
-    assert said["holiday_hotpot"] == ["diners.parties", "payments.misbehaviour (timeout_after, callback_twice)"]
+    assert said["holiday_hotpot"] == [
+        "staff",
+        "diners.parties",
+        "payments.misbehaviour (timeout_after, callback_twice)",
+    ]
     assert said["stock_run_out"] == ["stock"]
