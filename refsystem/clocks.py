@@ -10,6 +10,7 @@ later than it should, and never charges twice. A pre-order is fired by that of t
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 from refsystem import drill_control
 
@@ -22,6 +23,11 @@ def monotonic_us() -> int:
 def hour_and_minute(at_s: float | None = None) -> str:
     """A moment (seconds since 1970; None: now, as this process sees it) as the time of day, for paper: `18:05`."""
     return time.strftime("%H:%M", time.localtime(wall_us() / 1_000_000 if at_s is None else at_s))
+
+
+def local_time() -> datetime:
+    """The moment as this process sees it, in the time zone of its machine."""
+    return datetime.fromtimestamp(wall_us() / 1_000_000).astimezone()
 
 
 def wall_us() -> int:

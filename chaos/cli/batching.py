@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import get_args
+from typing import Any, get_args
+
+import psutil
 
 from chaos.cli.errors import CommandError
 from simulator.batches.folder import Folder
@@ -18,6 +22,7 @@ from simulator.batches.series import OtherModel
 from simulator.batches.tables import Design, write_figures
 from simulator.batches.workers import WORKERS_MAX, Backend, BatchError, Workers
 
+GRACE_S = 10.0
 EPILOG = """\
 Figures are the same, to the last bit, for any number of workers, on any backend, and after any interruption.
 With --out every finished part is kept in FOLDER/chunks, and all figures together in a Parquet file in FOLDER; the same
@@ -56,20 +61,30 @@ def check_batch_options(options: argparse.Namespace) -> None:
 def batch_runner(options: argparse.Namespace) -> Iterator[Runner]:
     """The runner that the options ask for; CommandError if it cannot be. Ctrl-C and SIGTERM keep what is finished."""
     runner: Runner | None = None
+    interruption: _Interruption | None = None
     try:
+        workers = Workers(options.workers, options.backend, options.scheduler)
         folder = None if options.out is None else Folder(options.out, _say)
+        interruption = _Interruption(lambda: _say_how_to_go_on(options, runner))
         with (
-            Runner(Workers(options.workers, options.backend, options.scheduler), folder, rows=options.rows) as runner,
-            _sigterm_as_interrupt(),
+            interruption,
+            Runner(workers, folder, rows=options.rows, interrupted=interruption.asked) as runner,
         ):
             yield runner
     except (BatchError, OtherModel) as error:
+        if interruption is not None and interruption.asked.is_set():  # its workers would not end, and were killed
+            _say_how_to_go_on(options, runner)
+            raise KeyboardInterrupt from error
         raise CommandError(str(error)) from error
     except KeyboardInterrupt:
-        if runner is not None and options.out is not None:
-            there = runner.computed + runner.kept
-            _say(f"{there} replications are kept in {options.out}; the same command goes on from there")
+        _say_how_to_go_on(options, runner)
         raise
+
+
+def _say_how_to_go_on(options: argparse.Namespace, runner: Runner | None) -> None:
+    if runner is not None and options.out is not None:
+        there = runner.computed + runner.kept
+        _say(f"{there} replications are kept in {options.out}; the same command goes on from there")
 
 
 def keep_figures(options: argparse.Namespace, name: str, designs: Sequence[Design]) -> list[str]:
@@ -89,16 +104,40 @@ def kept_before(runner: Runner) -> str:
     return f", {runner.kept} of them kept from before" if runner.kept else ""
 
 
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(number: int, frame: FrameType | None) -> None:
+class _Interruption:
+    """Ctrl-C and SIGTERM interrupt the work, even where the exception is lost (in a finalizer) or a worker cannot be ended."""
+
+    def __init__(self, say_how_to_go_on: Callable[[], None]) -> None:
+        self.asked, self._ended = threading.Event(), threading.Event()
+        self._say_how_to_go_on = say_how_to_go_on
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interruption:
+        self._before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            threading.Thread(target=self._end_in_time, daemon=True).start()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def _end_in_time(self) -> None:
+        """Whatever still hangs a while after an interruption is ended: first the workers, then this process."""
+        if self._ended.wait(GRACE_S):
+            return
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+        if not self._ended.wait(GRACE_S):
+            self._say_how_to_go_on()
+            _say("interrupted")
+            os._exit(130)
 
 
 def _say(text: str) -> None:

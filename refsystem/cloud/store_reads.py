@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from refsystem.clocks import local_time
 from refsystem.cloud import stock as cloud_stock
 from refsystem.cloud.database import Database
 from refsystem.cloud.following import Following
@@ -87,7 +87,7 @@ class StoreReads:
         rights = await self._rights(store) or CloudRights()
         async with self._views.of(store) as (view, known_seq):
             view.stock.rights = rights
-            told = stock_json(store, view.stock, known_seq, datetime.now().astimezone())
+            told = stock_json(store, view.stock, known_seq, local_time())
         reserved = {str(number): dict(part) for number, part in rights.reserved.items()}
         return {**told, "cloud_rights": rights.rights, "reserved": reserved}
 

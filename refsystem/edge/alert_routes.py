@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from refsystem.clocks import local_time
 from refsystem.edge.check_routes import person_asking
 from refsystem.edge.driver import Driver
 from refsystem.edge.permissions import may_see_stock
@@ -72,7 +73,7 @@ def add_alert_routes(app: FastAPI, driver: Driver) -> None:
             lambda views: {
                 "late": late(views.kitchen),
                 "served": served(driver.device.book, views.kitchen),
-                "stock": stock_alerts(views.stock, datetime.now().astimezone()),
+                "stock": stock_alerts(views.stock, local_time()),
             }
         )
         raise_problem(driver, reply)

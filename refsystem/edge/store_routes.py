@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from refsystem.clocks import local_time
 from refsystem.edge.check_routes import person_asking
 from refsystem.edge.driver import Driver
 from refsystem.edge.operators import must_be_operator
@@ -61,7 +61,7 @@ def _add_menu(app: FastAPI, driver: Driver) -> None:
 def _add_stock(app: FastAPI, driver: Driver) -> None:
     def shown(views: StoreViews) -> dict[str, Any]:
         last_seq = driver.device.replica.log.last.seq
-        return stock_json(driver.settings.store, views.stock, last_seq, datetime.now().astimezone())
+        return stock_json(driver.settings.store, views.stock, last_seq, local_time())
 
     @app.get(
         "/v1/stock",

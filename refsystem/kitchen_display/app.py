@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from refsystem.access import Person, Role, person_of
 from refsystem.chain_access import chain_guard
+from refsystem.clocks import wall_us
 from refsystem.feed_messages import NUMBER_MAX, BatchBody, CursorBody, FeedRefusal, Text, cursor_json, refusal_response
 from refsystem.kitchen_display.shown import Shown
 from refsystem.kitchen_display.store import DELIVERIES_MAX, STATION, WHO, Bump, KitchenStore
@@ -256,7 +257,7 @@ def _cook_routes(display: Display, settings: KitchenSettings, shown: Shown) -> A
         """Who taps; None where the display was given no secret to know anybody by."""
         if settings.access_secret is None:
             return None
-        header, now_s = request.headers.get("Authorization"), int(time.time())
+        header, now_s = request.headers.get("Authorization"), wall_us() // 1_000_000
         person = person_of(settings.access_secret, settings.store, header, now_s)
         if person.role not in COOKS:
             raise OrderRejected(NOT_ALLOWED, f"this is for the store's {' or '.join(COOKS)}")

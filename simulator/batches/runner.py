@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from threading import Event
 from types import TracebackType
 from typing import NamedTuple
 
@@ -33,13 +34,21 @@ class Runner:
     """Works out what is asked for. Use as a context manager, at least if it has several workers or keeps what it finds.
 
     `folder` keeps figures and, with `rows`, each diner's row. `computed` and `kept` count the units that were worked out and
-    those that were there already.
+    those that were there already. Once `interrupted` is set, it raises `KeyboardInterrupt` after the next piece.
     """
 
-    def __init__(self, workers: Workers | None = None, folder: Folder | None = None, *, rows: bool = False) -> None:
+    def __init__(
+        self,
+        workers: Workers | None = None,
+        folder: Folder | None = None,
+        *,
+        rows: bool = False,
+        interrupted: Event | None = None,
+    ) -> None:
         self.workers = Workers() if workers is None else workers
         self.folder = folder
         self.rows = rows
+        self.interrupted = interrupted or Event()
         self.computed = 0
         self.kept = 0
         self._pace = _Pace(self.workers.chunk_s)
@@ -75,6 +84,8 @@ class Runner:
             there += len(chunk.units)
             self.computed += len(chunk.units)
             on_units(there)
+            if self.interrupted.is_set():
+                raise KeyboardInterrupt
         return [
             [found[place][number] for number in range(stretch.first, stretch.after)]
             for place, stretch in enumerate(wanted)

@@ -68,12 +68,21 @@ def test_the_stack_reads_the_wall_clock_in_one_place() -> None:
     }
     reads = {name: found for name, source in sources.items() if (found := wall_clock_reads(source))}
     assert reads == {"clocks.py": {"time.time_ns", "time.localtime", "time.strftime"}}
-    users = {name for name, source in sources.items() if "wall_us" in source}
+    users = {name for name, source in sources.items() if "wall_us" in source or "local_time()" in source}
     dated = {
         "edge/cashier_desk.py",  # another device may go on with a payment; a wrong clock never charges twice
         "edge/printing.py",  # the time of day on paper, and when a slip was begun
         "cloud/platforms.py",  # a webhook whose signature is too old is refused, and asked for again
         "cloud/platform_pushes.py",  # a version that only ever grows
+        "edge/app.py",  # a pre-order for too far a day is refused, unless it was taken already
+        "cloud/orders.py",  # as there
+        "cloud/permissions.py",  # whether a table's token has ended
+        "kitchen_display/store.py",  # a pre-order is fired, too early or too late by a wrong clock, and a person may
+        "kitchen_display/shown.py",  # when that will be
+        "kitchen_display/app.py",  # whether a cook's token has ended
+        "edge/alert_routes.py",  # a lot's last day, for people
+        "edge/store_routes.py",  # as there
+        "cloud/store_reads.py",  # as there
     }
     assert users == {"clocks.py", "telemetry.py"} | dated, (
         "whoever decides something by the wall clock says here why that is safe"

@@ -75,7 +75,8 @@ class Traffic:
                     async with asyncio.timeout(PATIENCE_S):
                         await loop.sock_connect(client, (host, port))
                         await loop.sock_sendall(client, b"question")
-                        self.answered += bool(await loop.sock_recv(client, 100))
+                        got = await loop.sock_recv(client, 100)
+                        self.answered += bool(got)  # others have counted while this one waited
                 except (OSError, TimeoutError):
                     await asyncio.sleep(0.001)
 
