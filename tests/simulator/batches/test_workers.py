@@ -68,6 +68,7 @@ def test_any_number_of_workers_finds_the_same_and_as_many_replications(
     count: int, chunk_s: float, expected: list[list[Values]], tmp_path: Path
 ) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
+    before = set(psutil.Process().children(recursive=True))
     lengths = [len(units) for units in expected]
     assert lengths[0] != lengths[1], "the rule ends the two designs at different replications"
     assert any(length % 10 for length in lengths), "and not only where a round does"
@@ -80,12 +81,10 @@ def test_any_number_of_workers_finds_the_same_and_as_many_replications(
     evening = (each.runs for each in evenings(DESIGNS[1].scenario, "simpy"))
     rows = np.concatenate([run.rows for _ in range(lengths[1]) for run in next(evening)])
     assert diners[diners["design"] == 1][list(FIELDS)].to_numpy().tolist() == rows.tolist()
-    assert not psutil.Process().children(recursive=True) or count == 1 or _only_trackers()
-
-
-def _only_trackers() -> bool:
-    """Of loky nothing is left but the process that looks after its semaphores, which ends with this one."""
-    return all("resource_tracker" in " ".join(each.cmdline()) for each in psutil.Process().children())
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert all("resource_tracker" in " ".join(each.cmdline()) for each in left), (
+        "of loky nothing is left but what looks after its semaphores"
+    )
 
 
 def test_a_worker_with_another_model_is_refused() -> None:
