@@ -15,6 +15,7 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.model.replications import AT_MOST, Interval
 from simulator.sweeps import Answer, Budget, designs_of, plan, read_budget
 
@@ -52,6 +53,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    add_trace_options(parser)
     add_batch_options(parser, "")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -64,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     try:
         budgets = [read_budget(text) for text in options.keep]
-        scenario, engine = read_scenario(options), engine_name(options)
+        scenario = read_scenario(options)
+        replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
@@ -76,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
                 step=options.step,
                 engine=engine,
                 replications=options.replications,
+                replay=replay,
                 runner=runner,
                 on_trial=on_trial,
             )
@@ -84,10 +88,15 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        sys.stdout.write(json.dumps(_content(options, budgets, answer), indent=2, ensure_ascii=False) + "\n")
+        content = _content(options, budgets, answer) | replayed_json(replay, scenario)
+        sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(options, budgets, answer, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+    for line in (
+        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        *told_of(replay, scenario),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 
