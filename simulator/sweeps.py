@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from simulator.model.replications import Forecast, Interval, Replications, forec
 from simulator.scenario import Scenario
 
 POINTS_MAX = 10_000
+VALUES_MAX = 1_000_000
+"""A plan's range has no more values than this."""
 LEAST_TOLD = 0.99
 """A plan whose budgets are about diners who were told yes asks for this share of them, too, unless it is said otherwise."""
 OF_THOSE_TOLD = frozenset({"answer_p50", "answer_p95", "answer_p99", "meal_p50", "meal_p95", "late", "offline_p99"})
@@ -162,9 +165,12 @@ def read_budget(text: str) -> Budget:
     if name not in BY_NAME:
         raise SweepError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
     try:
-        return Budget(name, "<=" if sign == "<=" else ">=", float(limit))
+        number = float(limit)
     except ValueError as error:
         raise SweepError(f"{text!r}: {limit!r} is no number") from error
+    if not math.isfinite(number):
+        raise SweepError(f"{text!r}: {limit!r} is not a finite number")
+    return Budget(name, "<=" if sign == "<=" else ">=", number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,18 @@ class Answer:
     budgets: Sequence[Budget]
 
 
+def _steps(low: float, high: float, step: float) -> int:
+    """How many steps there are from `low` to `high`; raises `SweepError`."""
+    if not all(map(math.isfinite, (low, high, step))) or step <= 0 or high < low:
+        raise SweepError(
+            f"from {low:g} to {high:g} by {step:g} is no range; give finite numbers, the smaller first, and a step above 0"
+        )
+    steps = (high - low) / step + 1e-9
+    if not steps < VALUES_MAX:
+        raise SweepError(f"from {low:g} to {high:g} by {step:g} are more than {VALUES_MAX} values; take a larger step")
+    return int(steps)
+
+
 def plan(
     scenario: Scenario,
     path: str,
@@ -210,9 +228,7 @@ def plan(
     By bisection: more of it is taken to be never worse (with `most`: never better). All trials have the same draws. One trial
     follows the other; the workers of `runner` share its replications. `least_told`: see `with_least_told`.
     """
-    if step <= 0 or high < low:
-        raise SweepError(f"from {low:g} to {high:g} by {step:g} is no range")
-    count = int((high - low) / step + 1e-9)
+    count = _steps(low, high, step)
     asked = with_least_told(budgets, least_told)
     trials: list[Trial] = []
 
