@@ -127,7 +127,7 @@ def _unit(figure: Figure) -> str:
 def _replications(said: str) -> int | None:
     if said == "auto":
         return None
-    if not said.isdigit() or not 1 <= int(said) <= AT_MOST:
+    if not (said.isascii() and said.isdecimal() and len(said) <= 9) or not 1 <= int(said) <= AT_MOST:
         raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
     return int(said)
 

@@ -142,6 +142,16 @@ def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
         (["sweep", "calm", "--engine", "simpy", "--over", "diners.x=1"], "diners.x"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "x"], "is no budget"),
         (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "9", "--to", "2", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "inf", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "nan", "--to", "2", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "2", "--step", "nan", "--keep", "late<=1"],
+         "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "2", "--step", "1e-320", "--keep",
+          "late<=1"], "are more than 1000000 values"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1e999"], "'1e999' is not a finite number"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--least-told", "nan"],
+         "--least-told takes a share"),
+        (["simulate", "calm", "--replications", "²"], "--replications takes a number from 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_one_sentence(
