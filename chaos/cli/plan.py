@@ -15,19 +15,23 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.model.replications import AT_MOST, Interval
-from simulator.sweeps import Answer, Budget, designs_of, plan, read_budget
+from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
 DESCRIPTION = """\
 Find the least of something that keeps the budgets, or with --most the greatest: how many tables, event loops, cooks, how much
 load. A budget is kept only if the whole 95 % interval of its figure keeps it.
 
-  rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600"
+  rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600" --keep "reneged<=0.02"
   rushproof plan mine.yaml --find model.kitchen.wok.cooks --from 1 --to 12 --keep "meal_p95<=1200"
   rushproof plan calm --find diners.arrivals.rate_per_s --from 10 --to 400 --step 10 --most --keep "answer_p95<=500"
 
-The last one is the headroom until the answer takes too long. The search is by bisection: more must never be worse
-(with --most: never better). Figures: those of `rushproof simulate`.
+The last one is the headroom until the answer takes too long, or too few have one. Of diners who were told yes are answer_*,
+meal_*, late and offline_p99: a budget on these is kept only if --least-told of those who order are told yes, too. No budget is
+kept if in any replication people came and none had its figure. table_wait is of parties that got a table: keep reneged, too.
+
+The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`.
 """
 EPILOG = f"""{batching.EPILOG}
 Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
@@ -51,7 +55,16 @@ def add_parser(commands: Any) -> None:
         "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
     )
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
+    parser.add_argument(
+        "--least-told",
+        type=float,
+        default=LEAST_TOLD,
+        metavar="SHARE",
+        help="of those who order, told yes, where a budget is about such diners and no told_yes>=… is said; 0: any "
+        f"(default: {LEAST_TOLD:g})",
+    )
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    add_trace_options(parser)
     add_batch_options(parser, "")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -62,9 +75,12 @@ def run(options: argparse.Namespace) -> int:
     check_batch_options(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
+    if not 0 <= options.least_told <= 1:
+        raise CommandError(f"--least-told takes a share from 0 to 1, not {options.least_told:g}")
     try:
         budgets = [read_budget(text) for text in options.keep]
-        scenario, engine = read_scenario(options), engine_name(options)
+        scenario = read_scenario(options)
+        replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
@@ -76,6 +92,8 @@ def run(options: argparse.Namespace) -> int:
                 step=options.step,
                 engine=engine,
                 replications=options.replications,
+                least_told=options.least_told,
+                replay=replay,
                 runner=runner,
                 on_trial=on_trial,
             )
@@ -84,20 +102,26 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        sys.stdout.write(json.dumps(_content(options, budgets, answer), indent=2, ensure_ascii=False) + "\n")
+        content = _content(options, answer) | replayed_json(replay, scenario)
+        sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
-    _tell(options, budgets, answer, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+    _tell(options, answer, console)
+    for line in (
+        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        *told_of(replay, scenario),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 
 
-def _content(options: argparse.Namespace, budgets: list[Budget], answer: Answer) -> dict[str, Any]:
+def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     trials = [
         {
             "value": trial.value,
             "keeps": trial.keeps,
             "figures": {name: _bounds(found) for name, found in trial.figures.items()},
+            "lacking": dict(trial.lacking),
         }
         for trial in answer.trials
     ]
@@ -105,7 +129,7 @@ def _content(options: argparse.Namespace, budgets: list[Budget], answer: Answer)
         "kind": "plan",
         "find": options.find,
         "most": options.most,
-        "budgets": [str(budget) for budget in budgets],
+        "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
         "trials": trials,
     }
@@ -115,17 +139,23 @@ def _bounds(found: Interval | None) -> dict[str, float | None] | None:
     return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
 
 
-def _tell(options: argparse.Namespace, budgets: list[Budget], answer: Answer, console: Console) -> None:
+def _cell(trial: Trial, name: str) -> str:
+    """The mean and half of its interval; and in how many replications nobody had the figure."""
+    found, lacking = trial.figures[name], trial.lacking[name]
+    shown = "-" if found is None else f"{found.mean:.4g} ±{found.half_width or 0:.2g}"
+    return f"{shown} (nobody in {lacking} of {trial.point.found.replications})" if lacking else shown
+
+
+def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(dict.fromkeys(budget.figure for budget in budgets))
+    names = list(dict.fromkeys(budget.figure for budget in answer.budgets))
     for column in (options.find.rpartition(".")[2], *names, "keeps"):
         table.add_column(column, justify="right")
     for trial in answer.trials:
-        cells = [trial.figures[name] for name in names]
-        shown = ["-" if each is None else f"{each.mean:.4g} ±{each.half_width or 0:.2g}" for each in cells]
+        shown = [_cell(trial, name) for name in names]
         table.add_row(f"{trial.value:g}", *shown, "yes" if trial.keeps else "no")
     console.print(table)
-    wanted = " and ".join(str(budget) for budget in budgets)
+    wanted = " and ".join(str(budget) for budget in answer.budgets)
     if answer.value is None:
         console.print(
             Text(f"no {options.find} from {options.low:g} to {options.high:g} keeps {wanted}"), soft_wrap=True

@@ -93,12 +93,41 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     assert read_figures(out / "plan-evening.parquet").equals(figures[:3])
 
 
+def _export(path: Path) -> str:
+    """A store's export: an order every two minutes for three hours."""
+    lines = [f"{number},2018-04-28T{12 + number // 30}:{number % 30 * 2:02},Naan,1,2.50" for number in range(90)]
+    path.write_text("\n".join(["order,ordered_at,item,quantity,unit_price", *lines]), encoding="utf-8")
+    return str(path)
+
+
+def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [
+        evening, "--engine", "simpy", "--replications", "2", "--workers", "1", "--json",
+        "--trace", _export(tmp_path / "orders.csv"), "--rate-factor", "360",
+    ]  # fmt: skip
+    find = ["--find", "stores.tables", "--from", "8", "--to", "9", "--keep", "reneged<=0.9"]
+    for command in (["simulate"], ["sweep", "--over", "stores.tables=8,24", "--figures", "diners"], ["plan", *find]):
+        assert main([command[0], *common, *command[1:]]) == 0
+        said = capsys.readouterr()
+        content = json.loads(said.out)
+        assert content["replayed"]["orders"] == 60
+        assert content["replayed"]["of"] == 90
+        assert "replayed: 60 of 90 orders in 20 s, 360 times faster than they came\n" in said.err
+        if command[0] == "sweep":
+            assert [design["diners"] for design in content["designs"]] == [60, 60]
+    assert main(["sweep", *common, "--over", "diners.arrivals.rate_per_s=1,2"]) == 2
+    assert "has no effect with --trace" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["simulate", "nonsense"], "there is no shipped scenario with this name"),
         (["simulate", "calm", "--replications", "0"], "--replications takes a number from 1"),
         (["simulate", "calm", "--copies", "2"], "go with --trace"),
+        (["sweep", "calm", "--over", "a=1", "--rate-factor", "2"], "go with --trace"),
         (["simulate", "calm", "--workers", "0"], "--workers must be from 1 to 1024, not 0"),
         (["simulate", "calm", "--rows"], "--rows goes with --out"),
         (["simulate", "calm", "--engine", "simpy", "--out", "/dev/null"], "/dev/null: cannot be written"),
@@ -113,6 +142,16 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
         (["sweep", "calm", "--engine", "simpy", "--over", "diners.x=1"], "diners.x"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "x"], "is no budget"),
         (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "9", "--to", "2", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "inf", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "nan", "--to", "2", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "2", "--step", "nan", "--keep", "late<=1"],
+         "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "2", "--step", "1e-320", "--keep",
+          "late<=1"], "are more than 1000000 values"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1e999"], "'1e999' is not a finite number"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--least-told", "nan"],
+         "--least-told takes a share"),
+        (["simulate", "calm", "--replications", "²"], "--replications takes a number from 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_one_sentence(
