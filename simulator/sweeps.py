@@ -17,6 +17,7 @@ from simulator.batches.tables import Design
 from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.figures import BY_NAME
 from simulator.model.replications import Forecast, Interval, Replay, Replications, forecast, forecasts
+from simulator.monotony import doubts, unlimited_at_zero
 from simulator.scenario import Scenario
 
 POINTS_MAX = 10_000
@@ -191,11 +192,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a plan found: the value (None: none in the range keeps the budgets), all trials, and what had to be kept."""
+    """What a plan found: the value (None: none in the range keeps the budgets), all trials, and what had to be kept.
+
+    `doubts` says where trials contradict that more is never worse.
+    """
 
     value: float | None
     trials: Sequence[Trial]
     budgets: Sequence[Budget]
+    doubts: Sequence[str] = ()
 
 
 def _steps(low: float, high: float, step: float) -> int:
@@ -228,12 +233,16 @@ def plan(
 ) -> Answer:
     """The least value of a field (with `most`: the greatest) from `low` to `high` by `step` that keeps the budgets.
 
-    By bisection: more of it is taken to be never worse (with `most`: never better). All trials have the same draws. One trial
-    follows the other; the workers of `runner` share its replications. `least_told`: see `with_least_told`.
+    By bisection: more of it is taken to be never worse (with `most`: never better); both ends of the range are tried in any
+    case, to see whether that holds. All trials have the same draws. One trial follows the other; the workers of `runner` share
+    its replications. `least_told`: see `with_least_told`.
     """
     count = _steps(low, high, step)
+    if said := unlimited_at_zero(path, low, high):
+        raise SweepError(said)
     asked = with_least_told(budgets, least_told)
     trials: list[Trial] = []
+    kept_at: dict[int, bool] = {}
 
     def keeps(number: int) -> bool:
         value = round(low + number * step, 9)
@@ -243,6 +252,7 @@ def plan(
         absent = {name: lacking(found, name) for name in figures}
         kept = all(budget.is_kept(figures[budget.figure], absent[budget.figure]) for budget in asked)
         trials.append(Trial(float(value), kept, figures, absent, Point({path: whole}, found)))
+        kept_at[number] = kept
         on_trial(len(trials))
         return kept
 
@@ -255,8 +265,15 @@ def plan(
             first, last = (middle + 1, last) if most else (first, middle - 1)
         else:
             first, last = (first, middle - 1) if most else (middle + 1, last)
+    best_end, other_end = (count, 0) if most else (0, count)
+    for end in (best_end, other_end):
+        if end not in kept_at:
+            keeps(end)
+    if kept_at[best_end]:
+        best = best_end
     value = None if best is None else round(low + best * step, 9)
-    return Answer(value, sorted(trials, key=lambda trial: trial.value), asked)
+    tried = sorted(trials, key=lambda trial: trial.value)
+    return Answer(value, tried, asked, doubts([(trial.value, trial.keeps) for trial in tried], most=most))
 
 
 def rows(points: Sequence[Point], figures: Sequence[str]) -> Iterator[dict[str, Any]]:

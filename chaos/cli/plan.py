@@ -31,7 +31,8 @@ The last one is the headroom until the answer takes too long, or too few have on
 meal_*, late and offline_p99: a budget on these is kept only if --least-told of those who order are told yes, too. No budget is
 kept if in any replication people came and none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
-The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`.
+The search is by bisection: more must never be worse (with --most: never better). Both ends are tried in any case; if what was
+tried contradicts that, it is said. Figures: those of `rushproof simulate`.
 """
 EPILOG = f"""{batching.EPILOG}
 Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
@@ -129,6 +130,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         "kind": "plan",
         "find": options.find,
         "most": options.most,
+        "doubts": list(answer.doubts),
         "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
         "trials": trials,
@@ -163,3 +165,5 @@ def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None
     else:
         which = "most" if options.most else "least"
         console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)
+    for doubt in answer.doubts:
+        console.print(Text(doubt), soft_wrap=True)
