@@ -89,8 +89,8 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     assert diners.groupby("replication").size().tolist() == figures["diners"].tolist()[3:]
     find = ["plan", *common, "--find", "stores.tables", "--from", "8", "--to", "24", "--step", "16"]
     assert main([*find, "--keep", "reneged<=0.9"]) == 0
-    assert "3 replications, 3 of them kept from before" in capsys.readouterr().out
-    assert read_figures(out / "plan-evening.parquet").equals(figures[:3])
+    assert "6 replications, 6 of them kept from before" in capsys.readouterr().out
+    assert read_figures(out / "plan-evening.parquet").equals(figures)
 
 
 def _export(path: Path) -> str:
