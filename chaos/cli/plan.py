@@ -14,6 +14,7 @@ from rich.text import Text
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
+from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.model.replications import AT_MOST, Interval
@@ -26,15 +27,19 @@ load. A budget is kept only if the whole 95 % interval of its figure keeps it.
   rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600" --keep "reneged<=0.02"
   rushproof plan mine.yaml --find model.kitchen.wok.cooks --from 1 --to 12 --keep "meal_p95<=1200"
   rushproof plan calm --find diners.arrivals.rate_per_s --from 10 --to 400 --step 10 --most --keep "answer_p95<=500"
+  rushproof plan calm --headroom
+  rushproof plan mine.yaml --headroom --trace orders.csv.gz --keep "answer_p95<=500" --out found
 
-The last one is the headroom until the answer takes too long, or too few have one. Of diners who were told yes are answer_*,
-meal_*, late and offline_p99: a budget on these is kept only if --least-told of those who order are told yes, too. No budget is
-kept if in any replication people came and none had its figure. table_wait is of parties that got a table: keep reneged, too.
+The third is the most load until the answer takes too long, or too few have one; --headroom asks in times of today's load, until
+too few have one at all, or goodput falls. Of diners who were told yes are answer_*, meal_*, late and offline_p99: a budget on
+these is kept only if --least-told of those who order are told yes, too. No budget is kept if in any replication people came and
+none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
 The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`.
 """
 EPILOG = f"""{batching.EPILOG}
-Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
+Exit code: 0 found, 1 nothing in the range keeps the budgets (--headroom: today's load does not hold), 2 usage or
+environment, 130 interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -47,13 +52,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_options(parser)
-    parser.add_argument("--find", required=True, metavar="FIELD", help="the field, named as in the scenario's file")
-    parser.add_argument("--from", required=True, type=float, dest="low", metavar="A", help="the smallest value")
-    parser.add_argument("--to", required=True, type=float, dest="high", metavar="B", help="the largest value")
-    parser.add_argument("--step", type=float, default=1.0, metavar="S", help="from one value to the next (default: 1)")
+    parser.add_argument("--find", metavar="FIELD", help="the field, named as in the scenario's file")
+    parser.add_argument("--from", type=float, dest="low", metavar="A", help="the smallest value")
+    parser.add_argument("--to", type=float, dest="high", metavar="B", help="the largest value")
     parser.add_argument(
-        "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
+        "--step", type=float, metavar="S", help="from one value to the next (default: 1; --headroom: 0.1)"
     )
+    parser.add_argument("--keep", action="append", metavar="BUDGET", help="such as answer_p95<=500; may be repeated")
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
     parser.add_argument(
         "--least-told",
@@ -64,6 +69,7 @@ def add_parser(commands: Any) -> None:
         f"(default: {LEAST_TOLD:g})",
     )
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    add_headroom_options(parser)
     add_trace_options(parser)
     add_batch_options(parser, "")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
@@ -73,10 +79,13 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search and tell."""
     check_batch_options(options)
+    check_question(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     if not 0 <= options.least_told <= 1:
         raise CommandError(f"--least-told takes a share from 0 to 1, not {options.least_told:g}")
+    if options.headroom:
+        return run_headroom(options)
     try:
         budgets = [read_budget(text) for text in options.keep]
         scenario = read_scenario(options)
