@@ -14,7 +14,8 @@ from rich.text import Text
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
+from simulator.effects import not_modelled, without_effect
 from simulator.model.replications import AT_MOST, Interval
 from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
@@ -30,7 +31,8 @@ The last one is the headroom until the answer takes too long, or too few have on
 meal_*, late and offline_p99: a budget on these is kept only if --least-told of those who order are told yes, too. No budget is
 kept if in any replication people came and none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
-The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`.
+The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`. A field
+that changes nothing, and what the scenario says that the model leaves out, are named below the answer.
 """
 EPILOG = f"""{batching.EPILOG}
 Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
@@ -101,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(_content(options, answer), indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(options, answer, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *caveats(points), *written):
         console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 
@@ -116,6 +118,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         }
         for trial in answer.trials
     ]
+    points = [trial.point for trial in answer.trials]
     return {
         "kind": "plan",
         "find": options.find,
@@ -123,6 +126,8 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
         "trials": trials,
+        "without_effect": without_effect(points),
+        "not_modelled": not_modelled(points),
     }
 
 
