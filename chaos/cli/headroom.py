@@ -13,8 +13,9 @@ from rich.text import Text
 
 from chaos.cli.batching import batch_runner, keep_figures, kept_before
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import engine_name, progress, read_scenario
+from chaos.cli.modelling import caveats, engine_name, progress, read_scenario
 from chaos.cli.tracing import read_replay, replayed_json, told_of
+from simulator.effects import not_modelled
 from simulator.headroom import AT_MOST, Headroom, Load, headroom
 from simulator.model.replications import Interval
 from simulator.scenario import Scenario
@@ -74,12 +75,12 @@ def run_headroom(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        content = _content(found, scenario) | replayed_json(replay, scenario)
+        content = _content(found, scenario) | replayed_json(replay, scenario) | {"not_modelled": not_modelled(points)}
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     console.print(_table(found))
     replications = f"{runner.computed + runner.kept} replications{kept_before(runner)}"
-    for line in (*sentences(found), replications, *told_of(replay, scenario), *written):
+    for line in (*sentences(found), replications, *told_of(replay, scenario), *caveats(points), *written):
         console.print(Text(line), soft_wrap=True)
     return 0 if found.holds is not None and found.holds >= 1 else 1
 

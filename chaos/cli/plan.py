@@ -15,8 +15,9 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
+from simulator.effects import not_modelled, without_effect
 from simulator.model.replications import AT_MOST, Interval
 from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
@@ -35,7 +36,8 @@ too few have one at all, or goodput falls. Of diners who were told yes are answe
 these is kept only if --least-told of those who order are told yes, too. No budget is kept if in any replication people came and
 none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
-The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`.
+The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`. A field
+that changes nothing, and what the scenario says that the model leaves out, are named below the answer.
 """
 EPILOG = f"""{batching.EPILOG}
 Exit code: 0 found, 1 nothing in the range keeps the budgets (--headroom: today's load does not hold), 2 usage or
@@ -118,6 +120,7 @@ def run(options: argparse.Namespace) -> int:
     for line in (
         f"{runner.computed + runner.kept} replications{kept_before(runner)}",
         *told_of(replay, scenario),
+        *caveats(points),
         *written,
     ):
         console.print(Text(line), soft_wrap=True)
@@ -134,6 +137,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         }
         for trial in answer.trials
     ]
+    points = [trial.point for trial in answer.trials]
     return {
         "kind": "plan",
         "find": options.find,
@@ -141,6 +145,8 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
         "trials": trials,
+        "without_effect": without_effect(points),
+        "not_modelled": not_modelled(points),
     }
 
 

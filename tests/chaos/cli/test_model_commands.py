@@ -75,6 +75,28 @@ def test_sweep_writes_a_table_and_plan_says_the_least(
     assert json.loads(capsys.readouterr().out)["value"] is None
 
 
+def test_a_sweep_and_a_plan_name_what_has_no_effect_and_what_is_not_modelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "open.yaml"
+    path.write_text(EVENING.replace("model:", "#"), encoding="utf-8")
+    common = [str(path), "--engine", "simpy", "--replications", "2", "--workers", "1"]
+    idle = "stores.tables has no effect in this scenario: each value gives the same events (model.seating is missing)"
+    over = ["--over", "stores.tables=2,9", "--over", "diners.arrivals.rate_per_s=2,4"]
+    assert main(["sweep", *common, *over]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if "effect" in line or "not modelled" in line] == [
+        idle,
+        "not modelled: a wrong clock",
+    ]
+    find = ["plan", *common, "--find", "stores.tables", "--from", "1", "--to", "3", "--keep", "requests>=0"]
+    assert main([*find, "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["without_effect"], found["not_modelled"]) == ([idle], ["a wrong clock"])
+    assert idle in said.err
+
+
 def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
