@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from chaos.cli.batching import batch_runner, keep_figures, kept_before
+from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import caveats, engine_name, progress, read_scenario
 from chaos.cli.tracing import read_replay, replayed_json, told_of
 from simulator.effects import not_modelled
-from simulator.headroom import AT_MOST, Headroom, Load, headroom
+from simulator.headroom import AT_MOST, Headroom, Load, at_least_told, headroom
 from simulator.model.replications import Interval
 from simulator.scenario import Scenario
 from simulator.sweeps import designs_of, read_budget
@@ -72,6 +73,8 @@ def run_headroom(options: argparse.Namespace) -> int:
             )
             points = [load.point for load in found.loads]
             written = keep_figures(options, f"headroom-{scenario.name}", designs_of(points))
+            names, limits = list(found.loads[0].figures), [*at_least_told(options.least_told), *budgets]
+            written += draw(options, f"headroom-{scenario.name}", points, names, limits, found.holds)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:

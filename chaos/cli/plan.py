@@ -13,6 +13,7 @@ from rich.text import Text
 
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
+from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
 from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
 from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
@@ -73,7 +74,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
     add_headroom_options(parser)
     add_trace_options(parser)
-    add_batch_options(parser, "")
+    add_batch_options(parser, "; also a picture of the trials")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
 
@@ -110,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
             )
             points = [trial.point for trial in answer.trials]
             written = keep_figures(options, f"plan-{scenario.name}", designs_of(points))
+            written += draw(options, f"plan-{scenario.name}", points, _names(answer), answer.budgets, answer.value)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
@@ -161,9 +163,14 @@ def _cell(trial: Trial, name: str) -> str:
     return f"{shown} (nobody in {lacking} of {trial.point.found.replications})" if lacking else shown
 
 
+def _names(answer: Answer) -> list[str]:
+    """The figures that the budgets are about."""
+    return list(dict.fromkeys(budget.figure for budget in answer.budgets))
+
+
 def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(dict.fromkeys(budget.figure for budget in answer.budgets))
+    names = _names(answer)
     for column in (options.find.rpartition(".")[2], *names, "keeps"):
         table.add_column(column, justify="right")
     for trial in answer.trials:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
+from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
@@ -53,7 +54,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--figures", default=FIGURES, metavar="A,B,…", help=f"figures to tell (default: {FIGURES})")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each design (default: 20)")
     add_trace_options(parser)
-    add_batch_options(parser, "")
+    add_batch_options(parser, "; also a picture of the figures")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -81,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
                 on_replication=on_replication,
             )
             written = keep_figures(options, f"sweep-{scenario.name}", designs_of(points))
+            written += draw(options, f"sweep-{scenario.name}", points, names)
     except ValueError as error:
         raise CommandError(str(error)) from error
     found = list(rows(points, names))

@@ -104,7 +104,10 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     out = tmp_path / "out"
     common = [evening, "--engine", "simpy", "--replications", "3", "--workers", "1", "--out", str(out)]
     assert main(["sweep", *common, "--over", "stores.tables=8,24", "--rows"]) == 0
-    assert "6 replications\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "6 replications\n" in told
+    assert told.endswith(f"{out / 'sweep-evening.parquet'}\n{out / 'sweep-evening.png'}\n")
+    assert (out / "sweep-evening.png").read_bytes().startswith(b"\x89PNG")
     figures, diners = read_figures(out / "sweep-evening.parquet"), read_diners(out / "sweep-evening.parquet", [1])
     assert figures["stores.tables"].tolist() == [8] * 3 + [24] * 3
     assert figures["replication"].tolist() == [0, 1, 2] * 2
@@ -113,6 +116,7 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     assert main([*find, "--keep", "reneged<=0.9"]) == 0
     assert "3 replications, 3 of them kept from before" in capsys.readouterr().out
     assert read_figures(out / "plan-evening.parquet").equals(figures[:3])
+    assert (out / "plan-evening.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
@@ -132,6 +136,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
     assert sorted(set(read_figures(out / "headroom-evening.parquet")["load"])) == [
         load["load"] for load in found["loads"]
     ]
+    assert (out / "headroom-evening.png").read_bytes().startswith(b"\x89PNG")
     assert main([*ask, "--to", "1", "--keep", "reneged<=0"]) == 1
     assert "no headroom" in capsys.readouterr().out
 
