@@ -13,9 +13,12 @@ from rich.text import Text
 
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
+from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
+from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
+from simulator.effects import not_modelled, without_effect
 from simulator.model.replications import AT_MOST, Interval
 from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
@@ -26,16 +29,21 @@ load. A budget is kept only if the whole 95 % interval of its figure keeps it.
   rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600" --keep "reneged<=0.02"
   rushproof plan mine.yaml --find model.kitchen.wok.cooks --from 1 --to 12 --keep "meal_p95<=1200"
   rushproof plan calm --find diners.arrivals.rate_per_s --from 10 --to 400 --step 10 --most --keep "answer_p95<=500"
+  rushproof plan calm --headroom
+  rushproof plan mine.yaml --headroom --trace orders.csv.gz --keep "answer_p95<=500" --out found
 
-The last one is the headroom until the answer takes too long, or too few have one. Of diners who were told yes are answer_*,
-meal_*, late and offline_p99: a budget on these is kept only if --least-told of those who order are told yes, too. No budget is
-kept if in any replication people came and none had its figure. table_wait is of parties that got a table: keep reneged, too.
+The third is the most load until the answer takes too long, or too few have one; --headroom asks in times of today's load, until
+too few have one at all, or goodput falls. Of diners who were told yes are answer_*, meal_*, late and offline_p99: a budget on
+these is kept only if --least-told of those who order are told yes, too. No budget is kept if in any replication people came and
+none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
 The search is by bisection: more must never be worse (with --most: never better). Both ends are tried in any case; if what was
-tried contradicts that, it is said. Figures: those of `rushproof simulate`.
+tried contradicts that, it is said. A field that changes nothing, and what the scenario says that the model leaves out, are
+named below the answer. Figures: those of `rushproof simulate`.
 """
 EPILOG = f"""{batching.EPILOG}
-Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
+Exit code: 0 found, 1 nothing in the range keeps the budgets (--headroom: today's load does not hold), 2 usage or
+environment, 130 interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -48,13 +56,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_options(parser)
-    parser.add_argument("--find", required=True, metavar="FIELD", help="the field, named as in the scenario's file")
-    parser.add_argument("--from", required=True, type=float, dest="low", metavar="A", help="the smallest value")
-    parser.add_argument("--to", required=True, type=float, dest="high", metavar="B", help="the largest value")
-    parser.add_argument("--step", type=float, default=1.0, metavar="S", help="from one value to the next (default: 1)")
+    parser.add_argument("--find", metavar="FIELD", help="the field, named as in the scenario's file")
+    parser.add_argument("--from", type=float, dest="low", metavar="A", help="the smallest value")
+    parser.add_argument("--to", type=float, dest="high", metavar="B", help="the largest value")
     parser.add_argument(
-        "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
+        "--step", type=float, metavar="S", help="from one value to the next (default: 1; --headroom: 0.1)"
     )
+    parser.add_argument("--keep", action="append", metavar="BUDGET", help="such as answer_p95<=500; may be repeated")
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
     parser.add_argument(
         "--least-told",
@@ -65,8 +73,9 @@ def add_parser(commands: Any) -> None:
         f"(default: {LEAST_TOLD:g})",
     )
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    add_headroom_options(parser)
     add_trace_options(parser)
-    add_batch_options(parser, "")
+    add_batch_options(parser, "; also a picture of the trials")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
 
@@ -74,10 +83,13 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search and tell."""
     check_batch_options(options)
+    check_question(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     if not 0 <= options.least_told <= 1:
         raise CommandError(f"--least-told takes a share from 0 to 1, not {options.least_told:g}")
+    if options.headroom:
+        return run_headroom(options)
     try:
         budgets = [read_budget(text) for text in options.keep]
         scenario = read_scenario(options)
@@ -100,6 +112,7 @@ def run(options: argparse.Namespace) -> int:
             )
             points = [trial.point for trial in answer.trials]
             written = keep_figures(options, f"plan-{scenario.name}", designs_of(points))
+            written += draw(options, f"plan-{scenario.name}", points, _names(answer), answer.budgets, answer.value)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
@@ -110,6 +123,7 @@ def run(options: argparse.Namespace) -> int:
     for line in (
         f"{runner.computed + runner.kept} replications{kept_before(runner)}",
         *told_of(replay, scenario),
+        *caveats(points),
         *written,
     ):
         console.print(Text(line), soft_wrap=True)
@@ -126,6 +140,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         }
         for trial in answer.trials
     ]
+    points = [trial.point for trial in answer.trials]
     return {
         "kind": "plan",
         "find": options.find,
@@ -134,6 +149,8 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
         "trials": trials,
+        "without_effect": without_effect(points),
+        "not_modelled": not_modelled(points),
     }
 
 
@@ -148,9 +165,14 @@ def _cell(trial: Trial, name: str) -> str:
     return f"{shown} (nobody in {lacking} of {trial.point.found.replications})" if lacking else shown
 
 
+def _names(answer: Answer) -> list[str]:
+    """The figures that the budgets are about."""
+    return list(dict.fromkeys(budget.figure for budget in answer.budgets))
+
+
 def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(dict.fromkeys(budget.figure for budget in answer.budgets))
+    names = _names(answer)
     for column in (options.find.rpartition(".")[2], *names, "keeps"):
         table.add_column(column, justify="right")
     for trial in answer.trials:
