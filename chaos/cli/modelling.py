@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import get_args
 
@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chaos.cli.errors import CommandError
+from simulator.effects import not_modelled, without_effect
 from simulator.model.engines import DEFAULT_ENGINE, EngineMissing, EngineName, engine_of
 from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
+from simulator.sweeps import Point
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,11 @@ def engine_name(options: argparse.Namespace) -> EngineName:
     except EngineMissing as error:
         raise CommandError(str(error)) from error
     return name
+
+
+def caveats(points: Sequence[Point]) -> list[str]:
+    """What whoever reads the figures of these designs must know: fields without effect, and what is not modelled."""
+    return [*without_effect(points), *(f"not modelled: {name}" for name in not_modelled(points))]
 
 
 @contextmanager

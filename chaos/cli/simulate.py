@@ -16,10 +16,11 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, told_of
 from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
-from simulator.model.replications import AT_MOST, Forecast, Interval, Replay, forecast
-from simulator.trace_table import TraceError, read_trace
+from simulator.model.replications import AT_MOST, Forecast, Interval, forecast
+from simulator.trace_table import TraceError
 
 DESCRIPTION = """\
 Predict what a scenario's evening does to diners, devices, cloud and kitchen: the same scenario files as the drill, in virtual
@@ -55,15 +56,7 @@ def add_parser(commands: Any) -> None:
         default="auto",
         help="how often; auto (default): until the figures are known to 5 %%",
     )
-    parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="a table of real orders (CSV, .gz too) in place of drawn diners"
-    )
-    parser.add_argument(
-        "--rate-factor", type=float, metavar="F", help="how many times faster than real the table is replayed"
-    )
-    parser.add_argument(
-        "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
-    )
+    add_trace_options(parser)
     add_batch_options(parser, "; also the picture of the first replication")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -74,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     check_batch_options(options)
     wanted, scenario = _replications(options.replications), read_scenario(options)
     try:
-        replay, engine = _replay(options), engine_name(options)
+        replay, engine = read_replay(options, scenario), engine_name(options)
         with (
             batch_runner(options) as runner,
             progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication,
@@ -90,14 +83,6 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written)
     return 0
-
-
-def _replay(options: argparse.Namespace) -> Replay | None:
-    if options.trace is None:
-        if options.rate_factor is not None or options.copies != 1:
-            raise CommandError("--rate-factor and --copies go with --trace, which names a table of orders")
-        return None
-    return Replay(read_trace(options.trace), options.rate_factor, options.copies)
 
 
 def tell(found: Forecast, console: Console, kept: str, written: list[str]) -> None:
@@ -117,6 +102,8 @@ def tell(found: Forecast, console: Console, kept: str, written: list[str]) -> No
         Text(f"{times}{kept}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
+    for line in told_of(found.series.replay, found.scenario):
+        console.print(Text(line), soft_wrap=True)
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)
     for path in written:
@@ -140,7 +127,7 @@ def _unit(figure: Figure) -> str:
 def _replications(said: str) -> int | None:
     if said == "auto":
         return None
-    if not said.isdigit() or not 1 <= int(said) <= AT_MOST:
+    if not (said.isascii() and said.isdecimal() and len(said) <= 9) or not 1 <= int(said) <= AT_MOST:
         raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
     return int(said)
 

@@ -28,6 +28,7 @@ from simulator.model.figures import FIGURES, Evening, figures_of
 from simulator.model.kitchens import stations_of
 from simulator.model.plan import make_plan
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
+from simulator.replays import replayed_in
 from simulator.scenario_model import Scenario, Store
 from simulator.trace_table import TraceOrder, item_ids
 from simulator.traces import trace_timetable
@@ -189,6 +190,7 @@ class Forecast:
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
         figures: dict[str, Any] = {}
+        replay = self.series.replay
         for figure in FIGURES:
             found = self.interval(figure.name)
             figures[figure.name] = {
@@ -204,6 +206,7 @@ class Forecast:
             "seed": self.scenario.seed,
             "engine": self.engine,
             "replications": self.replications,
+            "replayed": None if replay is None else replayed_in(replay, self.scenario).to_json(),
             "confidence": CONFIDENCE,
             "events": self.events,
             "figures": figures,
