@@ -16,7 +16,8 @@ from chaos.cli.batching import add_batch_options, batch_runner, check_batch_opti
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
 from simulator.effects import not_modelled, without_effect
-from simulator.model.replications import AT_MOST, Interval
+from simulator.model.intervals import Interval
+from simulator.model.stopping import AT_MOST
 from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
 DESCRIPTION = """\
