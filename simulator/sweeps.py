@@ -16,7 +16,7 @@ from simulator.batches.runner import Runner
 from simulator.batches.tables import Design
 from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.figures import BY_NAME
-from simulator.model.replications import Forecast, Interval, Replications, forecast, forecasts
+from simulator.model.replications import Forecast, Interval, Replay, Replications, forecast, forecasts
 from simulator.scenario import Scenario
 
 POINTS_MAX = 10_000
@@ -82,12 +82,14 @@ def sweep(
     engine: EngineName = DEFAULT_ENGINE,
     replications: int | None = 20,
     *,
+    replay: Replay | None = None,
     runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> list[Point]:
     """Every combination of the values. All designs have the same draws, so that differences are not noise.
 
-    The workers of `runner` share all designs; `on_replication` counts the replications of all of them.
+    The workers of `runner` share all designs; `on_replication` counts the replications of all of them. `replay`: a table of
+    orders in place of drawn diners, at a rate factor that is said (`replays.pinned`), or designs of other durations have others.
     """
     combinations = list(itertools.product(*over.values()))
     if len(combinations) > POINTS_MAX:
@@ -98,7 +100,7 @@ def sweep(
         changed = scenario
         for path, value in each.items():
             changed = with_field(changed, path, value)
-        designs.append(Replications(changed, engine))
+        designs.append(Replications(changed, engine, replay))
     found = forecasts(designs, replications, runner=runner, on_replication=on_replication)
     return [Point(each, forecasted) for each, forecasted in zip(settings, found, strict=True)]
 
@@ -220,6 +222,7 @@ def plan(
     engine: EngineName = DEFAULT_ENGINE,
     replications: int = 20,
     least_told: float = LEAST_TOLD,
+    replay: Replay | None = None,
     runner: Runner | None = None,
     on_trial: Callable[[int], None] = lambda number: None,
 ) -> Answer:
@@ -235,7 +238,7 @@ def plan(
     def keeps(number: int) -> bool:
         value = round(low + number * step, 9)
         whole = int(value) if float(value).is_integer() and step >= 1 else value
-        found = forecast(with_field(scenario, path, whole), engine, replications, runner=runner)
+        found = forecast(with_field(scenario, path, whole), engine, replications, replay=replay, runner=runner)
         figures = {budget.figure: found.interval(budget.figure) for budget in asked}
         absent = {name: lacking(found, name) for name in figures}
         kept = all(budget.is_kept(figures[budget.figure], absent[budget.figure]) for budget in asked)

@@ -14,7 +14,9 @@ from rich.text import Text
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
+from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
 from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
 from simulator.model.intervals import Interval
 from simulator.model.stopping import AT_MOST
@@ -27,16 +29,20 @@ load. A budget is kept only if the whole 95 % interval of its figure keeps it.
   rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600" --keep "reneged<=0.02"
   rushproof plan mine.yaml --find model.kitchen.wok.cooks --from 1 --to 12 --keep "meal_p95<=1200"
   rushproof plan calm --find diners.arrivals.rate_per_s --from 10 --to 400 --step 10 --most --keep "answer_p95<=500"
+  rushproof plan calm --headroom
+  rushproof plan mine.yaml --headroom --trace orders.csv.gz --keep "answer_p95<=500" --out found
 
-The last one is the headroom until the answer takes too long, or too few have one. Of diners who were told yes are answer_*,
-meal_*, late and offline_p99: a budget on these is kept only if --least-told of those who order are told yes, too. No budget is
-kept if in any replication people came and none had its figure. table_wait is of parties that got a table: keep reneged, too.
+The third is the most load until the answer takes too long, or too few have one; --headroom asks in times of today's load, until
+too few have one at all, or goodput falls. Of diners who were told yes are answer_*, meal_*, late and offline_p99: a budget on
+these is kept only if --least-told of those who order are told yes, too. No budget is kept if in any replication people came and
+none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
 The search is by bisection: more must never be worse (with --most: never better). Figures: those of `rushproof simulate`. A field
 that changes nothing, and what the scenario says that the model leaves out, are named below the answer.
 """
 EPILOG = f"""{batching.EPILOG}
-Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
+Exit code: 0 found, 1 nothing in the range keeps the budgets (--headroom: today's load does not hold), 2 usage or
+environment, 130 interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -49,13 +55,13 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_options(parser)
-    parser.add_argument("--find", required=True, metavar="FIELD", help="the field, named as in the scenario's file")
-    parser.add_argument("--from", required=True, type=float, dest="low", metavar="A", help="the smallest value")
-    parser.add_argument("--to", required=True, type=float, dest="high", metavar="B", help="the largest value")
-    parser.add_argument("--step", type=float, default=1.0, metavar="S", help="from one value to the next (default: 1)")
+    parser.add_argument("--find", metavar="FIELD", help="the field, named as in the scenario's file")
+    parser.add_argument("--from", type=float, dest="low", metavar="A", help="the smallest value")
+    parser.add_argument("--to", type=float, dest="high", metavar="B", help="the largest value")
     parser.add_argument(
-        "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
+        "--step", type=float, metavar="S", help="from one value to the next (default: 1; --headroom: 0.1)"
     )
+    parser.add_argument("--keep", action="append", metavar="BUDGET", help="such as answer_p95<=500; may be repeated")
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
     parser.add_argument(
         "--least-told",
@@ -66,6 +72,8 @@ def add_parser(commands: Any) -> None:
         f"(default: {LEAST_TOLD:g})",
     )
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
+    add_headroom_options(parser)
+    add_trace_options(parser)
     add_batch_options(parser, "")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -74,13 +82,17 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search and tell."""
     check_batch_options(options)
+    check_question(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     if not 0 <= options.least_told <= 1:
         raise CommandError(f"--least-told takes a share from 0 to 1, not {options.least_told:g}")
+    if options.headroom:
+        return run_headroom(options)
     try:
         budgets = [read_budget(text) for text in options.keep]
-        scenario, engine = read_scenario(options), engine_name(options)
+        scenario = read_scenario(options)
+        replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
@@ -93,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
                 engine=engine,
                 replications=options.replications,
                 least_told=options.least_told,
+                replay=replay,
                 runner=runner,
                 on_trial=on_trial,
             )
@@ -101,10 +114,16 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        sys.stdout.write(json.dumps(_content(options, answer), indent=2, ensure_ascii=False) + "\n")
+        content = _content(options, answer) | replayed_json(replay, scenario)
+        sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(options, answer, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *caveats(points), *written):
+    for line in (
+        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        *told_of(replay, scenario),
+        *caveats(points),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 

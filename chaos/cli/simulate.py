@@ -17,11 +17,12 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, engine_name, progress, read_figures, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, told_of
 from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
-from simulator.model.replications import Forecast, Interval, Replay, forecast
+from simulator.model.replications import Forecast, Interval, forecast
 from simulator.model.stopping import AT_MOST
-from simulator.trace_table import TraceError, read_trace
+from simulator.trace_table import TraceError
 
 DESCRIPTION = """\
 Predict what a scenario's evening does to diners, devices, cloud and kitchen: the same scenario files as the drill, in virtual
@@ -65,15 +66,7 @@ def add_parser(commands: Any) -> None:
         metavar="A,B,…",
         help="tell only these figures, and with auto go on until these are known (default: all are told)",
     )
-    parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="a table of real orders (CSV, .gz too) in place of drawn diners"
-    )
-    parser.add_argument(
-        "--rate-factor", type=float, metavar="F", help="how many times faster than real the table is replayed"
-    )
-    parser.add_argument(
-        "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
-    )
+    add_trace_options(parser)
     add_batch_options(parser, "; also the picture of the first replication")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -88,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     )
     scenario = read_scenario(options)
     try:
-        replay, engine = _replay(options), engine_name(options)
+        replay, engine = read_replay(options, scenario), engine_name(options)
         with (
             batch_runner(options) as runner,
             progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication,
@@ -114,14 +107,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _replay(options: argparse.Namespace) -> Replay | None:
-    if options.trace is None:
-        if options.rate_factor is not None or options.copies != 1:
-            raise CommandError("--rate-factor and --copies go with --trace, which names a table of orders")
-        return None
-    return Replay(read_trace(options.trace), options.rate_factor, options.copies)
-
-
 def tell(
     found: Forecast, console: Console, kept: str, written: list[str], names: Collection[str] | None = None
 ) -> None:
@@ -143,6 +128,8 @@ def tell(
     )
     for sentence in found.not_known():
         console.print(Text(sentence), soft_wrap=True)
+    for line in told_of(found.series.replay, found.scenario):
+        console.print(Text(line), soft_wrap=True)
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)
     for path in written:

@@ -18,6 +18,7 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
 from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_figures, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
 from simulator.model.figures import BY_NAME
 from simulator.model.stopping import AT_MOST
@@ -51,6 +52,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--over", action="append", required=True, metavar="FIELD=A,B,…", help="a field and its values")
     parser.add_argument("--figures", default=FIGURES, metavar="A,B,…", help=f"figures to tell (default: {FIGURES})")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each design (default: 20)")
+    add_trace_options(parser)
     add_batch_options(parser, "")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
@@ -64,11 +66,20 @@ def run(options: argparse.Namespace) -> int:
     names = read_figures(options.figures)
     if not 1 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 1 to {AT_MOST}, not {options.replications}")
-    scenario, engine = read_scenario(options), engine_name(options)
+    scenario = read_scenario(options)
+    replay, engine = read_replay(options, scenario, over), engine_name(options)
     total = options.replications * math.prod(len(values) for values in over.values())
     try:
         with batch_runner(options) as runner, progress(f"rushproof: sweep {scenario.name}", total) as on_replication:
-            points = sweep(scenario, over, engine, options.replications, runner=runner, on_replication=on_replication)
+            points = sweep(
+                scenario,
+                over,
+                engine,
+                options.replications,
+                replay=replay,
+                runner=runner,
+                on_replication=on_replication,
+            )
             written = keep_figures(options, f"sweep-{scenario.name}", designs_of(points))
     except ValueError as error:
         raise CommandError(str(error)) from error
@@ -81,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
             "scenario": scenario.name,
             "engine": engine,
             "replications": options.replications,
+            **replayed_json(replay, scenario),
             "designs": found,
             "without_effect": without_effect(points),
             "not_modelled": not_modelled(points),
@@ -88,7 +100,12 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(points, names, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *caveats(points), *written):
+    for line in (
+        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        *told_of(replay, scenario),
+        *caveats(points),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0
 

@@ -30,6 +30,7 @@ from simulator.model.kitchens import stations_of
 from simulator.model.plan import make_plan
 from simulator.model.stopping import AT_LEAST, AT_MOST, PRECISION, judge, shortfall, watched_of
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
+from simulator.replays import replayed_in
 from simulator.scenario_model import Scenario, Store
 from simulator.trace_table import TraceOrder, item_ids
 from simulator.traces import trace_timetable
@@ -153,6 +154,7 @@ class Forecast:
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
         figures: dict[str, Any] = {}
+        replay = self.series.replay
         for figure in FIGURES:
             found = self.interval(figure.name)
             figures[figure.name] = {
@@ -168,6 +170,7 @@ class Forecast:
             "seed": self.scenario.seed,
             "engine": self.engine,
             "replications": self.replications,
+            "replayed": None if replay is None else replayed_in(replay, self.scenario).to_json(),
             "confidence": CONFIDENCE,
             "events": self.events,
             "figures": figures,

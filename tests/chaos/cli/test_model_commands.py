@@ -129,12 +129,65 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     assert read_figures(out / "plan-evening.parquet").equals(figures[:3])
 
 
+def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
+    ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
+    out = tmp_path / "out"
+    assert main([*ask, "--to", "4", "--keep", "reneged<=0.6", "--json", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert 1 <= found["holds"] < found["collapses"] == found["holds"] + 0.5
+    assert (
+        f"headroom: {found['holds']:g} times today's load holds, {found['collapses']:g} times does not: reneged<=0.6"
+        in said.err
+    )
+    assert sorted(set(read_figures(out / "headroom-evening.parquet")["load"])) == [
+        load["load"] for load in found["loads"]
+    ]
+    assert main([*ask, "--to", "1", "--keep", "reneged<=0"]) == 1
+    assert "no headroom" in capsys.readouterr().out
+
+
+def _export(path: Path) -> str:
+    """A store's export: an order every two minutes for three hours."""
+    lines = [f"{number},2018-04-28T{12 + number // 30}:{number % 30 * 2:02},Naan,1,2.50" for number in range(90)]
+    path.write_text("\n".join(["order,ordered_at,item,quantity,unit_price", *lines]), encoding="utf-8")
+    return str(path)
+
+
+def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [
+        evening, "--engine", "simpy", "--replications", "2", "--workers", "1", "--json",
+        "--trace", _export(tmp_path / "orders.csv"), "--rate-factor", "360",
+    ]  # fmt: skip
+    find = ["--find", "stores.tables", "--from", "8", "--to", "9", "--keep", "reneged<=0.9"]
+    for command in (["simulate"], ["sweep", "--over", "stores.tables=8,24", "--figures", "diners"], ["plan", *find]):
+        assert main([command[0], *common, *command[1:]]) == 0
+        said = capsys.readouterr()
+        content = json.loads(said.out)
+        assert content["replayed"]["orders"] == 60
+        assert content["replayed"]["of"] == 90
+        assert "replayed: 60 of 90 orders in 20 s, 360 times faster than they came\n" in said.err
+        if command[0] == "sweep":
+            assert [design["diners"] for design in content["designs"]] == [60, 60]
+    assert main(["sweep", *common, "--over", "diners.arrivals.rate_per_s=1,2"]) == 2
+    assert "has no effect with --trace" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["simulate", "nonsense"], "there is no shipped scenario with this name"),
         (["simulate", "calm", "--replications", "0"], "--replications takes a number from 1"),
         (["simulate", "calm", "--copies", "2"], "go with --trace"),
+        (["plan", "calm", "--to", "2"], "plan lacks --find, --from, --keep; or ask for --headroom"),
+        (["plan", "calm", "--headroom", "--find", "a"], "--find does not go with --headroom"),
+        (["plan", "calm", "--engine", "simpy", "--headroom", "--step", "nan"], "are no range"),
+        (["sweep", "calm", "--over", "a=1", "--rate-factor", "2"], "go with --trace"),
         (["simulate", "calm", "--workers", "0"], "--workers must be from 1 to 1024, not 0"),
         (["simulate", "calm", "--rows"], "--rows goes with --out"),
         (["simulate", "calm", "--engine", "simpy", "--out", "/dev/null"], "/dev/null: cannot be written"),
