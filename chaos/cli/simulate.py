@@ -126,10 +126,10 @@ def tell(
         Text(f"{times}{kept}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
-    for line in told_of(found.series.replay, found.scenario):
-        console.print(Text(line), soft_wrap=True)
     for sentence in found.not_known():
         console.print(Text(sentence), soft_wrap=True)
+    for line in told_of(found.series.replay, found.scenario):
+        console.print(Text(line), soft_wrap=True)
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)
     for path in written:
