@@ -19,7 +19,8 @@ from chaos.cli.headroom import add_headroom_options, check_question, run_headroo
 from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
-from simulator.model.replications import AT_MOST, Interval
+from simulator.model.intervals import Interval
+from simulator.model.stopping import AT_MOST
 from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
 DESCRIPTION = """\

@@ -18,11 +18,11 @@ from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
+from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_figures, read_scenario
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
 from simulator.model.figures import BY_NAME
-from simulator.model.replications import AT_MOST
+from simulator.model.stopping import AT_MOST
 from simulator.sweeps import Point, designs_of, rows, sweep
 
 DESCRIPTION = """\
@@ -110,15 +110,6 @@ def run(options: argparse.Namespace) -> int:
     ):
         console.print(Text(line), soft_wrap=True)
     return 0
-
-
-def read_figures(text: str) -> list[str]:
-    """Names of figures; CommandError for one that is not there."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in BY_NAME:
-            raise CommandError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
-    return names
 
 
 def _over(text: str) -> tuple[str, list[Any]]:

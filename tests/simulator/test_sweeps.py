@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from simulator.model.replications import forecast, interval, paired
+from simulator.model.stopping import AT_LEAST, floor_of, watched_of
 from simulator.scenario import Scenario, load_scenario
 from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_field, with_least_told
 
@@ -142,10 +145,33 @@ def test_a_figure_that_one_replication_lacks_keeps_nothing() -> None:
     assert not Budget("answer_p95", ">=", 1).is_kept(found, 1)
 
 
-def test_replications_end_when_the_figures_are_known(evening: Scenario) -> None:
-    found = forecast(evening, "simpy", None, precision=0.9, at_most=30)
-    assert found.replications == 10
-    assert forecast(evening, "simpy", 2).replications == 2
+def test_replications_end_at_the_first_at_which_tables_are_known_where_nobody_orders(evening: Scenario) -> None:
+    small = with_field(with_field(evening, "duration_s", 6), "stores.tables", 14)
+    found = forecast(small, "simpy", None, precision=0.25, at_most=120)
+    assert found.watched == ("table_wait", "reneged")
+    assert AT_LEAST < found.replications < 120, "ten are too few to know how many go away"
+    before = [[each for each in found.values[name][:-1] if each is not None] for name in found.watched]
+    assert all(found.interval(name).is_narrow(0.25, floor_of(small, name)) for name in found.watched)  # type: ignore[union-attr]
+    assert not all(
+        interval(values).is_narrow(0.25, floor_of(small, name))
+        for name, values in zip(found.watched, before, strict=True)
+    )
+    assert found.not_known() == []
     content = found.to_json()
     assert content["figures"]["reneged"]["low"] < content["figures"]["reneged"]["mean"]
     assert content["figures"]["answer_p95"]["mean"] is None
+    assert (content["watched"], content["not_known"]) == (["table_wait", "reneged"], [])
+    short = forecast(small, "simpy", None, precision=0.01, at_most=12, watched=["table_wait", "answer_p95"])
+    assert short.replications == 12
+    wait, answer = short.not_known()
+    assert re.fullmatch(r"table_wait is known to 0\.\d+ of itself only; 0\.01 was wanted", wait)
+    assert answer == "nobody had answer_p95, so nothing is known of it"
+    assert forecast(small, "simpy", 2).replications == 2
+
+
+def test_what_a_scenario_is_about_is_watched(evening: Scenario) -> None:
+    assert watched_of(evening) == ("table_wait", "reneged")
+    ordering = with_field(evening, "model.visit", "order")
+    assert watched_of(ordering) == ("told_yes", "answer_p95", "table_wait", "reneged", "meal_p95")
+    assert watched_of(load_scenario(DEAD)) == ("told_yes", "answer_p95")
+    assert watched_of(with_field(load_scenario(DEAD), "delivery.orders_per_s", 1))[2:] == ("platform_late",)

@@ -57,6 +57,20 @@ def test_simulate_tells_figures_with_intervals_what_is_not_modelled_and_draws(
     assert json.loads(capsys.readouterr().out)["figures"]["diners"] != found["figures"]["diners"]
 
 
+def test_simulate_goes_on_until_the_figures_that_are_named_are_known_and_tells_these(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evening.yaml"
+    content = EVENING.replace("duration_s: 20", "duration_s: 9").replace("model: {", "model: {visit: table_only, ")
+    path.write_text(content, encoding="utf-8")
+    arguments = ["simulate", str(path), "--engine", "simpy", "--workers", "1", "--figures", "diners,platform_late"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "table_wait" not in told
+    assert int(told.partition(" replications")[0].split()[-1]) > 10, "ten evenings of 45 parties are too few for 5 %"
+    assert "nobody had platform_late, so nothing is known of it" in told
+
+
 def test_sweep_writes_a_table_and_plan_says_the_least(
     evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +216,7 @@ def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1e999"], "'1e999' is not a finite number"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--least-told", "nan"],
          "--least-told takes a share"),
+        (["simulate", "calm", "--figures", ","], "--figures names none"),
         (["simulate", "calm", "--replications", "²"], "--replications takes a number from 1"),
     ],
 )  # fmt: skip
