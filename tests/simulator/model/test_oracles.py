@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
-from oracles import ORACLES, SEED, Bench, Claim, holm, kiefer_wolfowitz_differs, mmc
+from oracle_bench import SEED, Bench, Claim, holm
+from oracles import ORACLES, kiefer_wolfowitz_differs, mmc
 
 from simulator.model.draws import Key
 from simulator.model.engines import Engine, engine_of
