@@ -241,6 +241,25 @@ def _peak(
     return queueing.varying_queue(_rate(rate), service, servers, leaving, moments, places=90)
 
 
+def slowed(bench: Bench) -> Iterator[Claim]:
+    """M/M/1 at the cloud, which a fault makes too slow for a third of the evening: it fills, and empties again."""
+    cloud = {"workers": 1, "menu_ms": 400, "order_ms": 0, "shape": "exponential"}
+    fault = {"fault": "process_slow", "process": "cloud", "at_s": 20.0, "for_s": 20.0, "slow_factor": 2}
+    many = replace(bench, evenings=5 * bench.evenings)  # evenings differ much here
+    runs = many.runs(
+        1.5, EVENING_S, cloud=cloud, faults=[fault], diners={"think_s": 80_000}, think_shape="deterministic"
+    )
+    counts = np.array([_inside(run, "at", "menu_told", MOMENTS) for _, run in runs])
+    chances = queueing.server_of_speeds(1.5, [(0.0, 2.5), (20.0, 1.25), (40.0, 2.5)], MOMENTS, places=90)
+    means = chances @ np.arange(chances.shape[1])
+    yield Claim("M/M/1 slowed, number over the evening", float(means.mean()), counts.mean(axis=1).tolist())
+    for at in (18.0, 22.0, 38.0, 42.0, 58.0):
+        place = MOMENTS.index(at)
+        yield Claim(f"M/M/1 slowed, number at {at:g} s", float(means[place]), counts[:, place].tolist())
+        busy = (counts[:, place] > 0).astype(float).tolist()
+        yield Claim(f"M/M/1 slowed, busy at {at:g} s", 1 - float(chances[place, 0]), busy)
+
+
 def jackson(bench: Bench) -> Iterator[Claim]:
     """Cloud (visited for the menu, and again for the order), database, store device, kitchen: a network with feedback."""
     flows = queueing.jackson_flows([1.0, 0, 0, 0], [[0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
@@ -300,7 +319,7 @@ def _meals(run: Run, begin: float, end: float | None = None) -> float:
 
 
 ORACLES: tuple[Callable[[Bench], Iterator[Claim]], ...] = (
-    erlang_b, mmc, mmck, erlang_a, mg1, priority, infinite, varying_infinite, peak, jackson, closed,
+    erlang_b, mmc, mmck, erlang_a, mg1, priority, infinite, varying_infinite, peak, slowed, jackson, closed,
 )  # fmt: skip
 
 
