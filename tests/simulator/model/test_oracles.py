@@ -79,7 +79,7 @@ def test_simpy_runs_every_oracle_as_its_twin_does(compiled_engine: Engine) -> No
             pytest.fail(f"seed {SEED}, run {runs}: {first_difference(*traced)}")
         return one
 
-    bench = Bench(both, customers=3_000, replications=1, evenings=3)
+    bench = Bench(both, customers=2_000, replications=1, evenings=2)
     oracles = _claims(bench)
     assert runs >= len(oracles)
     simpy = Bench(engine_of("simpy"), customers=500, replications=3, evenings=0)
