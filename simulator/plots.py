@@ -18,7 +18,8 @@ from simulator.scenario_faults import fault_end_s
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767b84"
 """Told apart by the colour-blind, too (Okabe and Ito 2008), and by their markers and dashes where lines meet."""
-_LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", ":"), (GREY, "D", "-."))
+LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", ":"), (GREY, "D", "-."))
+"""Colour, marker and dash of each line of a picture; more could not be told apart."""
 
 
 def picture(rows: int = 1, columns: int = 1, height: float = 2.6, width: float = 6.2) -> tuple[Picture, list[Axes]]:
@@ -77,9 +78,9 @@ def draw_lines(
     places: Sequence[float], lines: Mapping[str, Sequence[Span]], x_label: str, y_label: str, title: str
 ) -> Picture:
     """Values with their 95 % intervals as bars, one line for each design, at most four; none is below nought."""
-    assert len(lines) <= len(_LINES), f"{len(lines)} lines are too many to tell apart"
+    assert len(lines) <= len(LINES), f"{len(lines)} lines are too many to tell apart"
     made, (axis,) = picture(height=3.1)
-    for (name, points), (color, marker, dash) in zip(lines.items(), _LINES, strict=False):
+    for (name, points), (color, marker, dash) in zip(lines.items(), LINES, strict=False):
         bars = np.array([reach(point) for point in points]).T
         axis.errorbar(
             places, [point.mean for point in points], yerr=bars, color=color, marker=marker, linestyle=dash, markersize=5,

@@ -186,6 +186,44 @@ def varying_queue(
     return np.asarray(found.y.T)
 
 
+def server_of_speeds(
+    arrival: float, speeds: Sequence[tuple[float, float]], times: Sequence[float], places: int
+) -> npt.NDArray[np.float64]:
+    """M/M/1, empty at 0, whose server changes its speed: the chances (times, 0 … places) of each number inside, integrated.
+
+    `speeds` are (from when, μ), the first from 0 on; `times` ascend. A service keeps the speed at which it began, so the chain
+    holds the number inside and the speed of the service that goes on.
+    """
+    rates = np.array([rate for _, rate in speeds])[:, None]
+    chances = np.zeros((len(speeds), places + 1))  # nobody inside: in row 0
+    chances[0, 0] = 1.0
+    found = []
+    ends = [*(begin for begin, _ in speeds[1:]), math.inf]
+    for now, ((begin, _), end) in enumerate(zip(speeds, ends, strict=True)):
+
+        def flow(time: float, flat: npt.NDArray[np.float64], now: int = now) -> npt.NDArray[np.float64]:
+            old = flat.reshape(len(speeds), places + 1)
+            change, come, leave = np.zeros_like(old), arrival * old, rates * old
+            come[:, -1] = leave[:, 0] = 0.0
+            change -= come + leave
+            change[now, 1] += come[0, 0]
+            change[:, 2:] += come[:, 1:-1]
+            change[0, 0] += leave[:, 1].sum()
+            change[now, 1:-1] += leave[:, 2:].sum(axis=0)
+            return np.asarray(change.ravel())
+
+        shown = [time for time in times if begin <= time < end]
+        until = min(end, max(times))
+        if until <= begin:
+            break
+        solved = solve_ivp(flow, (begin, until), chances.ravel(), t_eval=[*shown, *([end] if end == until else [])],
+                           rtol=1e-8, atol=1e-10)  # fmt: skip
+        states = solved.y.T.reshape(-1, len(speeds), places + 1)
+        found += list(states[: len(shown)].sum(axis=1))
+        chances = states[-1]
+    return np.array(found)
+
+
 def jackson_flows(outside: Sequence[float], routes: Sequence[Sequence[float]]) -> list[float]:
     """Flow through each node of an open network: λ_i = outside_i + Σ λ_j P_ji."""
     size = len(outside)

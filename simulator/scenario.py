@@ -87,9 +87,8 @@ def find_scenario(name_or_path: str | Path, folder: Path | None = None) -> Path:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if not path.is_file():
-            raise ScenarioError(
-                f"{path}: there is no such file; give the path of a scenario or the name of a shipped one"
-            )
+            wrong = "is not a file" if path.exists() else "there is no such file"
+            raise ScenarioError(f"{path}: {wrong}; give the path of a scenario or the name of a shipped one")
         return path
     shipped = shipped_scenarios(folder)
     found = shipped.get(str(name_or_path))

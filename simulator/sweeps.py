@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,17 @@ from simulator.batches.runner import Runner
 from simulator.batches.tables import Design
 from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.figures import BY_NAME
-from simulator.model.replications import Forecast, Interval, Replications, forecast, forecasts
+from simulator.model.replications import Forecast, Interval, Replay, Replications, forecast, forecasts
+from simulator.monotony import doubts, unlimited_at_zero
 from simulator.scenario import Scenario
 
 POINTS_MAX = 10_000
+VALUES_MAX = 1_000_000
+"""A plan's range has no more values than this."""
+LEAST_TOLD = 0.99
+"""A plan whose budgets are about diners who were told yes asks for this share of them, too, unless it is said otherwise."""
+OF_THOSE_TOLD = frozenset({"answer_p50", "answer_p95", "answer_p99", "meal_p50", "meal_p95", "late", "offline_p99"})
+"""Figures of diners who were told yes: who gave up is not in them, so they look best when hardly anybody is left."""
 _BUDGET = re.compile(r"^\s*([a-z_0-9]+)\s*(<=|>=)\s*([0-9.eE+-]+)\s*$")
 
 
@@ -75,12 +83,14 @@ def sweep(
     engine: EngineName = DEFAULT_ENGINE,
     replications: int | None = 20,
     *,
+    replay: Replay | None = None,
     runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> list[Point]:
     """Every combination of the values. All designs have the same draws, so that differences are not noise.
 
-    The workers of `runner` share all designs; `on_replication` counts the replications of all of them.
+    The workers of `runner` share all designs; `on_replication` counts the replications of all of them. `replay`: a table of
+    orders in place of drawn diners, at a rate factor that is said (`replays.pinned`), or designs of other durations have others.
     """
     combinations = list(itertools.product(*over.values()))
     if len(combinations) > POINTS_MAX:
@@ -91,7 +101,7 @@ def sweep(
         changed = scenario
         for path, value in each.items():
             changed = with_field(changed, path, value)
-        designs.append(Replications(changed, engine))
+        designs.append(Replications(changed, engine, replay))
     found = forecasts(designs, replications, runner=runner, on_replication=on_replication)
     return [Point(each, forecasted) for each, forecasted in zip(settings, found, strict=True)]
 
@@ -112,13 +122,41 @@ class Budget:
     def __str__(self) -> str:
         return f"{self.figure}{self.sign}{self.limit:g}"
 
-    def is_kept(self, found: Interval | None) -> bool:
-        """Whether this interval keeps it; a figure that nobody had keeps an upper limit."""
+    def is_kept(self, found: Interval | None, lacking: int = 0) -> bool:
+        """Whether this interval keeps it, when so many replications lack the figure although somebody should have had it.
+
+        A figure that nobody should have had (None, and none lacking) keeps an upper limit.
+        """
+        if lacking:
+            return False
         if found is None:
             return self.sign == "<="
         if self.sign == "<=":
             return (found.mean if found.high is None else found.high) <= self.limit
         return (found.mean if found.low is None else found.low) >= self.limit
+
+
+def lacking(found: Forecast, figure: str) -> int:
+    """In how many replications people came who should have had this figure, and none had it: nobody got that far.
+
+    A share of a platform's orders is absent only where nobody ordered there: then nothing is lacking.
+    """
+    if figure in ("platform_late", "platform_cancelled"):
+        return 0
+    came = (
+        [share is not None for share in found.values["platform_late"]]
+        if figure == "platform_p95"
+        else [bool(count) for count in found.values["diners"]]
+    )
+    return sum(someone and value is None for someone, value in zip(came, found.values[figure], strict=True))
+
+
+def with_least_told(budgets: Sequence[Budget], least: float = LEAST_TOLD) -> list[Budget]:
+    """These budgets, and `told_yes>=least` if one is about diners who were told yes and none says a least share itself."""
+    is_said = any(budget.figure == "told_yes" and budget.sign == ">=" for budget in budgets)
+    if is_said or least <= 0 or not any(budget.figure in OF_THOSE_TOLD for budget in budgets):
+        return list(budgets)
+    return [*budgets, Budget("told_yes", ">=", least)]
 
 
 def read_budget(text: str) -> Budget:
@@ -130,27 +168,51 @@ def read_budget(text: str) -> Budget:
     if name not in BY_NAME:
         raise SweepError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
     try:
-        return Budget(name, "<=" if sign == "<=" else ">=", float(limit))
+        number = float(limit)
     except ValueError as error:
         raise SweepError(f"{text!r}: {limit!r} is no number") from error
+    if not math.isfinite(number):
+        raise SweepError(f"{text!r}: {limit!r} is not a finite number")
+    return Budget(name, "<=" if sign == "<=" else ">=", number)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One value that a plan tried: whether it keeps the budgets, the figures they are about, and all that was found."""
+    """One value that a plan tried: whether it keeps the budgets, the figures they are about, and all that was found.
+
+    `lacking`: in how many replications somebody should have had the figure, and nobody had it.
+    """
 
     value: float
     keeps: bool
     figures: Mapping[str, Interval | None]
+    lacking: Mapping[str, int]
     point: Point
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a plan found: the value (None: none in the range keeps the budgets), and all trials."""
+    """What a plan found: the value (None: none in the range keeps the budgets), all trials, and what had to be kept.
+
+    `doubts` says where trials contradict that more is never worse.
+    """
 
     value: float | None
     trials: Sequence[Trial]
+    budgets: Sequence[Budget]
+    doubts: Sequence[str] = ()
+
+
+def _steps(low: float, high: float, step: float) -> int:
+    """How many steps there are from `low` to `high`; raises `SweepError`."""
+    if not all(map(math.isfinite, (low, high, step))) or step <= 0 or high < low:
+        raise SweepError(
+            f"from {low:g} to {high:g} by {step:g} is no range; give finite numbers, the smaller first, and a step above 0"
+        )
+    steps = (high - low) / step + 1e-9
+    if not steps < VALUES_MAX:
+        raise SweepError(f"from {low:g} to {high:g} by {step:g} are more than {VALUES_MAX} values; take a larger step")
+    return int(steps)
 
 
 def plan(
@@ -164,26 +226,33 @@ def plan(
     step: float = 1.0,
     engine: EngineName = DEFAULT_ENGINE,
     replications: int = 20,
+    least_told: float = LEAST_TOLD,
+    replay: Replay | None = None,
     runner: Runner | None = None,
     on_trial: Callable[[int], None] = lambda number: None,
 ) -> Answer:
     """The least value of a field (with `most`: the greatest) from `low` to `high` by `step` that keeps the budgets.
 
-    By bisection: more of it is taken to be never worse (with `most`: never better). All trials have the same draws. One trial
-    follows the other; the workers of `runner` share its replications.
+    By bisection: more of it is taken to be never worse (with `most`: never better); both ends of the range are tried in any
+    case, to see whether that holds. All trials have the same draws. One trial follows the other; the workers of `runner` share
+    its replications. `least_told`: see `with_least_told`.
     """
-    if step <= 0 or high < low:
-        raise SweepError(f"from {low:g} to {high:g} by {step:g} is no range")
-    count = int((high - low) / step + 1e-9)
+    count = _steps(low, high, step)
+    if said := unlimited_at_zero(path, low, high):
+        raise SweepError(said)
+    asked = with_least_told(budgets, least_told)
     trials: list[Trial] = []
+    kept_at: dict[int, bool] = {}
 
     def keeps(number: int) -> bool:
         value = round(low + number * step, 9)
         whole = int(value) if float(value).is_integer() and step >= 1 else value
-        found = forecast(with_field(scenario, path, whole), engine, replications, runner=runner)
-        figures = {budget.figure: found.interval(budget.figure) for budget in budgets}
-        kept = all(budget.is_kept(figures[budget.figure]) for budget in budgets)
-        trials.append(Trial(float(value), kept, figures, Point({path: whole}, found)))
+        found = forecast(with_field(scenario, path, whole), engine, replications, replay=replay, runner=runner)
+        figures = {budget.figure: found.interval(budget.figure) for budget in asked}
+        absent = {name: lacking(found, name) for name in figures}
+        kept = all(budget.is_kept(figures[budget.figure], absent[budget.figure]) for budget in asked)
+        trials.append(Trial(float(value), kept, figures, absent, Point({path: whole}, found)))
+        kept_at[number] = kept
         on_trial(len(trials))
         return kept
 
@@ -196,8 +265,15 @@ def plan(
             first, last = (middle + 1, last) if most else (first, middle - 1)
         else:
             first, last = (first, middle - 1) if most else (middle + 1, last)
+    best_end, other_end = (count, 0) if most else (0, count)
+    for end in (best_end, other_end):
+        if end not in kept_at:
+            keeps(end)
+    if kept_at[best_end]:
+        best = best_end
     value = None if best is None else round(low + best * step, 9)
-    return Answer(value, sorted(trials, key=lambda trial: trial.value))
+    tried = sorted(trials, key=lambda trial: trial.value)
+    return Answer(value, tried, asked, doubts([(trial.value, trial.keeps) for trial in tried], most=most))
 
 
 def rows(points: Sequence[Point], figures: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Reads a table of real orders, and makes a menu of it.
 
 The table is a CSV file, plain or gzipped, with one row for each line of an order and the columns `order, ordered_at, item,
-quantity, unit_price, lines_in_order`. The lines of an order need not stand together. `lines_in_order` is checked to be a
-number and not used: published tables lack some lines.
+quantity, unit_price`. The lines of an order need not stand together. Any other column may be there and is not read: a store's
+export often says more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from refsystem.ordering.menu import Menu, MenuItem
 from refsystem.ordering.order import LINES_MAX, QUANTITY_MAX
 
-COLUMNS = ("order", "ordered_at", "item", "quantity", "unit_price", "lines_in_order")
+COLUMNS = ("order", "ordered_at", "item", "quantity", "unit_price")
 BYTES_MAX = 500_000_000
 PRICE_MINOR_MAX = 100_000_000
 NO_CURRENCY = "XXX"
@@ -65,7 +65,6 @@ def read_trace(path: Path) -> list[TraceOrder]:
         ordered_at = cell.time(row, "ordered_at")
         if times.setdefault(order, ordered_at) != ordered_at:
             raise cell.error("ordered_at", f"order {order} has another time above; give all its lines one time")
-        cell.whole(row, "lines_in_order", LINES_MAX)
         quantity = cell.whole(row, "quantity", QUANTITY_MAX)
         line = TraceLine(cell.text(row, "item"), quantity, cell.price_minor(row, "unit_price"))
         lines.setdefault(order, []).append(line)

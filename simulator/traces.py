@@ -33,6 +33,7 @@ __all__ = [
     "TraceLine",
     "TraceOrder",
     "business_date",
+    "check_copies",
     "evenings",
     "fit_rate_factor",
     "orders_wanted",
@@ -107,8 +108,7 @@ def trace_timetable(
     that cannot be.
     """
     length_s = scenario.duration_s if duration_s is None else duration_s
-    if not 1 <= copies <= 1_000:
-        raise TraceError(f"copies is {copies}; it must be from 1 to 1000")
+    check_copies(copies)
     if rate_factor is None:
         rate_factor = fit_rate_factor(orders, length_s, orders_wanted(scenario, copies))
     _check_factor(rate_factor)
@@ -148,6 +148,12 @@ def _arrivals(
 def _length_s(timed: Sequence[tuple[float, TraceOrder]], wanted: int) -> float:
     """The trading time at which `wanted` orders have come; a minute's orders come anywhere within it."""
     return timed[min(wanted, len(timed)) - 1][0] + MINUTE_S if timed else 0.0
+
+
+def check_copies(copies: int) -> None:
+    """Raise `TraceError` if a table cannot be replayed so often at once."""
+    if not 1 <= copies <= 1_000:
+        raise TraceError(f"copies is {copies}; it must be from 1 to 1000")
 
 
 def _check_factor(rate_factor: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import get_args
 
@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chaos.cli.errors import CommandError
+from simulator.effects import not_modelled, without_effect
 from simulator.model.engines import DEFAULT_ENGINE, EngineMissing, EngineName, engine_of
+from simulator.model.figures import BY_NAME
 from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
+from simulator.sweeps import Point
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +53,22 @@ def engine_name(options: argparse.Namespace) -> EngineName:
     except EngineMissing as error:
         raise CommandError(str(error)) from error
     return name
+
+
+def read_figures(text: str) -> list[str]:
+    """Names of figures; CommandError for one that is not there."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise CommandError(f"--figures names none; the figures are {', '.join(BY_NAME)}")
+    for name in names:
+        if name not in BY_NAME:
+            raise CommandError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
+    return names
+
+
+def caveats(points: Sequence[Point]) -> list[str]:
+    """What whoever reads the figures of these designs must know: fields without effect, and what is not modelled."""
+    return [*without_effect(points), *(f"not modelled: {name}" for name in not_modelled(points))]
 
 
 @contextmanager

@@ -13,24 +13,38 @@ from rich.text import Text
 
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
+from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
-from simulator.model.replications import AT_MOST, Interval
-from simulator.sweeps import Answer, Budget, designs_of, plan, read_budget
+from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
+from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
+from simulator.effects import not_modelled, without_effect
+from simulator.model.intervals import Interval
+from simulator.model.stopping import AT_MOST
+from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
 
 DESCRIPTION = """\
 Find the least of something that keeps the budgets, or with --most the greatest: how many tables, event loops, cooks, how much
 load. A budget is kept only if the whole 95 % interval of its figure keeps it.
 
-  rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600"
+  rushproof plan mine.yaml --find stores.tables --from 10 --to 80 --keep "table_wait<=600" --keep "reneged<=0.02"
   rushproof plan mine.yaml --find model.kitchen.wok.cooks --from 1 --to 12 --keep "meal_p95<=1200"
   rushproof plan calm --find diners.arrivals.rate_per_s --from 10 --to 400 --step 10 --most --keep "answer_p95<=500"
+  rushproof plan calm --headroom
+  rushproof plan mine.yaml --headroom --trace orders.csv.gz --keep "answer_p95<=500" --out found
 
-The last one is the headroom until the answer takes too long. The search is by bisection: more must never be worse
-(with --most: never better). Figures: those of `rushproof simulate`.
+The third is the most load until the answer takes too long, or too few have one; --headroom asks in times of today's load, until
+too few have one at all, or goodput falls. Of diners who were told yes are answer_*, meal_*, late and offline_p99: a budget on
+these is kept only if --least-told of those who order are told yes, too. No budget is kept if in any replication people came and
+none had its figure. table_wait is of parties that got a table: keep reneged, too.
+
+The search is by bisection: more must never be worse (with --most: never better). Both ends are tried in any case; if what was
+tried contradicts that, it is said. A field that changes nothing, and what the scenario says that the model leaves out, are
+named below the answer. Figures: those of `rushproof simulate`.
 """
 EPILOG = f"""{batching.EPILOG}
-Exit code: 0 found, 1 nothing in the range keeps the budgets, 2 usage or environment, 130 interrupted."""
+Exit code: 0 found, 1 nothing in the range keeps the budgets (--headroom: today's load does not hold), 2 usage or
+environment, 130 interrupted."""
 
 
 def add_parser(commands: Any) -> None:
@@ -43,16 +57,26 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_options(parser)
-    parser.add_argument("--find", required=True, metavar="FIELD", help="the field, named as in the scenario's file")
-    parser.add_argument("--from", required=True, type=float, dest="low", metavar="A", help="the smallest value")
-    parser.add_argument("--to", required=True, type=float, dest="high", metavar="B", help="the largest value")
-    parser.add_argument("--step", type=float, default=1.0, metavar="S", help="from one value to the next (default: 1)")
+    parser.add_argument("--find", metavar="FIELD", help="the field, named as in the scenario's file")
+    parser.add_argument("--from", type=float, dest="low", metavar="A", help="the smallest value")
+    parser.add_argument("--to", type=float, dest="high", metavar="B", help="the largest value")
     parser.add_argument(
-        "--keep", action="append", required=True, metavar="BUDGET", help="such as answer_p95<=500; may be repeated"
+        "--step", type=float, metavar="S", help="from one value to the next (default: 1; --headroom: 0.1)"
     )
+    parser.add_argument("--keep", action="append", metavar="BUDGET", help="such as answer_p95<=500; may be repeated")
     parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
+    parser.add_argument(
+        "--least-told",
+        type=float,
+        default=LEAST_TOLD,
+        metavar="SHARE",
+        help="of those who order, told yes, where a budget is about such diners and no told_yes>=… is said; 0: any "
+        f"(default: {LEAST_TOLD:g})",
+    )
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
-    add_batch_options(parser, "")
+    add_headroom_options(parser)
+    add_trace_options(parser)
+    add_batch_options(parser, "; also a picture of the trials")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
 
@@ -60,11 +84,17 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Search and tell."""
     check_batch_options(options)
+    check_question(options)
     if not 2 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
+    if not 0 <= options.least_told <= 1:
+        raise CommandError(f"--least-told takes a share from 0 to 1, not {options.least_told:g}")
+    if options.headroom:
+        return run_headroom(options)
     try:
         budgets = [read_budget(text) for text in options.keep]
-        scenario, engine = read_scenario(options), engine_name(options)
+        scenario = read_scenario(options)
+        replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
@@ -76,38 +106,52 @@ def run(options: argparse.Namespace) -> int:
                 step=options.step,
                 engine=engine,
                 replications=options.replications,
+                least_told=options.least_told,
+                replay=replay,
                 runner=runner,
                 on_trial=on_trial,
             )
             points = [trial.point for trial in answer.trials]
             written = keep_figures(options, f"plan-{scenario.name}", designs_of(points))
+            written += draw(options, f"plan-{scenario.name}", points, _names(answer), answer.budgets, answer.value)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        sys.stdout.write(json.dumps(_content(options, budgets, answer), indent=2, ensure_ascii=False) + "\n")
+        content = _content(options, answer) | replayed_json(replay, scenario)
+        sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
-    _tell(options, budgets, answer, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+    _tell(options, answer, console)
+    for line in (
+        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        *told_of(replay, scenario),
+        *caveats(points),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0 if answer.value is not None else 1
 
 
-def _content(options: argparse.Namespace, budgets: list[Budget], answer: Answer) -> dict[str, Any]:
+def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     trials = [
         {
             "value": trial.value,
             "keeps": trial.keeps,
             "figures": {name: _bounds(found) for name, found in trial.figures.items()},
+            "lacking": dict(trial.lacking),
         }
         for trial in answer.trials
     ]
+    points = [trial.point for trial in answer.trials]
     return {
         "kind": "plan",
         "find": options.find,
         "most": options.most,
-        "budgets": [str(budget) for budget in budgets],
+        "doubts": list(answer.doubts),
+        "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
         "trials": trials,
+        "without_effect": without_effect(points),
+        "not_modelled": not_modelled(points),
     }
 
 
@@ -115,17 +159,28 @@ def _bounds(found: Interval | None) -> dict[str, float | None] | None:
     return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
 
 
-def _tell(options: argparse.Namespace, budgets: list[Budget], answer: Answer, console: Console) -> None:
+def _cell(trial: Trial, name: str) -> str:
+    """The mean and half of its interval; and in how many replications nobody had the figure."""
+    found, lacking = trial.figures[name], trial.lacking[name]
+    shown = "-" if found is None else f"{found.mean:.4g} ±{found.half_width or 0:.2g}"
+    return f"{shown} (nobody in {lacking} of {trial.point.found.replications})" if lacking else shown
+
+
+def _names(answer: Answer) -> list[str]:
+    """The figures that the budgets are about."""
+    return list(dict.fromkeys(budget.figure for budget in answer.budgets))
+
+
+def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(dict.fromkeys(budget.figure for budget in budgets))
+    names = _names(answer)
     for column in (options.find.rpartition(".")[2], *names, "keeps"):
         table.add_column(column, justify="right")
     for trial in answer.trials:
-        cells = [trial.figures[name] for name in names]
-        shown = ["-" if each is None else f"{each.mean:.4g} ±{each.half_width or 0:.2g}" for each in cells]
+        shown = [_cell(trial, name) for name in names]
         table.add_row(f"{trial.value:g}", *shown, "yes" if trial.keeps else "no")
     console.print(table)
-    wanted = " and ".join(str(budget) for budget in budgets)
+    wanted = " and ".join(str(budget) for budget in answer.budgets)
     if answer.value is None:
         console.print(
             Text(f"no {options.find} from {options.low:g} to {options.high:g} keeps {wanted}"), soft_wrap=True
@@ -133,3 +188,5 @@ def _tell(options: argparse.Namespace, budgets: list[Budget], answer: Answer, co
     else:
         which = "most" if options.most else "least"
         console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)
+    for doubt in answer.doubts:
+        console.print(Text(doubt), soft_wrap=True)

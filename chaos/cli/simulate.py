@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from rich.text import Text
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.modelling import add_model_options, engine_name, progress, read_figures, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, told_of
 from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
-from simulator.model.replications import AT_MOST, Forecast, Interval, Replay, forecast
-from simulator.trace_table import TraceError, read_trace
+from simulator.model.replications import Forecast, Interval, forecast
+from simulator.model.stopping import AT_MOST
+from simulator.trace_table import TraceError
 
 DESCRIPTION = """\
 Predict what a scenario's evening does to diners, devices, cloud and kitchen: the same scenario files as the drill, in virtual
@@ -27,6 +30,7 @@ time. Each replication draws other diners and other delays; the figures are mean
 
   rushproof simulate                             the lunch rush, as often as the figures need
   rushproof simulate mine.yaml --replications 50
+  rushproof simulate mine.yaml --figures table_wait,reneged      as often as these need
   rushproof simulate calm --engine simpy         the reference engine on SimPy; the compiled twin gives the same to the last bit
   rushproof simulate lunch_rush --out found      also draws the first replication, and keeps what it finds (Parquet)
   rushproof simulate mine.yaml --replications 1000 --out found --rows --workers 8
@@ -53,17 +57,16 @@ def add_parser(commands: Any) -> None:
         "--replications",
         metavar="N|auto",
         default="auto",
-        help="how often; auto (default): until the figures are known to 5 %%",
+        help="how often; auto (default): 10 to 1000 times, until the figures that the scenario is about are known to 5 %% of "
+        "themselves: told_yes, answer_p95, with tables table_wait and reneged, with stations meal_p95, with a platform "
+        "platform_late (shares: or to 0.5 percentage points; table_wait: or to 0.1 %% of the patience)",
     )
     parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="a table of real orders (CSV, .gz too) in place of drawn diners"
+        "--figures",
+        metavar="A,B,…",
+        help="tell only these figures, and with auto go on until these are known (default: all are told)",
     )
-    parser.add_argument(
-        "--rate-factor", type=float, metavar="F", help="how many times faster than real the table is replayed"
-    )
-    parser.add_argument(
-        "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
-    )
+    add_trace_options(parser)
     add_batch_options(parser, "; also the picture of the first replication")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -72,14 +75,26 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the replications and tell the figures."""
     check_batch_options(options)
-    wanted, scenario = _replications(options.replications), read_scenario(options)
+    wanted, names = (
+        _replications(options.replications),
+        None if options.figures is None else read_figures(options.figures),
+    )
+    scenario = read_scenario(options)
     try:
-        replay, engine = _replay(options), engine_name(options)
+        replay, engine = read_replay(options, scenario), engine_name(options)
         with (
             batch_runner(options) as runner,
             progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication,
         ):
-            found = forecast(scenario, engine, wanted, replay=replay, runner=runner, on_replication=on_replication)
+            found = forecast(
+                scenario,
+                engine,
+                wanted,
+                watched=names,
+                replay=replay,
+                runner=runner,
+                on_replication=on_replication,
+            )
             written = keep_figures(options, f"simulate-{scenario.name}", [Design({}, found.series, found.units)])
     except (TraceError, ValueError) as error:
         raise CommandError(str(error)) from error
@@ -88,20 +103,14 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written)
+    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written, names)
     return 0
 
 
-def _replay(options: argparse.Namespace) -> Replay | None:
-    if options.trace is None:
-        if options.rate_factor is not None or options.copies != 1:
-            raise CommandError("--rate-factor and --copies go with --trace, which names a table of orders")
-        return None
-    return Replay(read_trace(options.trace), options.rate_factor, options.copies)
-
-
-def tell(found: Forecast, console: Console, kept: str, written: list[str]) -> None:
-    """The figures as a table."""
+def tell(
+    found: Forecast, console: Console, kept: str, written: list[str], names: Collection[str] | None = None
+) -> None:
+    """The figures as a table; with `names`, only these."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("figure", "mean", "95 % interval", "unit", "what it is"):
         table.add_column(
@@ -109,7 +118,7 @@ def tell(found: Forecast, console: Console, kept: str, written: list[str]) -> No
         )
     for figure in FIGURES:
         cell = found.interval(figure.name)
-        if cell is not None:
+        if cell is not None and (names is None or figure.name in names):
             table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), figure.says)
     console.print(table)
     times = "1 replication" if found.replications == 1 else f"{found.replications} replications"
@@ -117,6 +126,10 @@ def tell(found: Forecast, console: Console, kept: str, written: list[str]) -> No
         Text(f"{times}{kept}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
+    for sentence in found.not_known():
+        console.print(Text(sentence), soft_wrap=True)
+    for line in told_of(found.series.replay, found.scenario):
+        console.print(Text(line), soft_wrap=True)
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)
     for path in written:
@@ -140,7 +153,7 @@ def _unit(figure: Figure) -> str:
 def _replications(said: str) -> int | None:
     if said == "auto":
         return None
-    if not said.isdigit() or not 1 <= int(said) <= AT_MOST:
+    if not (said.isascii() and said.isdecimal() and len(said) <= 9) or not 1 <= int(said) <= AT_MOST:
         raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
     return int(said)
 

@@ -16,10 +16,13 @@ from rich.text import Text
 
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
+from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_scenario
+from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_figures, read_scenario
+from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
+from simulator.effects import not_modelled, without_effect
 from simulator.model.figures import BY_NAME
-from simulator.model.replications import AT_MOST
+from simulator.model.stopping import AT_MOST
 from simulator.sweeps import Point, designs_of, rows, sweep
 
 DESCRIPTION = """\
@@ -30,7 +33,8 @@ Run the model for every combination of values. All designs have the same draws, 
   rushproof sweep mine.yaml --over model.kitchen.wok.cooks=1,2,3 --csv sweep.csv
   rushproof sweep mine.yaml --over stores.tables=20,30,40 --replications 500 --out found --workers 8
 
-A field is named as in the scenario's file; in a list it is that of all members, or of the one named.
+A field is named as in the scenario's file; in a list it is that of all members, or of the one named. A field that changes
+nothing, and what the scenario says that the model leaves out, are named below the table.
 """
 EPILOG = f"{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
 FIGURES = "told_yes,answer_p95,gave_up,meal_p95"
@@ -49,7 +53,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--over", action="append", required=True, metavar="FIELD=A,B,…", help="a field and its values")
     parser.add_argument("--figures", default=FIGURES, metavar="A,B,…", help=f"figures to tell (default: {FIGURES})")
     parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each design (default: 20)")
-    add_batch_options(parser, "")
+    add_trace_options(parser)
+    add_batch_options(parser, "; also a picture of the figures")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there")
     parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
     parser.set_defaults(run=run)
@@ -62,12 +67,22 @@ def run(options: argparse.Namespace) -> int:
     names = read_figures(options.figures)
     if not 1 <= options.replications <= AT_MOST:
         raise CommandError(f"--replications must be from 1 to {AT_MOST}, not {options.replications}")
-    scenario, engine = read_scenario(options), engine_name(options)
+    scenario = read_scenario(options)
+    replay, engine = read_replay(options, scenario, over), engine_name(options)
     total = options.replications * math.prod(len(values) for values in over.values())
     try:
         with batch_runner(options) as runner, progress(f"rushproof: sweep {scenario.name}", total) as on_replication:
-            points = sweep(scenario, over, engine, options.replications, runner=runner, on_replication=on_replication)
+            points = sweep(
+                scenario,
+                over,
+                engine,
+                options.replications,
+                replay=replay,
+                runner=runner,
+                on_replication=on_replication,
+            )
             written = keep_figures(options, f"sweep-{scenario.name}", designs_of(points))
+            written += draw(options, f"sweep-{scenario.name}", points, names)
     except ValueError as error:
         raise CommandError(str(error)) from error
     found = list(rows(points, names))
@@ -79,23 +94,22 @@ def run(options: argparse.Namespace) -> int:
             "scenario": scenario.name,
             "engine": engine,
             "replications": options.replications,
+            **replayed_json(replay, scenario),
             "designs": found,
+            "without_effect": without_effect(points),
+            "not_modelled": not_modelled(points),
         }
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(points, names, console)
-    for line in (f"{runner.computed + runner.kept} replications{kept_before(runner)}", *written):
+    for line in (
+        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        *told_of(replay, scenario),
+        *caveats(points),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0
-
-
-def read_figures(text: str) -> list[str]:
-    """Names of figures; CommandError for one that is not there."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in BY_NAME:
-            raise CommandError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
-    return names
 
 
 def _over(text: str) -> tuple[str, list[Any]]:

@@ -1,22 +1,19 @@
 """Repeats an evening under other draws until its figures are known well enough, and says how well that is.
 
 A peak is a terminating simulation: no warm-up is cut off, each replication starts empty. A percentile is taken of each
-replication, then an interval over them (95 %, Student's t). Replications are worked out by a `Runner`, on as many processes as it
-has; the rule that ends them looks at one after the other in their order, so they are as many whoever worked them out.
+replication, then an interval over them (`intervals.py`). Replications are worked out by a `Runner`, on as many processes as it
+has; the rule that ends them (`stopping.py`) looks at one after the other in their order, so they are as many whoever worked
+them out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, cast
-
-import numpy as np
-from scipy.special import stdtrit
 
 from simulator.batches.runner import Runner, Stretch
 from simulator.batches.series import Kind, Unit, Values
@@ -25,60 +22,18 @@ from simulator.model.conditions import not_modelled, sections_not_modelled
 from simulator.model.draws import Key, make_key
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.figures import FIGURES, Evening, figures_of
+from simulator.model.intervals import CONFIDENCE as CONFIDENCE
+from simulator.model.intervals import Interval as Interval
+from simulator.model.intervals import interval as interval
+from simulator.model.intervals import paired as paired
 from simulator.model.kitchens import stations_of
 from simulator.model.plan import make_plan
+from simulator.model.stopping import AT_LEAST, AT_MOST, PRECISION, judge, shortfall, watched_of
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
+from simulator.replays import replayed_in
 from simulator.scenario_model import Scenario, Store
 from simulator.trace_table import TraceOrder, item_ids
 from simulator.traces import trace_timetable
-
-CONFIDENCE = 0.95
-AT_LEAST = 10
-AT_MOST = 1_000
-PRECISION = 0.05
-"""Automatic replications end when each watched figure is known to this part of itself."""
-ROUND = 10
-"""Automatic replications are worked out so many at a time, or more where the figures are far from known."""
-WATCHED = ("told_yes", "answer_p95")
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean over replications with its confidence interval; without one (None) there was one value, or none."""
-
-    mean: float
-    half_width: float | None
-    values: int
-
-    @property
-    def low(self) -> float | None:
-        """The lower end."""
-        return None if self.half_width is None else self.mean - self.half_width
-
-    @property
-    def high(self) -> float | None:
-        """The upper end."""
-        return None if self.half_width is None else self.mean + self.half_width
-
-    def is_narrow(self, precision: float) -> bool:
-        """Whether the true value is within this part of the mean: t·s/√n ≤ p/(1+p)·|mean|."""
-        return self.half_width is not None and self.half_width <= precision / (1 + precision) * abs(self.mean)
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """The t-interval of the mean of these values."""
-    count = len(values)
-    mean = math.fsum(values) / count
-    if count < 2:
-        return Interval(mean, None, count)
-    spread = float(np.std(np.asarray(values), ddof=1))
-    return Interval(mean, float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * spread / math.sqrt(count), count)
-
-
-def paired(one: Sequence[float], other: Sequence[float]) -> Interval:
-    """The interval of the difference `other - one` of two designs on common random numbers."""
-    return interval([b - a for a, b in zip(one, other, strict=True)])
-
 
 Come: TypeAlias = Callable[[int, Store, Key], Integers]
 """Who comes to a store in a replication with this key, as the columns of `timetable`."""
@@ -146,10 +101,15 @@ class Replications:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was found, replication by replication."""
+    """What was found, replication by replication.
+
+    `watched`: the figures whose precision ended the replications; none if their number was given.
+    """
 
     series: Replications
     units: Sequence[Values]
+    watched: Sequence[str] = ()
+    precision: float = PRECISION
 
     @property
     def scenario(self) -> Scenario:
@@ -181,6 +141,11 @@ class Forecast:
         found = [value for value in self.values[name] if value is not None]
         return interval(found) if found else None
 
+    def not_known(self) -> list[str]:
+        """A sentence for each watched figure that is not known as well as was wanted."""
+        found = [shortfall(self.scenario, name, self.interval(name), self.precision) for name in self.watched]
+        return [sentence for sentence in found if sentence is not None]
+
     def not_modelled(self) -> list[str]:
         """The scenario's sections and faults that have no effect here."""
         faults = [each for store in self.scenario.stores for each in not_modelled(self.scenario, store)]
@@ -189,6 +154,7 @@ class Forecast:
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
         figures: dict[str, Any] = {}
+        replay = self.series.replay
         for figure in FIGURES:
             found = self.interval(figure.name)
             figures[figure.name] = {
@@ -204,9 +170,12 @@ class Forecast:
             "seed": self.scenario.seed,
             "engine": self.engine,
             "replications": self.replications,
+            "replayed": None if replay is None else replayed_in(replay, self.scenario).to_json(),
             "confidence": CONFIDENCE,
             "events": self.events,
             "figures": figures,
+            "watched": list(self.watched),
+            "not_known": self.not_known(),
             "not_modelled": self.not_modelled(),
         }
 
@@ -260,14 +229,24 @@ def forecast(
     *,
     precision: float = PRECISION,
     at_most: int = AT_MOST,
+    watched: Sequence[str] | None = None,
     replay: Replay | None = None,
     runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> Forecast:
-    """Run `replications` evenings, or (None) at least `AT_LEAST` and as many as the watched figures need."""
+    """Run `replications` evenings, or (None) at least `AT_LEAST` and as many as the watched figures need.
+
+    `watched`: these; None: those that the scenario is about (`stopping.watched_of`).
+    """
     series = Replications(scenario, engine, replay)
     (found,) = forecasts(
-        [series], replications, precision=precision, at_most=at_most, runner=runner, on_replication=on_replication
+        [series],
+        replications,
+        precision=precision,
+        at_most=at_most,
+        watched=watched,
+        runner=runner,
+        on_replication=on_replication,
     )
     return found
 
@@ -278,11 +257,16 @@ def forecasts(
     *,
     precision: float = PRECISION,
     at_most: int = AT_MOST,
+    watched: Sequence[str] | None = None,
     runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> list[Forecast]:
     """`forecast` of several designs, which the workers share; `on_replication` counts those of all designs."""
     acting = runner or Runner()
+    ending = [
+        () if replications is not None else watched_of(each.scenario) if watched is None else watched
+        for each in designs
+    ]
     units: list[list[Values]] = [[] for _ in designs]
     wanted = [min(AT_LEAST, at_most) if replications is None else replications for _ in designs]
     done = 0
@@ -297,33 +281,11 @@ def forecasts(
             units[place] += found
             done += len(found)
             if replications is None:
-                units[place], wanted[place] = _judge(units[place], len(found), precision, at_most)
-    return [Forecast(design, each) for design, each in zip(designs, units, strict=True)]
-
-
-def _judge(units: list[Values], latest: int, precision: float, at_most: int) -> tuple[list[Values], int]:
-    """Those up to the first at which every watched figure is known, one after the other; and how many are wanted next."""
-    columns = {name: [cast("float | None", unit[name]) for unit in units] for name in WATCHED}
-    needed = len(units)
-    for number in range(max(AT_LEAST, len(units) - latest + 1), len(units) + 1):
-        known = [interval(there) for there in _there(columns, number)]
-        if all(each.is_narrow(precision) for each in known):
-            return units[:number], number
-        needed = max(_needed(each, precision) for each in known)
-    return units, min(at_most, max(len(units) + ROUND, min(2 * len(units), needed)))
-
-
-def _there(columns: Mapping[str, Sequence[float | None]], number: int) -> Iterator[list[float]]:
-    """The values of the figures that any of the first `number` replications has."""
-    for values in columns.values():
-        found = [value for value in values[:number] if value is not None]
-        if found:
-            yield found
-
-
-def _needed(found: Interval, precision: float) -> int:
-    """How many values would be enough, if they went on like these: an interval narrows with the root of their number."""
-    aim = precision / (1 + precision) * abs(found.mean)
-    if found.half_width is None or aim == 0:
-        return 2 * found.values
-    return math.ceil(min(float(AT_MOST), found.values * (found.half_width / aim) ** 2))
+                scenario = designs[place].scenario
+                units[place], wanted[place] = judge(
+                    units[place], len(found), scenario, ending[place], precision, at_most
+                )
+    return [
+        Forecast(design, each, tuple(names), precision)
+        for design, each, names in zip(designs, units, ending, strict=True)
+    ]

@@ -42,6 +42,18 @@ def test_a_queue_that_varies_settles_at_its_stationary_law() -> None:
     assert waiting == pytest.approx(6.0 * queueing.MMcM(6.0, 1.0, 5, 0.5).wait, rel=1e-5)
 
 
+def test_a_server_of_speeds_is_the_plain_queue_at_one_speed_and_keeps_what_it_began() -> None:
+    times = [2.0, 5.0, 9.0]
+    plain = queueing.varying_queue(lambda at: 0.8, 1.0, 1, 0.0, times, places=50)
+    same = queueing.server_of_speeds(0.8, [(0.0, 1.0), (4.0, 1.0)], times, places=50)
+    assert same == pytest.approx(plain, abs=1e-6)
+    # From 4 on nothing that begins ever ends: one service may still end, and whoever comes then finds the server stuck.
+    arrivals, busy = 0.8, 1 - float(queueing.varying_queue(lambda at: 0.8, 1.0, 1, 0.0, [4.0], places=50)[0, 0])
+    before, after = queueing.server_of_speeds(arrivals, [(0.0, 1.0), (4.0, 0.0)], [4.0, 60.0], places=120)
+    numbers = np.arange(121)
+    assert float((after - before) @ numbers) == pytest.approx(arrivals * 56 - busy, rel=1e-6)
+
+
 def test_infinite_servers_by_the_integral_and_in_closed_form() -> None:
     def rate(at: float) -> float:
         return 5.0 + 3.0 * math.sin(0.3 * at)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from simulator.model.replications import forecast, interval, paired
+from simulator.model.stopping import AT_LEAST, floor_of, watched_of
 from simulator.scenario import Scenario, load_scenario
-from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_field
+from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_field, with_least_told
 
 EVENING = """\
 name: evening
@@ -94,10 +97,81 @@ def test_budgets_are_read_and_kept_by_the_whole_interval() -> None:
     assert not Budget("told_yes", ">=", 90).is_kept(found)
 
 
-def test_replications_end_when_the_figures_are_known(evening: Scenario) -> None:
-    found = forecast(evening, "simpy", None, precision=0.9, at_most=30)
-    assert found.replications == 10
-    assert forecast(evening, "simpy", 2).replications == 2
+DEAD = """\
+name: dead
+duration_s: 5
+diners:
+  arrivals: {rate_per_s: 2}
+  channels: {qr: 0.0, cashier: 0.0, mini_program: 1.0}
+  think_s: 0
+  polls_max: 0
+  patience_s: 60
+  attempt_timeout_ms: 400
+  retries: {attempts_max: 2, backoff_ms: 100, backoff_max_ms: 400}
+  behaviours: {double_tap: 0.0, two_doors: 0.0, reorders: 0.0}
+model:
+  cloud: {workers: 1, menu_ms: 0, order_ms: 6000, shape: deterministic}
+"""
+
+
+def test_a_cloud_that_answers_nobody_keeps_no_budget_on_answers() -> None:
+    dead, fast = load_scenario(DEAD), [read_budget("answer_p95<=1e6")]
+    none = plan(dead, "diners.arrivals.rate_per_s", 1, 2, fast, most=True, engine="simpy", replications=2)
+    assert none.value is None
+    assert none.trials[0].figures["answer_p95"] is None
+    assert none.trials[0].lacking == {"answer_p95": 2, "told_yes": 0}
+    unsaid = plan(dead, "diners.arrivals.rate_per_s", 1, 2, fast, engine="simpy", replications=2, least_told=0)
+    assert unsaid.value is None, "not even without a least share: nobody had an answer, in no replication"
+    platform = plan(dead, "diners.arrivals.rate_per_s", 1, 1, [read_budget("platform_late<=0")], engine="simpy")
+    assert platform.value == 1, "without a platform none of its orders is late"
+
+
+def test_few_fast_answers_do_not_keep_a_budget_when_most_diners_give_up() -> None:
+    storm = with_field(with_field(load_scenario(DEAD), "model.cloud.order_ms", 100), "diners.arrivals.rate_per_s", 40)
+    fast = [read_budget("answer_p95<=1e6")]
+    found = plan(storm, "model.cloud.workers", 1, 1, fast, engine="simpy", replications=3)
+    assert found.value is None
+    assert [str(budget) for budget in found.budgets] == ["answer_p95<=1e+06", "told_yes>=0.99"]
+    assert plan(storm, "model.cloud.workers", 1, 1, fast, engine="simpy", replications=3, least_told=0).value == 1
+    said = [*fast, read_budget("told_yes>=0.5")]
+    assert with_least_told(said) == said, "a least share that is said is the one that counts"
+    assert with_least_told([read_budget("reneged<=0.1")]) == [Budget("reneged", "<=", 0.1)]
+
+
+def test_a_figure_that_one_replication_lacks_keeps_nothing() -> None:
+    found = interval([90.0, 100.0, 110.0])
+    assert Budget("answer_p95", "<=", 125).is_kept(found, 0)
+    assert not Budget("answer_p95", "<=", 125).is_kept(found, 1)
+    assert not Budget("answer_p95", ">=", 1).is_kept(found, 1)
+
+
+def test_replications_end_at_the_first_at_which_tables_are_known_where_nobody_orders(evening: Scenario) -> None:
+    small = with_field(with_field(evening, "duration_s", 6), "stores.tables", 14)
+    found = forecast(small, "simpy", None, precision=0.25, at_most=120)
+    assert found.watched == ("table_wait", "reneged")
+    assert AT_LEAST < found.replications < 120, "ten are too few to know how many go away"
+    before = [[each for each in found.values[name][:-1] if each is not None] for name in found.watched]
+    assert all(found.interval(name).is_narrow(0.25, floor_of(small, name)) for name in found.watched)  # type: ignore[union-attr]
+    assert not all(
+        interval(values).is_narrow(0.25, floor_of(small, name))
+        for name, values in zip(found.watched, before, strict=True)
+    )
+    assert found.not_known() == []
     content = found.to_json()
     assert content["figures"]["reneged"]["low"] < content["figures"]["reneged"]["mean"]
     assert content["figures"]["answer_p95"]["mean"] is None
+    assert (content["watched"], content["not_known"]) == (["table_wait", "reneged"], [])
+    short = forecast(small, "simpy", None, precision=0.01, at_most=12, watched=["table_wait", "answer_p95"])
+    assert short.replications == 12
+    wait, answer = short.not_known()
+    assert re.fullmatch(r"table_wait is known to 0\.\d+ of itself only; 0\.01 was wanted", wait)
+    assert answer == "nobody had answer_p95, so nothing is known of it"
+    assert forecast(small, "simpy", 2).replications == 2
+
+
+def test_what_a_scenario_is_about_is_watched(evening: Scenario) -> None:
+    assert watched_of(evening) == ("table_wait", "reneged")
+    ordering = with_field(evening, "model.visit", "order")
+    assert watched_of(ordering) == ("told_yes", "answer_p95", "table_wait", "reneged", "meal_p95")
+    assert watched_of(load_scenario(DEAD)) == ("told_yes", "answer_p95")
+    assert watched_of(with_field(load_scenario(DEAD), "delivery.orders_per_s", 1))[2:] == ("platform_late",)

@@ -51,6 +51,16 @@ def test_lines_are_gathered_into_orders_by_time(table: Path) -> None:
     assert orders[1].ordered_at == datetime(2018, 4, 28, 18, 10)
 
 
+def test_a_table_needs_five_columns_and_others_are_not_read(table: Path, tmp_path: Path) -> None:
+    plain, more = tmp_path / "plain.csv", tmp_path / "more.csv"
+    lines = ROWS.splitlines()
+    plain.write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
+    more.write_text(
+        "\n".join([f"{lines[0]},till", *(f"{line.rpartition(',')[0]},many,2" for line in lines[1:])]), encoding="utf-8"
+    )
+    assert read_trace(plain) == read_trace(more) == read_trace(table)
+
+
 def test_a_gzipped_table_is_the_same_table(table: Path) -> None:
     zipped = table.with_suffix(".csv.gz")
     zipped.write_bytes(gzip.compress(table.read_bytes()))

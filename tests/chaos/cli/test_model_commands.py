@@ -57,6 +57,20 @@ def test_simulate_tells_figures_with_intervals_what_is_not_modelled_and_draws(
     assert json.loads(capsys.readouterr().out)["figures"]["diners"] != found["figures"]["diners"]
 
 
+def test_simulate_goes_on_until_the_figures_that_are_named_are_known_and_tells_these(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evening.yaml"
+    content = EVENING.replace("duration_s: 20", "duration_s: 9").replace("model: {", "model: {visit: table_only, ")
+    path.write_text(content, encoding="utf-8")
+    arguments = ["simulate", str(path), "--engine", "simpy", "--workers", "1", "--figures", "diners,platform_late"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "table_wait" not in told
+    assert int(told.partition(" replications")[0].split()[-1]) > 10, "ten evenings of 45 parties are too few for 5 %"
+    assert "nobody had platform_late, so nothing is known of it" in told
+
+
 def test_sweep_writes_a_table_and_plan_says_the_least(
     evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +89,28 @@ def test_sweep_writes_a_table_and_plan_says_the_least(
     assert json.loads(capsys.readouterr().out)["value"] is None
 
 
+def test_a_sweep_and_a_plan_name_what_has_no_effect_and_what_is_not_modelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "open.yaml"
+    path.write_text(EVENING.replace("model:", "#"), encoding="utf-8")
+    common = [str(path), "--engine", "simpy", "--replications", "2", "--workers", "1"]
+    idle = "stores.tables has no effect in this scenario: each value gives the same events (model.seating is missing)"
+    over = ["--over", "stores.tables=2,9", "--over", "diners.arrivals.rate_per_s=2,4"]
+    assert main(["sweep", *common, *over]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if "effect" in line or "not modelled" in line] == [
+        idle,
+        "not modelled: a wrong clock",
+    ]
+    find = ["plan", *common, "--find", "stores.tables", "--from", "1", "--to", "3", "--keep", "requests>=0"]
+    assert main([*find, "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["without_effect"], found["not_modelled"]) == ([idle], ["a wrong clock"])
+    assert idle in said.err
+
+
 def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,15 +118,69 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
     out = tmp_path / "out"
     common = [evening, "--engine", "simpy", "--replications", "3", "--workers", "1", "--out", str(out)]
     assert main(["sweep", *common, "--over", "stores.tables=8,24", "--rows"]) == 0
-    assert "6 replications\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "6 replications\n" in told
+    assert told.endswith(f"{out / 'sweep-evening.parquet'}\n{out / 'sweep-evening.png'}\n")
+    assert (out / "sweep-evening.png").read_bytes().startswith(b"\x89PNG")
     figures, diners = read_figures(out / "sweep-evening.parquet"), read_diners(out / "sweep-evening.parquet", [1])
     assert figures["stores.tables"].tolist() == [8] * 3 + [24] * 3
     assert figures["replication"].tolist() == [0, 1, 2] * 2
     assert diners.groupby("replication").size().tolist() == figures["diners"].tolist()[3:]
     find = ["plan", *common, "--find", "stores.tables", "--from", "8", "--to", "24", "--step", "16"]
     assert main([*find, "--keep", "reneged<=0.9"]) == 0
-    assert "3 replications, 3 of them kept from before" in capsys.readouterr().out
-    assert read_figures(out / "plan-evening.parquet").equals(figures[:3])
+    assert "6 replications, 6 of them kept from before" in capsys.readouterr().out
+    assert read_figures(out / "plan-evening.parquet").equals(figures)
+    assert (out / "plan-evening.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
+    ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
+    out = tmp_path / "out"
+    assert main([*ask, "--to", "4", "--keep", "reneged<=0.6", "--json", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert 1 <= found["holds"] < found["collapses"] == found["holds"] + 0.5
+    assert (
+        f"headroom: {found['holds']:g} times today's load holds, {found['collapses']:g} times does not: reneged<=0.6"
+        in said.err
+    )
+    assert sorted(set(read_figures(out / "headroom-evening.parquet")["load"])) == [
+        load["load"] for load in found["loads"]
+    ]
+    assert (out / "headroom-evening.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*ask, "--to", "1", "--keep", "reneged<=0"]) == 1
+    assert "no headroom" in capsys.readouterr().out
+
+
+def _export(path: Path) -> str:
+    """A store's export: an order every two minutes for three hours."""
+    lines = [f"{number},2018-04-28T{12 + number // 30}:{number % 30 * 2:02},Naan,1,2.50" for number in range(90)]
+    path.write_text("\n".join(["order,ordered_at,item,quantity,unit_price", *lines]), encoding="utf-8")
+    return str(path)
+
+
+def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
+    evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [
+        evening, "--engine", "simpy", "--replications", "2", "--workers", "1", "--json",
+        "--trace", _export(tmp_path / "orders.csv"), "--rate-factor", "360",
+    ]  # fmt: skip
+    find = ["--find", "stores.tables", "--from", "8", "--to", "9", "--keep", "reneged<=0.9"]
+    for command in (["simulate"], ["sweep", "--over", "stores.tables=8,24", "--figures", "diners"], ["plan", *find]):
+        assert main([command[0], *common, *command[1:]]) == 0
+        said = capsys.readouterr()
+        content = json.loads(said.out)
+        assert content["replayed"]["orders"] == 60
+        assert content["replayed"]["of"] == 90
+        assert "replayed: 60 of 90 orders in 20 s, 360 times faster than they came\n" in said.err
+        if command[0] == "sweep":
+            assert [design["diners"] for design in content["designs"]] == [60, 60]
+    assert main(["sweep", *common, "--over", "diners.arrivals.rate_per_s=1,2"]) == 2
+    assert "has no effect with --trace" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -99,6 +189,10 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
         (["simulate", "nonsense"], "there is no shipped scenario with this name"),
         (["simulate", "calm", "--replications", "0"], "--replications takes a number from 1"),
         (["simulate", "calm", "--copies", "2"], "go with --trace"),
+        (["plan", "calm", "--to", "2"], "plan lacks --find, --from, --keep; or ask for --headroom"),
+        (["plan", "calm", "--headroom", "--find", "a"], "--find does not go with --headroom"),
+        (["plan", "calm", "--engine", "simpy", "--headroom", "--step", "nan"], "are no range"),
+        (["sweep", "calm", "--over", "a=1", "--rate-factor", "2"], "go with --trace"),
         (["simulate", "calm", "--workers", "0"], "--workers must be from 1 to 1024, not 0"),
         (["simulate", "calm", "--rows"], "--rows goes with --out"),
         (["simulate", "calm", "--engine", "simpy", "--out", "/dev/null"], "/dev/null: cannot be written"),
@@ -113,6 +207,17 @@ def test_a_sweep_and_a_plan_keep_what_they_find_and_take_what_the_other_found(
         (["sweep", "calm", "--engine", "simpy", "--over", "diners.x=1"], "diners.x"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "x"], "is no budget"),
         (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "9", "--to", "2", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "inf", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "nan", "--to", "2", "--keep", "late<=1"], "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "2", "--step", "nan", "--keep", "late<=1"],
+         "is no range"),
+        (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "2", "--step", "1e-320", "--keep",
+          "late<=1"], "are more than 1000000 values"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1e999"], "'1e999' is not a finite number"),
+        (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--least-told", "nan"],
+         "--least-told takes a share"),
+        (["simulate", "calm", "--figures", ","], "--figures names none"),
+        (["simulate", "calm", "--replications", "²"], "--replications takes a number from 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_one_sentence(

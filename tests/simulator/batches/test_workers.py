@@ -23,7 +23,8 @@ from simulator.batches.version import model_version
 from simulator.batches.workers import BatchError, Workers
 from simulator.model.figures import figures_of
 from simulator.model.records import FIELDS
-from simulator.model.replications import AT_LEAST, WATCHED, Replications, evenings, forecasts, interval
+from simulator.model.replications import Replications, evenings, forecasts, interval
+from simulator.model.stopping import AT_LEAST
 from simulator.scenario import load_scenario
 from simulator.sweeps import with_field
 
@@ -36,10 +37,12 @@ model: {seating: {dining_s: 2, patience_s: 2}}
 """
 DESIGNS = [Replications(with_field(load_scenario(EVENING), "stores.tables", tables), "simpy") for tables in (3, 9)]
 PRECISION = 0.1
+WATCHED = ("told_yes", "answer_p95")
 
 
 def _found(runner: Runner | None, replications: int | None) -> list[list[Values]]:
-    return [list(each.units) for each in forecasts(DESIGNS, replications, precision=PRECISION, runner=runner)]
+    found = forecasts(DESIGNS, replications, precision=PRECISION, watched=WATCHED, runner=runner)
+    return [list(each.units) for each in found]
 
 
 @pytest.fixture(scope="module")

@@ -5,110 +5,26 @@ A claim is accepted by the t-test over its replications, with Holm's correction 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from oracle_bench import SEED, Bench, Claim
 from scipy import stats
 
 from simulator import queueing
 from simulator.model import purposes
 from simulator.model.draws import make_key, uniform_column
-from simulator.model.engines import Engine
 from simulator.model.laws import EXPONENTIAL, LOGNORMAL, drawn, spread_of, ticks
-from simulator.model.plan import make_plan
 from simulator.model.records import Run
-from simulator.model.timetable import draw_timetable, make_recipe
 from simulator.model.vocabulary import Outcome
-from simulator.scenario import Scenario, load_scenario
 
 Column = npt.NDArray[np.float64]
 US = 1e6
-SEED = 20_26
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What theory says, and what each replication found."""
-
-    name: str
-    expected: float
-    found: Sequence[float]
-
-    @property
-    def p_value(self) -> float:
-        values = np.asarray(self.found, dtype=np.float64)
-        if np.ptp(values) == 0:
-            return 1.0 if math.isclose(values[0], self.expected, rel_tol=1e-12) else 0.0
-        return float(stats.ttest_1samp(values, self.expected).pvalue)
-
-
-def holm(claims: Sequence[Claim], level: float) -> list[Claim]:
-    """The claims that are refused at this level of the whole suite."""
-    refused: list[Claim] = []
-    ordered = sorted(claims, key=lambda claim: claim.p_value)
-    for place, claim in enumerate(ordered):
-        if claim.p_value > level / (len(ordered) - place):
-            break
-        refused.append(claim)
-    return refused
-
-
-@dataclass(frozen=True)
-class Bench:
-    """An engine, and how long and how often each oracle runs."""
-
-    engine: Engine
-    customers: int
-    replications: int
-    evenings: int
-
-    def runs(self, rate: float, evening_s: float | None = None, **said: Any) -> Iterator[tuple[Scenario, Run]]:
-        """Replications with about this bench's customers, or short evenings."""
-        scenario = _scenario(rate, self.customers / rate if evening_s is None else evening_s, **said)
-        plan, recipe = make_plan(scenario), make_recipe(scenario)
-        for replication in range(self.replications if evening_s is None else self.evenings):
-            key = make_key(SEED, "s1", replication)
-            yield scenario, self.engine(plan, draw_timetable(recipe, key), key)
-
-
-def _scenario(
-    rate: float,
-    duration_s: float,
-    tables: int = 1,
-    points: Any = None,
-    diners: Any = None,
-    faults: Any = (),
-    **model: Any,
-) -> Scenario:
-    arrivals: dict[str, Any] = {"rate_per_s": rate}
-    if points is not None:
-        arrivals |= {"profile": "points", "points": points}
-    server = {"workers": 1, "menu_ms": 0, "order_ms": 0, "read_ms": 0, "pay_ms": 0, "ingest_ms": 0}
-    free = {
-        "edge": server, "cloud": server, "disk": {"flush_ms": 0, "shape": "deterministic"},
-        "database": {"connections": 1000, "transaction_ms": 0, "shape": "deterministic"},
-    }  # fmt: skip
-    said = {
-        "name": "oracle",
-        "duration_s": duration_s,
-        "stores": [{"name": "s1", "tables": tables}],
-        "diners": {
-            "arrivals": arrivals, "polls_max": 0, "attempt_timeout_ms": 600_000, "patience_s": 86_000, "think_s": 0,
-            "basket": {"lines_mean": 1, "quantity_max": 1}, "retries": {"attempts_max": 1},
-            "behaviours": {"double_tap": 0.0, "two_doors": 0.0, "reorders": 0.0},
-            "channels": {"qr": 0.0, "cashier": 0.0, "mini_program": 1.0}, **(diners or {}),
-        },
-        "model": free | model,
-        "faults": list(faults),
-    }  # fmt: skip
-    return load_scenario(json.dumps(said, indent=1))
-
 
 IN_STORE = {"channels": {"qr": 1.0, "cashier": 0.0, "mini_program": 0.0}}
 
@@ -142,15 +58,20 @@ def erlang_b(bench: Bench) -> Iterator[Claim]:
     yield Claim("Erlang B, c 10, a 8, lognormal service", queueing.erlang_b(10, 8.0), lost)
 
 
-def mmc(bench: Bench) -> Iterator[Claim]:
+def mmc(bench: Bench, tables: int = 3) -> Iterator[Claim]:
+    """Theory is told of three tables, however many there are."""
     theory = queueing.MMc(3.0, 1.25, 3)
-    runs = [run for _, run in bench.runs(3.0, tables=3, diners=IN_STORE, **_tables(0.8))]
+    runs = [run for _, run in bench.runs(3.0, tables=tables, diners=IN_STORE, **_tables(0.8))]
     waits, stays = [_seconds(run, "seated", "at") for run in runs], [_seconds(run, "left", "at") for run in runs]
-    p95 = theory.wait_quantile(0.95)
     yield Claim("M/M/3 waits", theory.waits, [float((wait > 0).mean()) for wait in waits])
     yield Claim("M/M/3 mean wait", theory.wait, [float(wait.mean()) for wait in waits])
-    yield Claim("M/M/3 beyond the 95 % quantile of waits", 0.05, [float((wait > p95).mean()) for wait in waits])
-    yield Claim("M/M/3 stays over 2 s", theory.stay_beyond(2.0), [float((stay > 2.0).mean()) for stay in stays])
+    for share in (0.5, 0.8, 0.95):
+        time = theory.wait_quantile(share)
+        beyond = [float((wait > time).mean()) for wait in waits]
+        yield Claim(f"M/M/3 beyond the {share:.0%} quantile of waits", 1 - share, beyond)
+    for time in (0.5, 2.0, 5.0):
+        beyond = [float((stay > time).mean()) for stay in stays]
+        yield Claim(f"M/M/3 stays over {time:g} s", theory.stay_beyond(time), beyond)
 
 
 def mmck(bench: Bench) -> Iterator[Claim]:
@@ -189,68 +110,99 @@ def mg1(bench: Bench) -> Iterator[Claim]:
     means, squares = [], []
     for replication, (_, run) in enumerate(bench.runs(1.4, kitchen=[cook])):
         u = _draws(purposes.COOK, len(run.rows), replication, stride=2)
-        own = np.array([ticks(drawn(LOGNORMAL, 0.5 * US, spread_of(LOGNORMAL, 0.8), each)) for each in u])
+        spread = spread_of(LOGNORMAL, 0.8)
+        own = 0.5 * US * np.exp(spread * (stats.norm.ppf(u) - 0.5 * spread))
         wait = (run.column("served_0") - run.column("shown_0") - own)[len(own) // 5 :] / US
-        assert wait.min() >= 0
+        assert wait.min() >= -1 / US, "cooked faster than drawn"
         means.append(float(wait.mean()))
         squares.append(float((wait**2).mean()))
     yield Claim("M/G/1 mean wait", first, means)
     yield Claim("M/G/1 second moment of the wait", second, squares)
 
 
-def _order_waits(run: Run) -> Column:
-    """From sending to yes, of orders that did not wait for a late menu: they come at moments of their own."""
-    after = run.column("at") >= 0.2 * run.column("at").max()
-    own = after & (run.column("menu_told") < run.column("meant"))
-    return (run.column("told") - run.column("meant"))[own] / US
+THINK_S = 300
 
 
 def priority(bench: Bench) -> Iterator[Claim]:
-    """The cloud's one event loop: orders, which come long after the menu, go before looks at the menu."""
+    """The cloud's one event loop: orders, each exactly `THINK_S` after its diner's arrival, go before looks at the menu.
+
+    Arrivals of any `THINK_S` and those of the `THINK_S` before are independent, and the loop forgets far sooner: both streams are
+    Poisson, and independent, as theory wants. What is counted came when both had long run, and before the last arrival.
+    """
     server = {"workers": 1, "menu_ms": 200, "order_ms": 300, "ingest_ms": 0, "shape": "exponential"}
     orders, menus = queueing.mg1_priority_waits([1.5, 1.5], [(0.3, 2 * 0.3**2), (0.2, 2 * 0.2**2)])
-    found = [
-        (_order_waits(run).mean() - 0.3, _seconds(run, "menu_told", "at").mean() - 0.2)
-        for _, run in bench.runs(
-            1.5, cloud=server, overload={"priority": True}, diners={"think_s": 60}, think_shape="exponential"
-        )
-    ]
-    yield Claim("M/G/1 priority, orders' mean wait", orders, [float(each[0]) for each in found])
-    yield Claim("M/G/1 priority, menus' mean wait", menus, [float(each[1]) for each in found])
+    found: list[tuple[float, float]] = []
+    for _, run in bench.runs(
+        1.5, cloud=server, overload={"priority": True}, diners={"think_s": THINK_S}, think_shape="deterministic"
+    ):
+        at, meant, last = run.column("at"), run.column("meant"), run.column("at").max()
+        assert (run.column("menu_told") < meant).all(), "an order that waited for its menu is not Poisson"
+        ordered, looked = ((since >= 2 * THINK_S * US) & (since <= last) for since in (meant, at))
+        found.append((
+            float((run.column("told") - meant)[ordered].mean() / US - 0.3),
+            float((run.column("menu_told") - at)[looked].mean() / US - 0.2),
+        ))  # fmt: skip
+    yield Claim("M/G/1 priority, orders' mean wait", orders, [each[0] for each in found])
+    yield Claim("M/G/1 priority, menus' mean wait", menus, [each[1] for each in found])
 
 
 SWING = tuple((place / 64, 1.0 + 0.8 * math.sin(4 * math.pi * place / 64)) for place in range(65))
 """Two turns of a sinusoid over the evening."""
 
 
+EVENING_S = 60.0
+MOMENTS = tuple(float(at) for at in range(2, 60, 2))
+
+
+def infinite(bench: Bench) -> Iterator[Claim]:
+    """A kitchen with as many cooks as tickets, at a constant rate: once full, Poisson with mean λE[S] at every moment."""
+    rate, moments = 4.0, tuple(at for at in MOMENTS if at > 30)
+    counts = _tickets(bench, rate, moments, None, "lognormal", 0.5)
+    yield from _poisson("M/G/inf", moments, counts, [4.0 * rate] * len(moments), (38.0, 52.0))
+
+
 def varying_infinite(bench: Bench) -> Iterator[Claim]:
-    """A kitchen with as many cooks as tickets: Poisson at every moment, with the mean that the varying rate gives."""
-    evening, rate = 60.0, 4.0
-    for shape, variation in (("exponential", 1.0), ("lognormal", 0.5)):
-        cook = {"name": "wok", "cooks": 0, "setup_s": 4.0, "shape": shape, "variation": variation}
-        moments = (20.0, 37.0, 52.0)
-        counts = []
-        for _, run in bench.runs(rate, evening, points=SWING, kitchen=[cook]):
-            shown, served = run.column("shown_0") / US, run.column("served_0") / US
-            counts.append([int(((shown <= at) & (served > at)).sum()) for at in moments])
-        for place, at in enumerate(moments):
-            found = [float(count[place]) for count in counts]
-            if shape == "exponential":
-                mean = queueing.infinite_servers_sinusoid(rate, 0.8 * rate, 4 * math.pi / evening, 4.0, at)
-                yield Claim(f"M_t/M/inf number at {at:g} s", mean, found)
-            else:
-                mean = queueing.infinite_servers(_rate(rate, evening), _lognormal_stays(4.0, 0.5), at)
-                yield Claim(f"M_t/G/inf number at {at:g} s", mean, found)
-            variance = float(np.var(found, ddof=1))
-            chi = variance * (len(found) - 1) / mean
-            assert 1e-5 < stats.chi2.cdf(chi, len(found) - 1) < 1 - 1e-5, (
-                f"not Poisson: variance {variance}, mean {mean}"
-            )
+    """The same with a varying rate: Poisson at every moment, with the mean that theory integrates."""
+    rate, shown = 4.0, (20.0, 38.0, 52.0)
+    frequency = 4 * math.pi / EVENING_S
+    late = tuple(at for at in MOMENTS if at >= 20)  # in closed form for an evening without beginning
+    means = [queueing.infinite_servers_sinusoid(rate, 0.8 * rate, frequency, 4.0, at) for at in late]
+    yield from _poisson("M_t/M/inf", late, _tickets(bench, rate, late, SWING, "exponential", 1.0), means, shown)
+    curve, stays = _rate(rate), _lognormal_stays(4.0, 0.5)
+    means = [queueing.infinite_servers(curve, stays, at, steps=1_000) for at in MOMENTS]
+    yield from _poisson("M_t/G/inf", MOMENTS, _tickets(bench, rate, MOMENTS, SWING, "lognormal", 0.5), means, shown)
 
 
-def _rate(rate: float, evening: float) -> Callable[[float], float]:
+def _tickets(
+    bench: Bench, rate: float, moments: Sequence[float], points: Any, shape: str, variation: float
+) -> npt.NDArray[np.int64]:
+    """How many tickets are cooked at each of these moments (columns), evening by evening."""
+    cook = {"name": "wok", "cooks": 0, "setup_s": 4.0, "shape": shape, "variation": variation}
+    runs = bench.runs(rate, EVENING_S, points=points, kitchen=[cook])
+    return np.array([_inside(run, "shown_0", "served_0", moments) for _, run in runs])
+
+
+def _inside(run: Run, come: str, go: str, moments: Sequence[float]) -> npt.NDArray[np.int64]:
+    at = np.array(moments) * US
+    came, gone = (np.searchsorted(np.sort(run.column(name)), at, side="right") for name in (come, go))
+    return np.asarray(came - gone)
+
+
+def _poisson(
+    name: str, moments: Sequence[float], counts: npt.NDArray[np.int64], means: Sequence[float], shown: Sequence[float]
+) -> Iterator[Claim]:
+    """The mean of all moments together, and mean and variance at those `shown`."""
+    yield Claim(f"{name} number over the evening", float(np.mean(means)), counts.mean(axis=1).tolist())
+    for at in shown:
+        place = moments.index(at)
+        mean, found = means[place], counts[:, place]
+        yield Claim(f"{name} number at {at:g} s", mean, found.tolist())
+        yield Claim(f"{name} variance of the number at {at:g} s", mean, ((found - mean) ** 2).tolist())
+
+
+def _rate(rate: float) -> Callable[[float], float]:
     places, heights = zip(*SWING, strict=True)
-    return lambda at: rate * float(np.interp(at / evening, places, heights))
+    return lambda at: rate * float(np.interp(at / EVENING_S, places, heights))
 
 
 def _lognormal_stays(mean: float, variation: float) -> Callable[[float], float]:
@@ -263,32 +215,49 @@ def _lognormal_stays(mean: float, variation: float) -> Callable[[float], float]:
 
 def peak(bench: Bench) -> Iterator[Claim]:
     """M_t/M/c+M over a whole peak, empty at the start: the best oracle for a rush."""
-    evening, rate, service, leaving, servers = 60.0, 4.0, 0.4, 0.1, 8
-    moments = (15.0, 22.0, 33.0, 45.0, 59.0)
-    counts = []
-    for _, run in bench.runs(
-        rate,
-        evening,
-        points=SWING,
-        tables=servers,
-        diners=IN_STORE,
+    rate, service, leaving, servers = 4.0, 0.4, 0.1, 8
+    runs = bench.runs(
+        rate, EVENING_S, points=SWING, tables=servers, diners=IN_STORE,
         **_tables(1 / service, patience_s=1 / leaving, patience_shape="exponential"),
-    ):
-        at, left = run.column("at") / US, run.column("left") / US
-        counts.append([int(((at <= moment) & (left > moment)).sum()) for moment in moments])
-    chances = _peak(rate, service, servers, leaving, moments)
-    numbers = np.arange(chances.shape[1])
-    for place, moment in enumerate(moments):
-        yield Claim(
-            f"M_t/M/c+M number at {moment:g} s", float(chances[place] @ numbers), [float(c[place]) for c in counts]
-        )
+    )  # fmt: skip
+    counts = np.array([_inside(run, "at", "left", MOMENTS) for _, run in runs])
+    chances = _peak(rate, service, servers, leaving, MOMENTS)
+    means = chances @ np.arange(chances.shape[1])
+    yield Claim("M_t/M/c+M number over the peak", float(means.mean()), counts.mean(axis=1).tolist())
+    for at in (14.0, 22.0, 32.0, 46.0, 58.0):
+        place = MOMENTS.index(at)
+        yield Claim(f"M_t/M/c+M number at {at:g} s", float(means[place]), counts[:, place].tolist())
+    for at in (22.0, 32.0, 58.0):
+        place = MOMENTS.index(at)
+        waiting = float(chances[place, servers + 1 :].sum())
+        waits = counts[:, place] > servers
+        yield Claim(f"M_t/M/c+M somebody waits at {at:g} s", waiting, waits.astype(float).tolist())
 
 
 @cache
 def _peak(
     rate: float, service: float, servers: int, leaving: float, moments: tuple[float, ...]
 ) -> npt.NDArray[np.float64]:
-    return queueing.varying_queue(_rate(rate, 60.0), service, servers, leaving, moments, places=90)
+    return queueing.varying_queue(_rate(rate), service, servers, leaving, moments, places=90)
+
+
+def slowed(bench: Bench) -> Iterator[Claim]:
+    """M/M/1 at the cloud, which a fault makes too slow for a third of the evening: it fills, and empties again."""
+    cloud = {"workers": 1, "menu_ms": 400, "order_ms": 0, "shape": "exponential"}
+    fault = {"fault": "process_slow", "process": "cloud", "at_s": 20.0, "for_s": 20.0, "slow_factor": 2}
+    many = replace(bench, evenings=5 * bench.evenings)  # evenings differ much here
+    runs = many.runs(
+        1.5, EVENING_S, cloud=cloud, faults=[fault], diners={"think_s": 80_000}, think_shape="deterministic"
+    )
+    counts = np.array([_inside(run, "at", "menu_told", MOMENTS) for _, run in runs])
+    chances = queueing.server_of_speeds(1.5, [(0.0, 2.5), (20.0, 1.25), (40.0, 2.5)], MOMENTS, places=90)
+    means = chances @ np.arange(chances.shape[1])
+    yield Claim("M/M/1 slowed, number over the evening", float(means.mean()), counts.mean(axis=1).tolist())
+    for at in (18.0, 22.0, 38.0, 42.0, 58.0):
+        place = MOMENTS.index(at)
+        yield Claim(f"M/M/1 slowed, number at {at:g} s", float(means[place]), counts[:, place].tolist())
+        busy = (counts[:, place] > 0).astype(float).tolist()
+        yield Claim(f"M/M/1 slowed, busy at {at:g} s", 1 - float(chances[place, 0]), busy)
 
 
 def jackson(bench: Bench) -> Iterator[Claim]:
@@ -313,25 +282,44 @@ def jackson(bench: Bench) -> Iterator[Claim]:
 
 
 def closed(bench: Bench) -> Iterator[Claim]:
-    """A full dining room is a closed network: each of N tables goes on ordering from one cook, and eating."""
-    guests, cook_s, eat_s = 12, 1.0, 9.0
-    expected = queueing.closed_throughput(guests, [cook_s], eat_s)
-    most, _ = queueing.closed_bounds(guests, [cook_s], eat_s)
-    kitchen = [{"name": "wok", "cooks": 1, "setup_s": cook_s, "shape": "exponential"}]
-    found = []
-    for _, run in bench.runs(
-        40.0, tables=guests, diners=IN_STORE, kitchen=kitchen,
-        seating={"dining_s": eat_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_shape": "endless"},
-    ):  # fmt: skip
-        left = np.sort(run.column("left")) / US
-        begin, end = left[-1] * 0.1, left[-1] * 0.9
-        found.append(float(((left > begin) & (left <= end)).sum() / (end - begin)))
+    """A full dining room is a closed network: each of N tables goes on ordering from one cook, and eating.
+
+    Whatever the times are, X ≤ min(1/D, N/(D+Z)). Where nothing is random it is equal, on either side of N*.
+    """
+    expected, (most, _) = queueing.closed_throughput(12, [1.0], 9.0), queueing.closed_bounds(12, [1.0], 9.0)
+    found = [_meals(run, 0.1, 0.9) for run in _full(bench, 12, "exponential")]
     assert expected <= most
     yield Claim("closed network, meals a second (MVA)", expected, found)
+    few = replace(bench, customers=min(bench.customers, 2_000), replications=1)
+    _, knee = queueing.closed_bounds(1, [1.0], 9.0)
+    for guests in (6, 14):
+        most, _ = queueing.closed_bounds(guests, [1.0], 9.0)
+        side = "below" if guests < knee else "above"
+        yield Claim(
+            f"closed network {side} N*, meals a second at most",
+            most,
+            [round(_meals(run, 0.5), 9) for run in _full(few, guests, "deterministic")],
+        )
+
+
+def _full(bench: Bench, guests: int, shape: str) -> Iterator[Run]:
+    """Many who wait for one of these tables, one cook who takes 1 s (more with more load), 9 s to eat."""
+    kitchen = [{"name": "wok", "cooks": 1, "setup_s": bench.load, "shape": shape}]
+    seating = {"dining_s": 9.0, "dining_shape": shape, "party_dining": [1.0], "patience_shape": "endless"}
+    for _, run in bench.runs(40.0, tables=guests, diners=IN_STORE, kitchen=kitchen, seating=seating):
+        yield run
+
+
+def _meals(run: Run, begin: float, end: float | None = None) -> float:
+    """Meals a second from one part of the evening to another, or (None) in 500 s."""
+    left = np.sort(run.column("left")) / US
+    since = left[-1] * begin
+    until = since + 500 if end is None else left[-1] * end
+    return float(((left > since) & (left <= until)).sum() / (until - since))
 
 
 ORACLES: tuple[Callable[[Bench], Iterator[Claim]], ...] = (
-    erlang_b, mmc, mmck, erlang_a, mg1, priority, varying_infinite, peak, jackson, closed,
+    erlang_b, mmc, mmck, erlang_a, mg1, priority, infinite, varying_infinite, peak, slowed, jackson, closed,
 )  # fmt: skip
 
 

@@ -1,0 +1,139 @@
+"""`rushproof plan SCENARIO --headroom`: how many times today's load the stack bears before it collapses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chaos.cli.batching import batch_runner, keep_figures, kept_before
+from chaos.cli.drawing import draw
+from chaos.cli.errors import CommandError
+from chaos.cli.modelling import caveats, engine_name, progress, read_scenario
+from chaos.cli.tracing import read_replay, replayed_json, told_of
+from simulator.effects import not_modelled
+from simulator.headroom import AT_MOST, Headroom, Load, at_least_told, headroom
+from simulator.model.replications import Interval
+from simulator.scenario import Scenario
+from simulator.sweeps import designs_of, read_budget
+
+STEP = 0.1
+_OF_A_FIELD = {"find": "--find", "low": "--from", "most": "--most"}
+_NEEDED = {"find": "--find", "low": "--from", "high": "--to", "keep": "--keep"}
+
+
+def add_headroom_options(parser: argparse.ArgumentParser) -> None:
+    """The option of `plan` that asks for it."""
+    parser.add_argument(
+        "--headroom",
+        action="store_true",
+        help="instead of --find: how many times today's load (diners, a platform's orders, or those of --trace) holds: "
+        "--least-told of those who order are told yes, only the rest give up, goodput does not fall, each --keep is kept; "
+        f"by --step (default: {STEP:g}), up to --to times (default: {AT_MOST:g})",
+    )
+
+
+def check_question(options: argparse.Namespace) -> None:
+    """CommandError unless the options ask for the value of a field, or for headroom; sets the step, if it is not said."""
+    if options.headroom:
+        for name, option in _OF_A_FIELD.items():
+            if getattr(options, name) not in (None, False):
+                raise CommandError(f"{option} does not go with --headroom, which varies the load, from today's on")
+    else:
+        missing = [option for name, option in _NEEDED.items() if getattr(options, name) is None]
+        if missing:
+            raise CommandError(f"plan lacks {', '.join(missing)}; or ask for --headroom")
+    if options.step is None:
+        options.step = STEP if options.headroom else 1.0
+
+
+def run_headroom(options: argparse.Namespace) -> int:
+    """Search and tell."""
+    try:
+        budgets = [read_budget(text) for text in options.keep or ()]
+        scenario = read_scenario(options)
+        replay, engine = read_replay(options, scenario), engine_name(options)
+        with batch_runner(options) as runner, progress("rushproof: headroom", None) as on_trial:
+            found = headroom(
+                scenario,
+                budgets,
+                step=options.step,
+                at_most=AT_MOST if options.high is None else options.high,
+                least_told=options.least_told,
+                engine=engine,
+                replications=options.replications,
+                replay=replay,
+                runner=runner,
+                on_trial=on_trial,
+            )
+            points = [load.point for load in found.loads]
+            written = keep_figures(options, f"headroom-{scenario.name}", designs_of(points))
+            names, limits = list(found.loads[0].figures), [*at_least_told(options.least_told), *budgets]
+            written += draw(options, f"headroom-{scenario.name}", points, names, limits, found.holds)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if options.json:
+        content = _content(found, scenario) | replayed_json(replay, scenario) | {"not_modelled": not_modelled(points)}
+        sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    console = Console(stderr=options.json, highlight=False)
+    console.print(_table(found))
+    replications = f"{runner.computed + runner.kept} replications{kept_before(runner)}"
+    for line in (*sentences(found), replications, *told_of(replay, scenario), *caveats(points), *written):
+        console.print(Text(line), soft_wrap=True)
+    return 0 if found.holds is not None and found.holds >= 1 else 1
+
+
+def sentences(found: Headroom) -> list[str]:
+    """The answer in words."""
+    gave_way = next((load for load in found.loads if load.factor == found.collapses), None)
+    why = "" if gave_way is None else f"{gave_way.factor:g} times does not: {' and '.join(gave_way.gave_way)}"
+    tested = f"(tested by {found.step:g}, each by whole 95 % intervals)"
+    if found.holds is None:
+        return [f"no headroom: not even the least load tried holds; {why} {tested}"]
+    if gave_way is None:
+        return [f"headroom: {found.holds:g} times today's load holds; no more was tried {tested}"]
+    what = "headroom" if found.holds >= 1 else "no headroom, today's load does not hold"
+    return [f"{what}: {found.holds:g} times today's load holds, {why} {tested}"]
+
+
+def _content(found: Headroom, scenario: Scenario) -> dict[str, Any]:
+    return {
+        "kind": "headroom",
+        "scenario": scenario.name,
+        "holds": found.holds,
+        "collapses": found.collapses,
+        "step": found.step,
+        "loads": [
+            {
+                "load": load.factor,
+                "holds": load.holds,
+                "gave_way": list(load.gave_way),
+                "figures": {name: _bounds(each) for name, each in load.figures.items()},
+            }
+            for load in found.loads
+        ],
+    }
+
+
+def _bounds(found: Interval | None) -> dict[str, float | None] | None:
+    return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def _table(found: Headroom) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    names = list(found.loads[0].figures)
+    for column in ("times today's load", *names, "holds"):
+        table.add_column(column, justify="right")
+    for load in found.loads:
+        table.add_row(f"{load.factor:g}", *(_cell(load, name) for name in names), "yes" if load.holds else "no")
+    return table
+
+
+def _cell(load: Load, name: str) -> str:
+    found = load.figures[name]
+    return "-" if found is None else f"{found.mean:.4g} ±{found.half_width or 0:.2g}"

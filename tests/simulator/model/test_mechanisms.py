@@ -1,0 +1,236 @@
+"""What each mechanism does, as a small evening whose every moment is known: log, kitchen, taps, doors, queues and payments.
+
+That both engines do the same is shown elsewhere; here it is shown that what they do is right.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.model import timetable
+from simulator.model.draws import make_key
+from simulator.model.engines import EngineName, engine_of
+from simulator.model.laws import NEVER, RETRANSMISSION_US, transfer
+from simulator.model.plan import CARD, CASH, TWO, WALLET, make_plan
+from simulator.model.records import ABSENT, ARRIVED, Run
+from simulator.model.timetable import (
+    BALKS,
+    CANCELS,
+    COLUMNS,
+    DINING,
+    ITEMS,
+    NO_TENDER,
+    PATIENCE,
+    POLL,
+    SEAT_PATIENCE,
+    TENDER,
+    THINK,
+    Integers,
+    draw_timetable,
+    make_recipe,
+)  # fmt: skip
+from simulator.model.vocabulary import CLASS_SHIFT, EDGE_A, Event, Level, Outcome
+from simulator.scenario import Scenario, load_scenario, with_changes
+
+SEED = 6
+MS, S = 1_000, 1_000_000
+SERVICE, FLUSH = 4 * MS, 50 * MS
+SURE = {"shape": "deterministic", "menu_ms": 0, "order_ms": 4, "read_ms": 0, "pay_ms": 0}
+EVENING = {
+    "name": "known",
+    "duration_s": 20,
+    "stores": [{"name": "s1", "tables": 2, "kitchen_seconds": 1}],
+    "diners": {
+        "arrivals": {"rate_per_s": 10}, "polls_max": 0, "attempt_timeout_ms": 2_000, "retries": {"attempts_max": 1},
+        "channels": {"qr": 1.0, "cashier": 0.0, "mini_program": 0.0},
+    },
+    "model": {
+        "edge": SURE | {"workers": 20}, "cloud": SURE | {"workers": 20, "ingest_ms": 0},
+        "disk": {"flush_ms": 50, "shape": "deterministic"},
+        "database": {"transaction_ms": 0, "connections": 100},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(params=["simpy", pytest.param("compiled", marks=pytest.mark.slow)])
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    name: EngineName = request.param
+    if name == "compiled":
+        request.getfixturevalue("compiled_engine")
+    return name
+
+
+def _evening(**changes: Any) -> Scenario:
+    scenario = load_scenario(json.dumps(EVENING, indent=1))
+    return with_changes(scenario, changes) if changes else scenario
+
+
+def _people(meant_ms: Sequence[float], **columns: int | list[int]) -> Integers:
+    """Everybody comes at 0, and orders one item when it is meant."""
+    table = np.zeros((len(meant_ms), COLUMNS), dtype=np.int64)
+    table[:, THINK] = [round(each * MS) for each in meant_ms]
+    table[:, PATIENCE], table[:, POLL], table[:, TENDER] = 60 * S, S, NO_TENDER
+    table[:, SEAT_PATIENCE], table[:, DINING], table[:, CANCELS], table[:, ITEMS] = NEVER, 1, NEVER, 1
+    for name, values in columns.items():
+        table[:, getattr(timetable, name)] = values
+    return table
+
+
+def _run(engine: EngineName, scenario: Scenario, people: Integers, **changed: Any) -> Run:
+    key = make_key(SEED, "s1")
+    return engine_of(engine)(make_plan(scenario)._replace(**changed), people, key, traced=True)  # type: ignore[call-arg]
+
+
+def _counted(run: Run) -> Counter[int]:
+    assert run.trace is not None
+    return Counter((run.trace[:, 1] >> CLASS_SHIFT).tolist())
+
+
+def test_what_waits_while_the_disk_is_busy_is_committed_by_one_flush(engine: EngineName) -> None:
+    run = _run(engine, _evening(), _people([0, 1, 2, 3, 4, 5]))
+    first = SERVICE + FLUSH
+    assert run.column("committed_0").tolist() == [first] + [first + FLUSH] * 5
+    assert run.column("told").tolist() == run.column("committed_0").tolist()
+    assert _counted(run)[Event.FLUSHED] == 2 * 2, "two flushes on each of two devices"
+
+
+def test_with_two_devices_a_commit_waits_for_the_way_to_the_standby_and_back_and_with_one_it_does_not(
+    engine: EngineName,
+) -> None:
+    killed = {"fault": "process_killed", "process": "edge_b", "at_s": 4, "for_s": 15}
+    scenario = _evening(
+        links={"edge_edge": {"profile": "long"}}, profiles={"long": {"latency_ms": 30}}, faults=[killed]
+    )
+    plan = make_plan(scenario)
+    alone = int(plan.segment_at[plan.segment[:, TWO] == 0][0])
+    assert 4 * S < alone < 8 * S, "the primary goes on alone after a while"
+    meant_ms = [0, alone / MS - 100, 9_000]
+    run = _run(engine, scenario, _people(meant_ms))
+    meant, told = run.column("meant"), run.column("told")
+    assert told[0] == meant[0] + SERVICE + 30 * MS + FLUSH + 30 * MS
+    assert told[1] == alone, "on its own disk long ago, it waits until the standby is a member no more"
+    assert told[2] == meant[2] + SERVICE + FLUSH
+    assert run.column("level").tolist() == [Level.R2, Level.R1, Level.R1]
+
+
+def test_a_cook_makes_a_batch_in_the_time_of_its_longest_ticket(engine: EngineName) -> None:
+    wok = {"name": "wok", "cooks": 1, "setup_s": 1, "item_s": 0.5, "shape": "deterministic", "batch": 3}
+    scenario = _evening(model={"kitchen": [wok], "disk": {"flush_ms": 0}})
+    run = _run(engine, scenario, _people([0, 1, 2, 3, 4], ITEMS=[1, 1, 4, 2, 2]))
+    first = SERVICE + 1_500 * MS
+    second = first + 3_000 * MS
+    assert run.column("served_0").tolist() == [first, second, second, second, second + 2_000 * MS]
+
+
+def test_who_has_no_answer_in_time_taps_again_once_and_one_order_comes_of_it(engine: EngineName) -> None:
+    scenario = _evening(model={"impatience": {"retap_s": 0.05}})
+    both = [0, 1_000]
+    patient = _run(engine, scenario, _people(both, RETAPS=0))
+    hasty = _run(engine, scenario, _people(both, RETAPS=[1, 0]))
+    late = _run(engine, scenario, _people(both, RETAPS=1), retap=FLUSH + SERVICE + 1)
+    assert patient.column("attempts").tolist() == late.column("attempts").tolist() == [2, 2], "a menu and an order"
+    assert hasty.column("attempts").tolist() == [3, 2]
+    assert hasty.servers[EDGE_A, ARRIVED] == patient.servers[EDGE_A, ARRIVED] + 1
+    assert _counted(hasty)[Event.TICKET] == 2
+    assert hasty.column("told").tolist() == patient.column("told").tolist()
+
+
+def test_who_switches_orders_again_at_the_other_door_and_others_do_not(engine: EngineName) -> None:
+    errors = {"fault": "http_errors", "link": "diner_edge", "at_s": 0, "for_s": 20, "share": 1.0, "path": "/v1/orders"}
+    people = _people([0, 1, 2], REORDERS=[0, 1, 1], SWITCHES=[1, 0, 1])
+    run = _run(engine, _evening(faults=[errors]), people)
+    assert run.column("outcome").tolist() == [Outcome.UNANSWERED, Outcome.UNANSWERED, Outcome.SERVED]
+    assert run.column("attempts").tolist() == [2, 3, 3]
+    assert run.column("which")[2] == 1
+    assert run.column("level")[2] == Level.RC
+    assert (run.column("committed_0") == ABSENT).all()
+    assert (run.column("committed_1") != ABSENT).tolist() == [False, False, True]
+    assert run.servers[EDGE_A, ARRIVED] == 3 + 1, "three looks at the menu, which no error strikes, and the downlink"
+
+
+def test_errors_on_the_way_strike_their_share_of_requests(engine: EngineName) -> None:
+    errors = {"fault": "http_errors", "link": "diner_edge", "at_s": 0, "for_s": 20, "share": 0.3, "path": "/v1/orders"}
+    count = 600
+    run = _run(engine, _evening(faults=[errors]), _people([10 * number for number in range(count)]))
+    failed = int((run.column("told") == ABSENT).sum())
+    print(f"seed {SEED}: {failed} of {count} failed")  # noqa: T201
+    assert abs(failed - 0.3 * count) < 4.5 * math.sqrt(count * 0.3 * 0.7)
+    assert run.servers[EDGE_A, ARRIVED] == 2 * count - failed
+
+
+def test_who_balks_goes_when_no_table_is_free_and_stays_when_one_is(engine: EngineName) -> None:
+    scenario = _evening(model={"visit": "table_only", "seating": {"balk_share": 0.3}})
+    people = _people([0, 0, 0, 0, 0], AT=[0, 1, 2, 3, 2 * S], SEAT=1, BALKS=[1, 1, 1, 0, 1], DINING=S)
+    run = _run(engine, scenario, people)
+    here, gone = Outcome.DINED, Outcome.BALKED
+    assert run.column("outcome").tolist() == [here, here, gone, here, here]
+    assert run.column("left").tolist() == [S, S + 1, 2, 2 * S, 3 * S]
+    drawn = draw_timetable(
+        make_recipe(_evening(duration_s=60, model={"seating": {"balk_share": 0.3}})), make_key(SEED, "s1")
+    )
+    assert abs(drawn[:, BALKS].mean() - 0.3) < 4.5 * math.sqrt(0.3 * 0.7 / len(drawn))
+
+
+def test_the_newest_is_served_first_once_the_oldest_has_waited_too_long(engine: EngineName) -> None:
+    slow = {"edge": {"workers": 1, "order_ms": 100}, "disk": {"flush_ms": 0}}
+    people = _people([1, 2, 3, 4, 5])
+    turns = {}
+    for lifo_ms in (None, 150):
+        run = _run(engine, _evening(model=slow | {"overload": {"lifo_ms": lifo_ms}}), people)
+        turns[lifo_ms] = (run.column("told") // (100 * MS)).tolist()
+    assert turns == {None: [1, 2, 3, 4, 5], 150: [1, 2, 5, 4, 3]}
+
+
+def _paying(**said: Any) -> Scenario:
+    return _evening(payments={"patience_s": 60, **said})
+
+
+def test_a_declined_payment_goes_on_with_the_next_tender_down_to_cash(engine: EngineName) -> None:
+    people = _people([0, 1_000, 2_000], TENDER=[WALLET, CARD, CASH])
+    fine = _run(engine, _paying(wallet_confirm_s=0), people)
+    declined = _run(engine, _paying(wallet_confirm_s=0, misbehaviour=[{"kind": "declined", "share": 1.0}]), people)
+    assert _counted(fine)[Event.GATEWAY] == 2, "cash is nothing to the gateway"
+    assert _counted(declined)[Event.GATEWAY] == 2 + 1
+    once = SERVICE + FLUSH
+    paid = fine.column("paid") - fine.column("told")
+    assert paid.tolist() == [FLUSH] * 3, "a payment is committed first"
+    later = declined.column("paid") - fine.column("paid")
+    again = FLUSH + S
+    assert later.tolist() == [2 * again, again, 0], (
+        "who looks a second after it was in the log sees it declined, and pays again"
+    )
+    assert (fine.column("told") == fine.column("meant") + once).all()
+
+
+def test_a_wallet_waits_for_its_owner_and_a_slow_gateway_delays_every_card(engine: EngineName) -> None:
+    count = 300
+    people = _people([40 * number for number in range(count)], TENDER=[WALLET, CARD, CASH] * (count // 3))
+    at_once = _run(engine, _paying(wallet_confirm_s=0), people).column("paid")
+    confirmed = _run(engine, _paying(wallet_confirm_s=3), people).column("paid") - at_once
+    slow = {"kind": "slow", "share": 1.0, "ms": 400}
+    delayed = _run(engine, _paying(wallet_confirm_s=0, misbehaviour=[slow]), people).column("paid") - at_once
+    wallet = people[:, TENDER] == WALLET
+    mean = float(confirmed[wallet].mean()) / S
+    print(f"seed {SEED}: wallets are confirmed after {mean:.2f} s")  # noqa: T201
+    assert abs(mean - 3) < 4.5 * 3 / math.sqrt(wallet.sum()), "exponential: as many deviations as its mean"
+    assert (confirmed[~wallet] == 0).all()
+    assert delayed.tolist() == [400 * MS, 400 * MS, 0] * (count // 3)
+
+
+def test_a_lost_packet_is_sent_again_after_a_time_that_doubles() -> None:
+    grid = [(number + 0.5) / 100_000 for number in range(100_000)]
+    times = Counter(transfer(7 * MS, 0, 8_000, 500, 0.2, 0.5, u) - 7 * MS - 4 * MS for u in grid)
+    lost = [RETRANSMISSION_US * (2**number - 1) for number in range(7)]
+    assert sorted(times) == lost
+    for number, time in enumerate(lost[:-1]):
+        assert times[time] / len(grid) == pytest.approx(0.2**number * 0.8, abs=2e-5)
+    assert times[lost[-1]] / len(grid) == pytest.approx(0.2**6, abs=2e-5), "after six it gets through"
+    assert transfer(7 * MS, 2 * MS, 0, 500, 0.0, 0.0, 0.5) == 5 * MS
+    assert transfer(7 * MS, 2 * MS, 0, 500, 0.0, 1.0, 0.5) == 9 * MS

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+
+from simulator.design_plots import NoPicture, draw_designs
+from simulator.model.replications import Forecast, Replications
+from simulator.scenario import Scenario
+from simulator.sweeps import Budget, Point
+
+
+def _point(scenario: Scenario, settings: Mapping[str, Any], *values: float | None) -> Point:
+    return Point(
+        settings, Forecast(Replications(scenario), [{"table_wait": value, "reneged": 0.1} for value in values])
+    )
+
+
+def _columns(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replications, "columns", {"table_wait": "float", "reneged": "float"})
+
+
+def _drawn(axis: Axes) -> list[Any]:
+    return [np.asarray(line.get_xydata()).tolist() for line in axis.lines]
+
+
+def test_each_figure_has_its_means_intervals_budget_and_the_value_found(
+    small: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _columns(small, monkeypatch)
+    points = [
+        _point(small, {"stores.tables": tables, "model.visit": visit}, *values)
+        for tables, visit, values in (
+            (30, "a", (8, 12)), (10, "a", (18, 22)), (10, "b", (40, 40)), (20, "b", (None, None)), (30, "b", (30, 30)),
+        )
+    ]  # fmt: skip
+    made = draw_designs(points, ["table_wait", "reneged"], "an evening", [Budget("table_wait", "<=", 15)], chosen=30)
+    waits, reneged = made.axes
+    one, other = (each for each in waits.containers if isinstance(each, ErrorbarContainer))
+    assert np.asarray(one.lines[0].get_xydata()).tolist() == [[10, 20], [30, 10]], (
+        "by value, whatever the order of the trials"
+    )
+    assert np.asarray(other.lines[0].get_xydata()).tolist() == [[10, 40], [30, 30]], "nobody had it at 20"
+    (bars,) = one.lines[2]
+    half = 12.706205 * 2
+    (low, high) = bars.get_segments()[1][:, 1]
+    assert (low, high) == pytest.approx((0, 10 + half)), "not below nought"
+    assert [[0, 15], [1, 15]] in _drawn(waits), "the budget across"
+    assert [[30, 0], [30, 1]] in _drawn(reneged), "the value upright"
+    assert [[0, 15], [1, 15]] not in _drawn(reneged)
+    assert (waits.get_ylabel(), reneged.get_ylabel()) == ("table_wait, s", "reneged, share")
+    assert reneged.get_xlabel() == "stores.tables"
+    legend = waits.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["visit a", "visit b"]
+
+
+def test_words_stand_side_by_side_and_five_lines_are_refused(small: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    _columns(small, monkeypatch)
+    words = [_point(small, {"model.visit": visit}, 240, 240.001) for visit in ("order", "table_only")]
+    axis, waits = draw_designs(words, ["reneged", "table_wait"], "").axes
+    assert waits.get_ylim()[1] > 250, "what is all alike stands inside the picture"
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["order", "table_only"]
+    many = [_point(small, {"a": a, "b": b}, 1, 2) for a in range(6) for b in range(5)]
+    with pytest.raises(NoPicture, match="5 lines are too many"):
+        draw_designs(many, ["reneged"], "")
