@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from simulator.model.compiled.calendar import at, next_event
 from simulator.model.compiled.devices import diner_arrives, leave, renege, request_arrives
-from simulator.model.compiled.gate import begin_gates, delay_ends, look, worker_freed
+from simulator.model.compiled.gate import delay_ends, look, worker_freed
+from simulator.model.compiled.gate_rules import begin_gates
 from simulator.model.compiled.jit import compiled, entry, inlined
 from simulator.model.compiled.kitchen import cooked, show_ticket
 from simulator.model.compiled.log import flushed, matched, send_batch, shipped

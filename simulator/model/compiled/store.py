@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, draw, is_whole, now_is, random_time
-from simulator.model.compiled.gate import forget, kill_gate, resume_gate
+from simulator.model.compiled.gate_faults import forget, kill_gate, resume_gate
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.limits import request_ends
 from simulator.model.compiled.log import (
