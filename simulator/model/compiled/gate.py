@@ -62,16 +62,10 @@ from simulator.model.compiled.memory import (
     REQUEST_SIZE,
     REQUESTS,
 )
-from simulator.model.compiled.requests import DOWN, UP, arrive
+from simulator.model.compiled.server import DOWN, UP, arrive
 from simulator.model.laws import NEVER, TICKS_PER_S
 from simulator.model.overload import DEADLINE as DEADLINE_ON
-from simulator.model.overload import (
-    LOOK_EVERY_US,
-    NOT_SAID,
-    PRIORITY,
-    PRIORITY_OF_KIND,
-    RETRY_AFTER,
-)
+from simulator.model.overload import LOOK_EVERY_US, NOT_SAID, PRIORITY, PRIORITY_OF_KIND, RETRY_AFTER
 from simulator.model.plan import PRIMARY
 from simulator.model.vocabulary import CLOUD, Code, Condition, Event, Kind
 

@@ -6,12 +6,7 @@ from typing import Any
 
 from simulator.model.compiled.calendar import condition
 from simulator.model.compiled.gate import free, gate_request, go_on, look_later, tell_changed
-from simulator.model.compiled.gate_rules import (
-    LINES,
-    dispatch,
-    gated_at,
-    take_all,
-)
+from simulator.model.compiled.gate_rules import LINES, dispatch, gated_at, take_all
 from simulator.model.compiled.jit import compiled
 from simulator.model.compiled.limits import OUT, gate_at
 from simulator.model.compiled.memory import (
@@ -46,10 +41,8 @@ from simulator.model.compiled.memory import (
     LN_STANDING,
     NOW,
 )
-from simulator.model.compiled.requests import UP, answer
-from simulator.model.overload import (
-    LIMIT_FIRST,
-)
+from simulator.model.compiled.server import UP, answer
+from simulator.model.overload import LIMIT_FIRST
 from simulator.model.vocabulary import Code, Condition, Kind
 
 REFUSAL, TROUBLE, PAUSED = int(Kind.REFUSAL), int(Code.TROUBLE), int(Condition.PAUSED)
