@@ -61,9 +61,9 @@ from simulator.model.overload import (
     TOKEN_US,
     TOKENS,
 )
+from simulator.model.people import COLUMNS, FIRST_EDGE
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
 from simulator.model.records import ATTEMPTS, FIELDS, TOLD, WHICH
-from simulator.model.timetable import COLUMNS, FIRST_EDGE
 from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind
 
 IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)

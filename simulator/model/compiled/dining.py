@@ -25,9 +25,9 @@ from simulator.model.compiled.memory import (
     TIMETABLE,
 )  # fmt: skip
 from simulator.model.compiled.platform import place
+from simulator.model.people import BALKS, COLUMNS, DINING, DOOR, SEAT, SEAT_PATIENCE, THINK
 from simulator.model.platforms import AT_PLATFORM
 from simulator.model.records import FIELDS, LEFT, OUTCOME, SEATED, SERVED_0, TOLD, WHICH
-from simulator.model.timetable import BALKS, COLUMNS, DINING, DOOR, SEAT, SEAT_PATIENCE, THINK
 from simulator.model.vocabulary import Event, Kind, Outcome
 
 MENU = int(Kind.MENU)

@@ -69,10 +69,10 @@ from simulator.model.compiled.uplink import send_batch, up, uplinked
 from simulator.model.compiled.visits import answered, wake
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
+from simulator.model.people import AT, COLUMNS, DOOR, FIRST_EDGE, TAPS, TENDER, TWO_DOORS
 from simulator.model.plan import Plan
 from simulator.model.records import ABSENT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WHICH, Run
 from simulator.model.records import AT as ROW_AT
-from simulator.model.timetable import AT, COLUMNS, DOOR, FIRST_EDGE, TAPS, TENDER, TWO_DOORS
 from simulator.model.vocabulary import ARGUMENT_BITS, ARGUMENT_MAX, CLASS_SHIFT, CLOUD, ENTITY_BITS, Code, Event
 
 ROOM_MAX = 1 << 28

@@ -52,8 +52,7 @@ from simulator.model.compiled.memory import (
 )  # fmt: skip
 from simulator.model.compiled.payments import DECLINED, UNPAID
 from simulator.model.laws import NEVER
-from simulator.model.records import FIELDS, LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
-from simulator.model.timetable import (
+from simulator.model.people import (
     COLUMNS,
     PATIENCE,
     PICKUP,
@@ -66,6 +65,7 @@ from simulator.model.timetable import (
     TAPS,
     TENDER,
 )
+from simulator.model.records import FIELDS, LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
 from simulator.model.vocabulary import Code, Kind, Outcome
 
 OK, DONE, ELSEWHERE, TROUBLE = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.TROUBLE)

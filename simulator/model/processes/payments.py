@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from simulator.model import purposes
 from simulator.model.laws import EXPONENTIAL, drawn, ticks
+from simulator.model.people import TENDER
 from simulator.model.plan import CARD, CASH, FROM, GATEWAY, PARTNER_GATEWAY, TO, WALLET
 from simulator.model.processes.course import Course
 from simulator.model.processes.log import Log
 from simulator.model.records import PAID
-from simulator.model.timetable import TENDER
 from simulator.model.vocabulary import ABSENT, ANSWER_BYTES, ENTRY_BYTES, Event
 
 UNPAID, UNDER_WAY, CLOSED, DECLINED = range(4)

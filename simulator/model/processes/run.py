@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.draws import Key
+from simulator.model.people import DOOR
 from simulator.model.plan import Plan
 from simulator.model.platforms import AT_PLATFORM
 from simulator.model.processes.course import Course
@@ -14,7 +15,6 @@ from simulator.model.processes.dining import Tables
 from simulator.model.processes.store import Store
 from simulator.model.processes.visits import Visit
 from simulator.model.records import FIELDS, Run
-from simulator.model.timetable import DOOR
 from simulator.model.vocabulary import Event
 
 

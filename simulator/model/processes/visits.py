@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from simpy import Event as Happening
 
 from simulator.model.laws import NEVER
-from simulator.model.processes.course import Course, Steps
-from simulator.model.processes.devices import CLOUD_DOOR, EDGE_DOOR, Device, RetryBudget
-from simulator.model.processes.dining import Tables
-from simulator.model.processes.payments import DECLINED, UNPAID
-from simulator.model.processes.store import Store
-from simulator.model.records import LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
-from simulator.model.timetable import (
+from simulator.model.people import (
     DOOR,
     DOUBLE_TAP,
     FIRST_EDGE,
@@ -29,7 +23,13 @@ from simulator.model.timetable import (
     TENDER,
     THINK,
     TWO_DOORS,
-)  # fmt: skip
+)
+from simulator.model.processes.course import Course, Steps
+from simulator.model.processes.devices import CLOUD_DOOR, EDGE_DOOR, Device, RetryBudget
+from simulator.model.processes.dining import Tables
+from simulator.model.processes.payments import DECLINED, UNPAID
+from simulator.model.processes.store import Store
+from simulator.model.records import LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
 from simulator.model.vocabulary import Code, Kind, Outcome
 
 
