@@ -18,8 +18,6 @@ from simulator.model.gateways import payments_not_modelled
 from simulator.model.laws import NEVER
 from simulator.model.vocabulary import NO_PRIMARY, Condition
 from simulator.scenario_faults import (
-    SHARED_LINKS,
-    SHARED_PROCESSES,
     ConnectionsExhausted,
     DiskDead,
     DiskErring,
@@ -41,6 +39,7 @@ from simulator.scenario_faults import (
     fault_target,
 )
 from simulator.scenario_model import Scenario, Store
+from simulator.scenario_targets import SHARED_LINKS, SHARED_PROCESSES
 
 PROCESSES = ("edge_a", "edge_b", "cloud", "postgres", "kitchen", "gateway", "delivery_platform", "arbiter")
 
