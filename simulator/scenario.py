@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from simulator.scenario_diners import Arrivals, Basket, Behaviours, Channels, Diners, Retries
 from simulator.scenario_faults import (
-    LINKS,
     ClockDrift,
     ClockFault,
     ClockOffset,
@@ -35,8 +35,6 @@ from simulator.scenario_faults import (
     HttpErrors,
     LinkDown,
     LinkFault,
-    LinkName,
-    LinkState,
     LinkWeak,
     MemoryExhausted,
     PartnerMisbehaves,
@@ -52,19 +50,10 @@ from simulator.scenario_faults import (
     fault_label,
     fault_target,
 )
-from simulator.scenario_model import (
-    Arrivals,
-    Basket,
-    Behaviours,
-    Budgets,
-    Channels,
-    Diners,
-    Payments,
-    ProfileFigures,
-    Retries,
-    Scenario,
-    Store,
-)
+from simulator.scenario_links import LinkState, ProfileFigures
+from simulator.scenario_model import Budgets, Scenario, Store
+from simulator.scenario_payments import Payments
+from simulator.scenario_targets import LINKS, LinkName
 from simulator.scenario_yaml import ScenarioError, explain, parse
 
 DEFAULT_SCENARIO = "lunch_rush"

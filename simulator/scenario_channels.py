@@ -8,7 +8,7 @@ from pydantic import Field
 
 from refsystem.ordering.channel_rules import TICKETS_MAX
 from refsystem.ordering.order import Channel
-from simulator.scenario_faults import Strict
+from simulator.scenario_fields import Strict
 
 
 class ChannelLimits(Strict):

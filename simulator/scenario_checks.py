@@ -13,38 +13,33 @@ from simulator.network import BUILT_IN_PROFILES
 from simulator.scenario_coupons import coupon_flaws
 from simulator.scenario_delivery import delivery_flaws
 from simulator.scenario_faults import (
-    SHARED_LINKS,
-    SHARED_PROCESSES,
     ClockFault,
     ClockOffset,
     Fault,
     HttpErrors,
     LinkFault,
-    LinkState,
     LinkWeak,
     RestartLoop,
     fault_end_s,
     fault_label,
     fault_target,
 )
+from simulator.scenario_links import LinkState
+from simulator.scenario_overlaps import overlap_flaws
 from simulator.scenario_overload import goodput_flaws
 from simulator.scenario_parties import party_flaws
-from simulator.scenario_reach import links_hit, store_hit
 from simulator.scenario_staff import staff_flaws
 from simulator.scenario_stock import stock_flaws
+from simulator.scenario_targets import SHARED_LINKS, SHARED_PROCESSES
 
 if TYPE_CHECKING:
-    from simulator.scenario_model import ProfileFigures, Scenario
+    from simulator.scenario_links import ProfileFigures
+    from simulator.scenario_model import Scenario
 
 Path = tuple[str | int, ...]
 
-_SAME_DEVICES = frozenset(
-    frozenset({role, device}) for role in ("primary", "standby") for device in ("edge_a", "edge_b")
-)
 PRINTER_TARGETS = frozenset({"edge_printer", "printer"})
 GATEWAY_TARGETS = frozenset({"partner_gateway", "gateway"})
-_ROLES = frozenset({"primary", "standby"})
-_IN_STORE = frozenset({"primary", "standby", "edge_a", "edge_b", "arbiter", "kitchen", "printer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,7 @@ def flaws(scenario: Scenario) -> list[Flaw]:
         *(Flaw(path, message) for path, message in (*delivery_flaws(scenario), *coupon_flaws(scenario))),
         *_link_flaws(scenario),
         *_fault_flaws(scenario),
-        *_overlap_flaws(scenario),
+        *(Flaw(path, message) for path, message in overlap_flaws(scenario)),
     ]
 
 
@@ -262,43 +257,3 @@ def _fault_store_flaws(scenario: Scenario, fault: Fault, path: Path) -> Iterator
             yield Flaw((*path, "store"), one_of(fault.store, names))
     elif len(names) > 1 and target not in SHARED_LINKS | SHARED_PROCESSES:
         yield Flaw(path, f"does not say which store; add `store:` with one of {', '.join(names)}")
-
-
-def _overlap_flaws(scenario: Scenario) -> Iterator[Flaw]:
-    for later, fault in enumerate(scenario.faults):
-        for other in scenario.faults[:later]:
-            if (
-                same_time(scenario, fault, other)
-                and _same_store(scenario, fault, other)
-                and _same_target(scenario, fault, other)
-            ):
-                hit = f"hits {fault_target(fault)} while {fault_label(other)!r} still lasts"
-                yield Flaw(("faults", later), f"{hit}; let one end before the other begins")
-                break
-
-
-def same_time(scenario: Scenario, one: Fault, other: Fault) -> bool:
-    """Whether there is a moment at which both last."""
-    if one.at_s == other.at_s:
-        return True
-    return one.at_s < fault_end_s(other, scenario.duration_s) and other.at_s < fault_end_s(one, scenario.duration_s)
-
-
-def _same_store(scenario: Scenario, one: Fault, other: Fault) -> bool:
-    if {fault_target(one), fault_target(other)} & (SHARED_LINKS | SHARED_PROCESSES):
-        return True
-    only = scenario.stores[0].name
-    return (one.store or only) == (other.store or only)
-
-
-def _same_target(scenario: Scenario, one: Fault, other: Fault) -> bool:
-    targets = frozenset({fault_target(one), fault_target(other)})
-    if isinstance(one, LinkFault) or isinstance(other, LinkFault):
-        hit, also_hit = (set(links_hit(fault, store_hit(scenario, fault))) for fault in (one, other))
-        return not hit.isdisjoint(also_hit) and one.fault == other.fault
-    if "store" in targets:
-        return targets == {"store"} or not targets.isdisjoint(_IN_STORE)
-    if targets == _ROLES:  # at one moment they are two devices; afterwards the standby may be the former primary
-        earlier = one if one.at_s < other.at_s else other
-        return one.at_s != other.at_s and not isinstance(earlier, ClockFault)
-    return len(targets) == 1 or targets in _SAME_DEVICES

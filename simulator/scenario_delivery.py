@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from refsystem.partners.delivery_platform.misbehaviour import Rule
-from simulator.scenario_faults import LinkFault, Strict, fault_target
+from simulator.scenario_faults import LinkFault, fault_target
+from simulator.scenario_fields import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,106 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from simulator.network import LinkProfile, symmetric
+from simulator.scenario_fields import Strict
+from simulator.scenario_links import LinkState
 from simulator.scenario_partners import PartnerRules
-
-LinkName = Literal[
-    "diner_edge",
-    "diner_cloud",
-    "edge_edge",
-    "edge_arbiter",
-    "edge_cloud",
-    "edge_kds",
-    "cloud_database",
-    "partner_gateway",
-    "edge_printer",
-    "partner_cloud",
-    "partner_coupon",
-]
-LINKS: tuple[LinkName, ...] = get_args(LinkName)
-DeviceName = Literal["primary", "standby", "edge_a", "edge_b"]
-PoweredName = Literal[DeviceName, "store"]
-DiskName = Literal[DeviceName, "arbiter", "kitchen"]
-ProgramName = Literal[DeviceName, "arbiter", "cloud", "kitchen", "gateway", "delivery_platform", "coupon_platform"]
-"""What faults of a single program can be put on: neither the database, which is many processes, nor the printer."""
-ProcessName = Literal[ProgramName, "postgres", "printer"]
-HttpLinkName = Literal[
-    "diner_edge", "diner_cloud", "edge_arbiter", "edge_cloud", "edge_kds", "partner_gateway", "partner_cloud"
-]
-
-SHARED_LINKS: frozenset[str] = frozenset({"diner_cloud", "cloud_database", "partner_cloud"})
-SHARED_PROCESSES: frozenset[str] = frozenset({"cloud", "postgres", "gateway", "delivery_platform", "coupon_platform"})
-
-LatencyMs = Annotated[
-    float, Field(ge=0, le=60_000, description="One-way latency added in each direction, in milliseconds.")
-]
-JitterMs = Annotated[
-    float, Field(ge=0, le=60_000, description="The most that is added to or taken from each latency, in milliseconds.")
-]
-RateKbitS = Annotated[
-    float, Field(gt=0, le=10_000_000, description="Bandwidth in each direction, in kilobits per second.")
-]
-LossPercent = Annotated[float, Field(ge=0, le=90, description="Share of packets lost in each direction, in percent.")]
-BurstPackets = Annotated[
-    float,
-    Field(ge=1, le=1_000, description="Mean length of a burst of losses, in packets; left out: independent losses."),
-]
-
-
-class Strict(BaseModel):
-    """No unknown fields, no silent conversion, no change after reading."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=False
-    )
-
-
-class LinkState(Strict):
-    """How a link is: the name of a profile, or figures that hold in both directions, or a recording of its capacity."""
-
-    profile: str | None = Field(None, description="Name of a link profile, built in or of this file's `profiles`.")
-    latency_ms: LatencyMs | None = None
-    jitter_ms: JitterMs | None = None
-    rate_kbit_s: RateKbitS | None = None
-    loss_percent: LossPercent | None = None
-    burst_packets: BurstPackets | None = None
-    trace: str | None = Field(
-        None,
-        min_length=1,
-        max_length=4_096,
-        description="File with recorded capacity (Mahimahi's format, .gz too), of the download if trace_up is given as well.",
-    )
-    trace_up: str | None = Field(
-        None, min_length=1, max_length=4_096, description="File with the recorded capacity of the upload (`to`)."
-    )
-
-    @property
-    def has_figures(self) -> bool:
-        """Whether any figure is given."""
-        figures = (self.latency_ms, self.jitter_ms, self.rate_kbit_s, self.loss_percent, self.burst_packets)
-        return any(figure is not None for figure in figures)
-
-    def figures(self, name: str) -> LinkProfile:
-        """The figures as a profile with this name; what is not given adds nothing and limits nothing."""
-        figures = symmetric(
-            name,
-            self.latency_ms or 0.0,
-            self.jitter_ms or 0.0,
-            self.rate_kbit_s,
-            "this scenario",
-            loss_percent=self.loss_percent or 0.0,
-            burst_packets=self.burst_packets,
-        )
-        return self.replayed(figures)
-
-    def replayed(self, profile: LinkProfile) -> LinkProfile:
-        """A profile with the recorded capacity that is given, if one is."""
-        return profile if self.trace is None else profile.replaying(self.trace_up or self.trace, self.trace)
-
+from simulator.scenario_targets import (
+    DeviceName,
+    DiskName,
+    HttpLinkName,
+    LinkName,
+    PoweredName,
+    ProcessName,
+    ProgramName,
+)
 
 LOOKED_UP = "`primary` and `standby` are looked up when the fault begins."
 PROCESS_HIT: Any = Field(description=f"The process that is hit; {LOOKED_UP}")

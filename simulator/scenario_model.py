@@ -6,52 +6,27 @@ load, of faults, networks and clients' time-outs are real and never scaled.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from refsystem.ordering.order import LINES_MAX, QUANTITY_MAX, Channel
-from refsystem.ordering.payment import Tender
 from refsystem.ordering.store_rules import Format
-from refsystem.partners.payment_gateway.misbehaviour import Rule
-from simulator.arrivals import PROFILE_POINTS, Points
 from simulator.model.settings import ModelSettings
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
 from simulator.scenario_channels import ChannelPauses
 from simulator.scenario_checks import flaws
 from simulator.scenario_delivery import Delivery
-from simulator.scenario_faults import (
-    BurstPackets,
-    JitterMs,
-    LatencyMs,
-    LinkName,
-    LinkState,
-    LossPercent,
-    PlannedFault,
-    RateKbitS,
-    Strict,
-)
+from simulator.scenario_diners import Diners
+from simulator.scenario_faults import PlannedFault
+from simulator.scenario_fields import Name, Share, Strict
+from simulator.scenario_links import LinkState, ProfileFigures
 from simulator.scenario_overload import DeclaredDelay, Overload
-from simulator.scenario_parties import Parties, PreOrders
+from simulator.scenario_payments import Payments
 from simulator.scenario_staff import Staff
 from simulator.scenario_steady_state import BlastRadius, PlannedProbe, steady_state_flaws
 from simulator.scenario_stock import StockLevels
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
-
-
-class ProfileFigures(Strict):
-    """A link profile of this scenario's own, the same in both directions."""
-
-    latency_ms: LatencyMs = 0.0
-    jitter_ms: JitterMs = 0.0
-    rate_kbit_s: RateKbitS | None = Field(
-        None, description="Bandwidth in each direction, in kilobits per second; none: unlimited."
-    )
-    loss_percent: LossPercent = 0.0
-    burst_packets: BurstPackets | None = None
+from simulator.scenario_targets import LinkName
 
 
 class Store(Strict):
@@ -77,158 +52,6 @@ class Store(Strict):
     receipts: bool = Field(False, description="With a printer: whether a receipt is printed when a check closes.")
     service_delay: DeclaredDelay | None = Field(
         None, description="A declared capacity of the store's devices; null: as fast as they are."
-    )
-
-
-class Arrivals(Strict):
-    """The open arrival process, over all stores together."""
-
-    rate_per_s: float = Field(
-        gt=0, le=10_000, description="Mean arrivals per real second over the whole duration, all stores together."
-    )
-    profile: Literal["constant", "ramp", "lunch", "points"] = Field(
-        "constant", description="How the rate changes over the duration; `points`: as given in `points`."
-    )
-    points: tuple[tuple[Share, Annotated[float, Field(ge=0)]], ...] | None = Field(
-        None,
-        description="For profile `points`: [fraction of the duration, relative rate], ascending; scaled to the mean.",
-    )
-
-    @property
-    def curve(self) -> Points:
-        """The relative rate over the fraction of the duration."""
-        return self.points if self.points is not None else PROFILE_POINTS[self.profile]
-
-
-class Channels(Strict):
-    """The share of each channel; together 1."""
-
-    qr: Share = Field(0.6, description="Share of diners who order at the table by QR code (at the edge).")
-    cashier: Share = Field(0.2, description="Share of orders that a cashier enters (at the edge).")
-    mini_program: Share = Field(0.2, description="Share of diners who order by mini-program (at the cloud).")
-    kiosk: Share = Field(0.0, description="Share of diners who order and pay at a kiosk (at the edge).")
-    waiter: Share = Field(0.0, description="Share of diners whose order a waiter enters at their table (at the edge).")
-
-    @property
-    def shares(self) -> dict[Channel, float]:
-        """The shares by channel, of the channels that a store may lack only when there are any."""
-        more: dict[Channel, float] = {"kiosk": self.kiosk, "waiter": self.waiter}
-        always: dict[Channel, float] = {"qr": self.qr, "cashier": self.cashier, "mini_program": self.mini_program}
-        return always | {channel: share for channel, share in more.items() if share}
-
-
-class Basket(Strict):
-    """How much one order holds."""
-
-    lines_mean: float = Field(
-        4.0,
-        ge=1,
-        le=LINES_MAX,
-        description="Mean number of lines of an order (geometric, before the cut). [G] fast food 3, casual 6.",
-    )
-    by_format: bool = Field(
-        False,
-        description="As many lines as the store's format orders, instead of lines_mean. [G] hotpot 14 items, tea 1.6.",
-    )
-    lines_max: int = Field(20, ge=1, le=LINES_MAX, description="Most lines of an order.")
-    quantity_max: int = Field(3, ge=1, le=QUANTITY_MAX, description="Largest quantity of a line.")
-
-
-class Retries(Strict):
-    """How a diner's device asks again, always under the same key."""
-
-    attempts_max: int = Field(6, ge=1, le=100, description="Most attempts of one submission, the first included.")
-    backoff_ms: int = Field(
-        150, ge=1, le=60_000, description="Wait before the second attempt, in milliseconds; doubled each time."
-    )
-    backoff_max_ms: int = Field(1_500, ge=1, le=600_000, description="Longest wait between attempts, in milliseconds.")
-
-
-class Behaviours(Strict):
-    """What people do beside ordering once."""
-
-    double_tap: Share = Field(0.03, description="Share of diners who send the same order twice at once.")
-    two_doors: Share = Field(
-        0.02, description="Share of diners whose order goes to the edge and to the cloud at once, under one key."
-    )
-    reorders: Share = Field(
-        0.5, description="Share of the other diners who, on giving up, order once more under a new key."
-    )
-
-
-class Diners(Strict):
-    """Who comes, what they order, and how long they bear it."""
-
-    arrivals: Arrivals = Field(description="The open arrival process.")
-    channels: Channels = Field(default_factory=Channels, description="Share of each channel.")
-    basket: Basket = Field(default_factory=Basket, description="How much one order holds.")
-    parties: Parties | None = Field(None, description="Who dines in comes in parties with one open check; null: alone.")
-    pre_orders: PreOrders | None = Field(None, description="Orders by mini-program for a later pick-up; null: none.")
-    think_s: float = Field(
-        60.0, ge=0, le=86_400, description="Mean time from the menu to the order, in seconds, scaled."
-    )
-    patience_s: float = Field(
-        600.0,
-        gt=0,
-        le=86_400,
-        description="Mean time from the order until a diner without an answer gives up, in seconds, scaled.",
-    )
-    poll_s: float = Field(
-        60.0, gt=0, le=86_400, description="Mean time between looks at the order's state, in seconds, scaled."
-    )
-    polls_max: int = Field(10, ge=0, le=1_000, description="Most looks at the order's state.")
-    attempt_timeout_ms: int = Field(
-        2_000, ge=1, le=600_000, description="How long a device waits for one answer, in milliseconds."
-    )
-    retries: Retries = Field(default_factory=Retries, description="How a device asks again.")
-    behaviours: Behaviours = Field(default_factory=Behaviours, description="What people do beside ordering once.")
-
-
-class TenderShares(Strict):
-    """The share of diners who pay with each tender; together 1."""
-
-    cash: Share = Field(0.1, description="Share of checks paid in cash, to a waiter.")
-    wallet_code: Share = Field(0.6, description="Share of checks paid with a wallet's payment code.")
-    card: Share = Field(0.3, description="Share of checks paid by card.")
-    coupon: Share = Field(0.0, description="Share of checks paid by a voucher; with any there is a coupon platform.")
-    stored_value: Share = Field(0.0, description="Share of checks paid from a member's balance at the coupon platform.")
-
-    @property
-    def shares(self) -> dict[Tender, float]:
-        """The shares by tender; coupons and balances only if anybody has them."""
-        shares: dict[Tender, float] = {"cash": self.cash, "wallet_code": self.wallet_code, "card": self.card}
-        more: dict[Tender, float] = {"coupon": self.coupon, "stored_value": self.stored_value}
-        return shares | {tender: share for tender, share in more.items() if share > 0}
-
-
-class Payments(Strict):
-    """Checks are paid, and there is a payment gateway. Left out: nobody pays, and there is none."""
-
-    tenders: TenderShares = Field(default_factory=TenderShares, description="Share of each tender.")
-    patience_s: float = Field(
-        600.0,
-        gt=0,
-        le=86_400,
-        description="How long somebody who pays goes on until the check is closed, in seconds, scaled.",
-    )
-    wallet_confirm_s: float = Field(
-        3.0, ge=0, le=3_600, description="Mean time in which a diner confirms a wallet payment, in seconds, scaled. [G]"
-    )
-    platform_basis_points: int = Field(
-        0, ge=0, le=3_000, description="What a platform gets of each captured sum, in hundredths of a per cent."
-    )
-    misbehaviour: tuple[Rule, ...] = Field(
-        (), max_length=32, description="What the gateway does wrong; times in `ms` are real."
-    )
-    accepts_unverified: Share = Field(
-        0.0,
-        description="Share of unverified wallet codes that the cashier takes on trust instead of giving them up. [G]",
-    )
-    disputes: Share = Field(
-        0.0, description="Share of captured card payments that the payer disputes at the bank, and wins. [G]"
-    )
-    dispute_after_s: float = Field(
-        30.0, ge=0, le=86_400, description="Mean time from the capture to such a dispute, in seconds, scaled. [G]"
     )
 
 

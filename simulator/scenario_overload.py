@@ -9,7 +9,7 @@ from pydantic import Field
 
 from refsystem.overload.remedies import OffName
 from refsystem.overload.settings import DELAY_MS_MAX, SERVERS_MAX
-from simulator.scenario_faults import Strict
+from simulator.scenario_fields import Strict
 
 if TYPE_CHECKING:
     from simulator.scenario_model import Scenario

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from simulator.scenario_faults import Strict
+from simulator.scenario_fields import Share, Strict
 
 if TYPE_CHECKING:
     from simulator.scenario_model import Scenario
 
 PARTY_MAX = 20
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class CheckHabits(Strict):

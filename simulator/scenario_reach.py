@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.scenario_faults import Fault, LinkFault, LinkName
+from simulator.scenario_faults import Fault, LinkFault
+from simulator.scenario_targets import LinkName
 
 if TYPE_CHECKING:
     from simulator.scenario_model import Scenario, Store

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from simulator.scenario_faults import Strict
+from simulator.scenario_fields import Strict
 
 if TYPE_CHECKING:
     from simulator.scenario_model import Scenario

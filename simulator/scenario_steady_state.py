@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from simulator.scenario_checks import Flaw, one_of
-from simulator.scenario_faults import LinkName, ProcessName, Strict, fault_label, fault_target
+from simulator.scenario_faults import fault_label, fault_target
+from simulator.scenario_fields import Strict
 from simulator.scenario_reach import links_hit, store_hit
+from simulator.scenario_targets import LinkName, ProcessName
 
 if TYPE_CHECKING:
     from simulator.scenario_faults import Fault

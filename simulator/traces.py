@@ -17,15 +17,7 @@ from simulator.arrivals import ARRIVALS_MAX
 from simulator.diners import Diner, make_diner
 from simulator.scenario_model import Scenario
 from simulator.streams import Streams
-from simulator.trace_table import (
-    TraceError,
-    TraceLine,
-    TraceOrder,
-    item_ids,
-    read_trace,
-    trace_items,
-    trace_menu,
-)
+from simulator.trace_table import TraceError, TraceLine, TraceOrder, item_ids, read_trace, trace_items, trace_menu
 
 __all__ = [
     "ORDERS_FIT",

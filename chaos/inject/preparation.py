@@ -17,7 +17,7 @@ from chaos.inject.processes import OwnKilled, OwnProcess
 from chaos.inject.targets import InjectError, InjectMap, check_loopback
 from simulator import scenario as planned
 from simulator.scenario import Fault, Scenario, fault_label, fault_target
-from simulator.scenario_checks import same_time
+from simulator.scenario_overlaps import same_time
 from simulator.scenario_steady_state import HttpProbe
 
 LINK_FAULTS = planned.LinkWeak | planned.LinkDown

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from simulator.scenario_checks import Flaw
-from simulator.scenario_faults import Strict
+from simulator.scenario_fields import Strict
 from simulator.scenario_steady_state import HttpProbe
 from simulator.scenario_yaml import explain, parse
 

@@ -7,19 +7,17 @@ not modelled.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from refsystem.protocol.timing import DEFAULT_TIMING
+from simulator.model.fault_effects import DEVICES, NORMAL_SPEED, FaultEffects, takes_down
 from simulator.model.gateways import payments_not_modelled
 from simulator.model.laws import NEVER
 from simulator.model.vocabulary import NO_PRIMARY, Condition
 from simulator.scenario_faults import (
-    SHARED_LINKS,
-    SHARED_PROCESSES,
     ConnectionsExhausted,
     DiskDead,
     DiskErring,
@@ -41,11 +39,9 @@ from simulator.scenario_faults import (
     fault_target,
 )
 from simulator.scenario_model import Scenario, Store
+from simulator.scenario_targets import SHARED_LINKS, SHARED_PROCESSES
 
 PROCESSES = ("edge_a", "edge_b", "cloud", "postgres", "kitchen", "gateway", "delivery_platform", "arbiter")
-DEVICES = ("edge_a", "edge_b")
-IN_STORE = ("edge_a", "edge_b", "arbiter", "kitchen")
-NORMAL_SPEED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +59,6 @@ class Segment:
     condition: tuple[int, ...]
     slow: tuple[int, ...]
     flush_extra: tuple[int, int]
-
-
-@dataclass(slots=True)
-class _State:
-    down: Counter[str] = field(default_factory=Counter)
-    paused: Counter[str] = field(default_factory=Counter)
-    slow: dict[str, int] = field(default_factory=dict)
-    flush_extra: dict[str, int] = field(default_factory=dict)
-    cut: Counter[tuple[str, str]] = field(default_factory=Counter)
-    primary: int = 0
-    two: bool = True
-    unconfirmed: set[str] = field(default_factory=set)
 
 
 def faults_of(scenario: Scenario, store: Store) -> list[Fault]:
@@ -121,9 +105,9 @@ class _Course:
 
     def __init__(self, scenario: Scenario, store: Store, boot: int, join: int) -> None:
         self._store, self._boot, self._join = store, boot, join
-        self._state = _State()
+        self._effects = FaultEffects()
+        self._primary, self._two = 0, True
         self._changes: list[tuple[int, int, int, Fault]] = []
-        self._targets: dict[int, tuple[str, ...]] = {}
         self._since: dict[str, int] = {}
         for number, fault in enumerate(faults_of(scenario, store)):
             if isinstance(fault, LinkFault):
@@ -133,7 +117,7 @@ class _Course:
                 continue
             begin = round(fault.at_s * 1e6)
             end = begin + round((fault.for_s or 0.0) * 1e6)
-            if _takes_down(fault):
+            if takes_down(fault):
                 end += boot
             self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
         self._changes.sort(key=lambda change: change[:3])
@@ -143,7 +127,7 @@ class _Course:
         while True:
             while self._changes and self._changes[0][0] <= now:
                 _, ends, number, fault = self._changes.pop(0)
-                self._apply(number, fault, ends=bool(ends))
+                self._effects.apply(number, fault, self._primary, ends=bool(ends))
             while self._roles_move(now):
                 pass
             made = self._segment(now)
@@ -158,58 +142,16 @@ class _Course:
                 return
             now = min(later)
 
-    def _apply(self, number: int, fault: Fault, *, ends: bool) -> None:
-        state, sign = self._state, -1 if ends else 1
-        if isinstance(fault, LinkDown):
-            for way in ("to", "from"):
-                if fault.direction in ("both", way):
-                    state.cut[fault.link, way] += sign
-            return
-        if not ends:
-            self._targets[number] = self._resolve(fault)
-        for process in self._targets[number]:
-            if _takes_down(fault):
-                state.down[process] += sign
-                if not ends:
-                    state.unconfirmed.add(process)
-            elif isinstance(fault, ProcessPaused):
-                state.paused[process] += sign
-            elif isinstance(fault, ProcessSlow):
-                state.slow[process] = NORMAL_SPEED if ends else round(fault.slow_factor * NORMAL_SPEED)
-            elif isinstance(fault, DiskSlow):
-                state.flush_extra[process] = 0 if ends else round(fault.delay_ms * 1_000)
-
-    def _resolve(self, fault: Fault) -> tuple[str, ...]:
-        target = fault_target(fault)
-        if target == "store":
-            return IN_STORE
-        if target in ("primary", "standby"):
-            index = self._state.primary if target == "primary" else 1 - self._state.primary
-            return (DEVICES[index],)
-        return (target,)
-
-    def _up(self, process: str) -> bool:
-        return not self._state.down[process] and not self._state.paused[process]
-
-    def _hears(self, sender: int) -> bool:
-        """Whether what device `sender` ships reaches the other one."""
-        return not self._state.cut["edge_edge", "to" if sender == 0 else "from"]
-
-    @property
-    def _arbiter(self) -> bool:
-        cut = self._state.cut
-        return self._up("arbiter") and not cut["edge_arbiter", "to"] and not cut["edge_arbiter", "from"]
-
     def _conditions(self, now: int) -> dict[str, bool]:
         """What starts a time-out as long as it holds."""
-        primary, standby = self._state.primary, 1 - self._state.primary
-        p_up, s_up = self._up(DEVICES[primary]), self._up(DEVICES[standby])
-        there = self._hears(primary)
-        back = self._hears(standby)
+        primary, standby = self._primary, 1 - self._primary
+        p_up, s_up = self._effects.is_up(DEVICES[primary]), self._effects.is_up(DEVICES[standby])
+        there = self._effects.is_heard(primary)
+        back = self._effects.is_heard(standby)
         return {
-            "promote": self._state.two and s_up and not (p_up and there),
-            "shrink": self._state.two and p_up and not (s_up and there and back),
-            "grow": not self._state.two and p_up and s_up and there and back,
+            "promote": self._two and s_up and not (p_up and there),
+            "shrink": self._two and p_up and not (s_up and there and back),
+            "grow": not self._two and p_up and s_up and there and back,
         }
 
     def _due_times(self, now: int) -> list[int]:
@@ -228,16 +170,16 @@ class _Course:
     def _roles_move(self, now: int) -> bool:
         """Take one step of the register if one is due; whether one was."""
         self._due_times(now)
-        state = self._state
-        if self._arbiter:
-            state.unconfirmed = {process for process in state.unconfirmed if not self._up(process)}
+        effects = self._effects
+        if effects.reaches_arbiter:
+            effects.unconfirmed = {process for process in effects.unconfirmed if not effects.is_up(process)}
             due = dict(self._since)
             if "promote" in due and now >= due["promote"] + DEFAULT_TIMING.primary_timeout_us:
-                state.primary, state.two = 1 - state.primary, False
+                self._primary, self._two = 1 - self._primary, False
             elif "shrink" in due and now >= due["shrink"] + DEFAULT_TIMING.standby_timeout_us:
-                state.two = False
+                self._two = False
             elif "grow" in due and now >= due["grow"] + self._join:
-                state.two = True
+                self._two = True
             else:
                 return False
             self._since.clear()
@@ -245,41 +187,22 @@ class _Course:
         return False
 
     def _segment(self, now: int) -> Segment:
-        state = self._state
-        device = DEVICES[state.primary]
-        serves = self._up(device) and device not in state.unconfirmed
+        effects = self._effects
+        device = DEVICES[self._primary]
+        serves = effects.is_up(device) and device not in effects.unconfirmed
         names = PROCESSES[:-1]
-        condition = [
-            Condition.DOWN if state.down[name] else Condition.PAUSED if state.paused[name] else Condition.UP
-            for name in names
-        ]
-        if state.cut["cloud_database", "to"] or state.cut["cloud_database", "from"]:
+        condition = [effects.condition(name) for name in names]
+        if effects.cut["cloud_database", "to"] or effects.cut["cloud_database", "from"]:
             condition[names.index("postgres")] = Condition.DOWN
         return Segment(
             now,
-            state.primary if serves else NO_PRIMARY,
-            state.two,
-            self._store.policy == "require_r2" and not state.two,
+            self._primary if serves else NO_PRIMARY,
+            self._two,
+            self._store.policy == "require_r2" and not self._two,
             tuple(int(each) for each in condition),
-            tuple(state.slow.get(name, NORMAL_SPEED) for name in names),
-            (state.flush_extra.get("edge_a", 0), state.flush_extra.get("edge_b", 0)),
+            tuple(effects.slow.get(name, NORMAL_SPEED) for name in names),
+            (effects.flush_extra.get("edge_a", 0), effects.flush_extra.get("edge_b", 0)),
         )
-
-
-def _takes_down(fault: Fault) -> bool:
-    if isinstance(fault, DiskErring):
-        return fault.operation != "read"
-    return isinstance(
-        fault,
-        ProcessKilled
-        | ProcessRestarted
-        | RestartLoop
-        | DiskFull
-        | DiskDead
-        | DiskLost
-        | PowerCut
-        | ConnectionsExhausted,
-    )
 
 
 _SECTIONS = ("stock", "pauses", "staff")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refsystem.partners.payment_gateway.misbehaviour import Operation, Rule
-from simulator.scenario_model import Payments
+from simulator.scenario_payments import Payments
 
 PAYING: frozenset[Operation] = frozenset({"authorize", "stored_authorize", "capture", "sale"})
 """What is asked of the gateway when a check is paid."""

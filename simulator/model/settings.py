@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.scenario_faults import Strict
+from simulator.scenario_fields import Share, Strict
 
 Shape = Literal["deterministic", "exponential", "lognormal", "uniform"]
 Milliseconds = Annotated[float, Field(ge=0, le=600_000)]
 Variation = Annotated[float, Field(ge=0, le=5)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 STATIONS_MAX = 8
 

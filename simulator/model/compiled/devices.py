@@ -1,4 +1,4 @@
-"""A diner's devices (lanes): attempts, rounds and pauses, as `processes.diner.Device` has them, and the dining room's tables."""
+"""A diner's devices (lanes): attempts, rounds and pauses, as `processes.devices` has them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from simulator.model import purposes
 from simulator.model.compiled.calendar import at, draw, fails_on_its_way, time_out_at, trip
 from simulator.model.compiled.gate import gate_request
 from simulator.model.compiled.jit import compiled, inlined
-from simulator.model.compiled.kitchen import meal_is_ready
 from simulator.model.compiled.memory import (
     ATTEMPT_TIMEOUT,
     ATTEMPTS_MAX,
     BACKOFF,
     BACKOFF_MAX,
     BUDGET_LEFT,
-    FREE_TABLES,
     G_STATE,
     G_USEFUL,
     GATED,
@@ -40,11 +38,6 @@ from simulator.model.compiled.memory import (
     LANES,
     MANNERS,
     NOW,
-    ORDERS,
-    P_MEANT,
-    P_WAITS,
-    PEOPLE,
-    PERSON_SIZE,
     R_ATTEMPT,
     R_KIND,
     R_NODE,
@@ -53,15 +46,9 @@ from simulator.model.compiled.memory import (
     RETRY_BUDGET,
     RETRY_BURST,
     ROWS,
-    TABLE_HEAD,
-    TABLE_QUEUE,
-    TABLE_QUEUE_MAX,
-    TABLE_TAIL,
-    TABLES_WAITING,
     TIMETABLE,
 )  # fmt: skip
-from simulator.model.compiled.platform import place
-from simulator.model.compiled.requests import answer, arrive, new_request
+from simulator.model.compiled.server import answer, arrive, new_request
 from simulator.model.laws import NEVER, longer, pause
 from simulator.model.overload import (
     COME_BACK_SPREAD,
@@ -74,21 +61,18 @@ from simulator.model.overload import (
     TOKEN_US,
     TOKENS,
 )
+from simulator.model.people import COLUMNS, FIRST_EDGE
 from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
-from simulator.model.platforms import AT_PLATFORM
-from simulator.model.records import ATTEMPTS, FIELDS, LEFT, OUTCOME, SEATED, SERVED_0, TOLD, WHICH
-from simulator.model.timetable import BALKS, COLUMNS, DINING, DOOR, FIRST_EDGE, SEAT, SEAT_PATIENCE, THINK
-from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind, Outcome
+from simulator.model.records import ATTEMPTS, FIELDS, TOLD, WHICH
+from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind
 
 IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)
 """What a lane is at: waiting for an answer, or for a waking and then: the next round, the order, a look, a look at the check, the
 second tap."""
 TOO_LATE, ELSEWHERE, TROUBLE, BUSY = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE), int(Code.BUSY)
 FENCED = int(Code.FENCED)
-MENU, ORDER = int(Kind.MENU), int(Kind.ORDER)
+ORDER = int(Kind.ORDER)
 E_REQUEST, E_WAKE = int(Event.REQUEST), int(Event.WAKE)
-E_DEPART, E_RENEGE = int(Event.DEPART), int(Event.RENEGE)
-BALKED, RENEGED, DINED = int(Outcome.BALKED), int(Outcome.RENEGED), int(Outcome.DINED)
 N_FIELDS = len(FIELDS)
 
 
@@ -227,78 +211,3 @@ def try_again(m: Any, f: Any, number: int) -> bool:
     if m[lane + L_WHICH] >= 0 and has_yes(m, number >> 1, m[lane + L_WHICH]):
         return True
     return not attempt(m, f, number, 0)
-
-
-@compiled
-def _go(m: Any, diner: int, outcome: int) -> None:
-    row = m[ROWS] + diner * N_FIELDS
-    m[row + OUTCOME], m[row + LEFT] = outcome, m[NOW]
-
-
-@compiled
-def _come_in(m: Any, f: Any, diner: int) -> None:
-    row, wants = m[ROWS] + diner * N_FIELDS, m[TIMETABLE] + diner * COLUMNS
-    m[row + SEATED] = m[NOW]
-    if m[ORDERS] == 0:
-        m[row + OUTCOME] = DINED
-        at(m, m[NOW] + m[wants + DINING], E_DEPART, diner, 0, 0)
-        return
-    m[m[PEOPLE] + diner * PERSON_SIZE + P_MEANT] = m[NOW] + m[wants + THINK]
-    begin_ask(m, f, 2 * diner, MENU, 0, m[NOW] + max(m[wants + THINK], m[ATTEMPT_TIMEOUT]), -1)
-
-
-@compiled
-def diner_arrives(m: Any, f: Any, diner: int) -> None:
-    """Somebody comes."""
-    wants = m[TIMETABLE] + diner * COLUMNS
-    if m[wants + DOOR] == AT_PLATFORM:
-        place(m, f, diner)
-    elif m[wants + SEAT] == 0:
-        _come_in(m, f, diner)
-    elif m[FREE_TABLES] > 0 and m[TABLES_WAITING] == 0:
-        m[FREE_TABLES] -= 1
-        _come_in(m, f, diner)
-    elif m[wants + BALKS] != 0 or m[TABLES_WAITING] >= m[TABLE_QUEUE_MAX]:
-        _go(m, diner, BALKED)
-    else:
-        m[m[TABLE_QUEUE] + m[TABLE_TAIL]] = diner
-        m[TABLE_TAIL] += 1
-        m[m[PEOPLE] + diner * PERSON_SIZE + P_WAITS] = 1
-        m[TABLES_WAITING] += 1
-        at(m, m[NOW] + m[wants + SEAT_PATIENCE], E_RENEGE, diner, 0, 0)
-
-
-@compiled
-def renege(m: Any, diner: int) -> None:
-    """The patience with waiting for a table ends."""
-    waits = m[PEOPLE] + diner * PERSON_SIZE + P_WAITS
-    if m[waits] != 0:
-        m[waits] = 0
-        m[TABLES_WAITING] -= 1
-        _go(m, diner, RENEGED)
-
-
-@compiled
-def leave(m: Any, f: Any, diner: int) -> None:
-    """Somebody goes home."""
-    m[m[ROWS] + diner * N_FIELDS + LEFT] = m[NOW]
-    if m[m[TIMETABLE] + diner * COLUMNS + SEAT] == 0:
-        return
-    m[FREE_TABLES] += 1
-    while m[FREE_TABLES] > 0 and m[TABLE_HEAD] < m[TABLE_TAIL]:
-        following = m[m[TABLE_QUEUE] + m[TABLE_HEAD]]
-        m[TABLE_HEAD] += 1
-        waits = m[PEOPLE] + following * PERSON_SIZE + P_WAITS
-        if m[waits] != 0:
-            m[waits] = 0
-            m[TABLES_WAITING] -= 1
-            m[FREE_TABLES] -= 1
-            _come_in(m, f, following)
-
-
-@compiled
-def meal_may_be_there(m: Any, diner: int) -> None:
-    """Somebody was told yes; the meal may be there already."""
-    row = m[ROWS] + diner * N_FIELDS
-    if m[row + SERVED_0 + m[row + WHICH]] >= 0:
-        meal_is_ready(m, 2 * diner + m[row + WHICH])

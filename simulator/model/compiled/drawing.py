@@ -1,4 +1,4 @@
-"""The draws and the timetable, compiled: the same bits as `draws.uniform` and `timetable.fill`."""
+"""The draws and the people, compiled: the same bits as `draws.uniform` and `people.fill`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from numba import njit, uint64
 from numba.extending import overload, register_jitable
 
-from simulator.model import laws, timetable
+from simulator.model import laws, people
 from simulator.model.draws import MASK, MULTIPLIER_0, MULTIPLIER_1, ROUNDS, SCALE, WEYL_0, WEYL_1, uniform
 from simulator.model.leaf import LEAVES
 
@@ -45,7 +45,7 @@ def _compiled_fill() -> Any:
     from simulator.model.compiled.jit import cached
 
     with cached():
-        return njit(cache=True, error_model="numpy")(timetable.fill)
+        return njit(cache=True, error_model="numpy")(people.fill)
 
 
 fill = _compiled_fill()

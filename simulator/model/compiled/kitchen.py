@@ -1,4 +1,4 @@
-"""The kitchen, and the dining room whose guests wait for it."""
+"""The kitchen: tickets go to stations stage by stage; a cook makes up to a batch of them at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, draw, next_up
+from simulator.model.compiled.dining import meal_is_ready
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
     COOK_SPREAD,
@@ -33,24 +34,16 @@ from simulator.model.compiled.memory import (
     TIMETABLE,
 )
 from simulator.model.laws import cooking
+from simulator.model.people import COLUMNS, ITEMS
 from simulator.model.plan import EDGE_KDS, KITCHEN, TO
-from simulator.model.records import FIELDS, LEFT, SERVED_0, SHOWN_0, TOLD, WHICH
-from simulator.model.timetable import COLUMNS, DINING, ITEMS, SEAT
+from simulator.model.records import FIELDS, SERVED_0, SHOWN_0
 from simulator.model.vocabulary import COOK_BITS, COOK_UNLIMITED, ENTRY_BYTES, Condition, Event
 
-E_TICKET, E_COOKED, E_DEPART = int(Event.TICKET), int(Event.COOKED), int(Event.DEPART)
-UP = int(Condition.UP)
 N_FIELDS = len(FIELDS)
+
+E_TICKET, E_COOKED = int(Event.TICKET), int(Event.COOKED)
+UP = int(Condition.UP)
 COOK_MASK = (1 << COOK_BITS) - 1
-
-
-@compiled
-def meal_is_ready(m: Any, order: int) -> None:
-    """An order is on the table, or was told yes after that."""
-    diner = order >> 1
-    row, wants = m[ROWS] + diner * N_FIELDS, m[TIMETABLE] + diner * COLUMNS
-    if m[wants + SEAT] != 0 and m[row + TOLD] >= 0 and m[row + WHICH] == order & 1 and m[row + LEFT] < 0:
-        at(m, m[NOW] + m[wants + DINING], E_DEPART, diner, 0, 0)
 
 
 @compiled
@@ -156,3 +149,9 @@ def cooked(m: Any, f: Any, first: int, argument: int) -> None:
         order = following
     if limited:
         _start(m, f, station)
+
+
+@inlined
+def is_served(m: Any, order: int) -> bool:
+    """Whether the kitchen has served an order."""
+    return bool(m[m[ROWS] + (order >> 1) * N_FIELDS + SERVED_0 + (order & 1)] >= 0)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from refsystem.overload.pacing import UPLINK_PACE
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, condition, delivery, draw, next_up, now_is, random_time
+from simulator.model.compiled.calendar import at, condition, delivery, now_is, random_time
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.kitchen import send_ticket
 from simulator.model.compiled.memory import (
     AT_CLOUD,
-    BATCH_BEGIN,
-    BATCH_END,
-    BATCHES,
-    CONFIRM,
     D_FLUSHED,
     D_FLUSHES,
     D_FLUSHING,
@@ -24,7 +19,6 @@ from simulator.model.compiled.memory import (
     FLUSH,
     FLUSH_SHAPE,
     FLUSH_SPREAD,
-    GATES,
     I_FIRST,
     I_LAST,
     I_STATE,
@@ -42,68 +36,40 @@ from simulator.model.compiled.memory import (
     LOG_SHIP_LAST,
     LOG_SHIPPED,
     NOW,
-    P_PAYMENT,
-    P_PAYMENTS,
-    P_TENDER,
-    PACE_AT,
-    PACE_TOKENS,
-    PEOPLE,
-    PERSON_SIZE,
     R_NEXT,
     REQUEST_SIZE,
     REQUESTS,
     ROWS,
     SEGMENT_TABLE,
-    SLOW_EXTRA,
-    SLOW_SHARE,
     UPLINK,
-    UPLINK_BUSY,
-    UPLINK_HEAD,
     UPLINK_TAIL,
 )
-from simulator.model.compiled.requests import answer, cut_off, drop_request
-from simulator.model.laws import EXPONENTIAL
-from simulator.model.overload import PACED as PACED_ON
-from simulator.model.plan import (
-    CASH,
-    CONDITION,
-    EDGE_CLOUD,
-    EDGE_EDGE,
-    FLUSH_EXTRA,
-    FROM,
-    GATEWAY,
-    PARTNER_GATEWAY,
-    PRIMARY,
-    SEGMENT_COLUMNS,
-    SLOW,
-    TO,
-    TWO,
-    WALLET,
-)
-from simulator.model.records import COMMITTED_0, FIELDS, PAID
+from simulator.model.compiled.payments import call_gateway
+from simulator.model.compiled.server import answer, cut_off, drop_request
+from simulator.model.compiled.uplink import send_up
+from simulator.model.plan import CONDITION, EDGE_EDGE, FLUSH_EXTRA, FROM, PRIMARY, SEGMENT_COLUMNS, SLOW, TO, TWO
+from simulator.model.records import COMMITTED_0, FIELDS
 from simulator.model.vocabulary import (
+    ABSENT,
     ANSWER_BYTES,
     ARGUMENT_MAX,
     ASKED_AGAIN_US,
+    COMMITTED,
     EDGE_A,
     ENTRY_BYTES,
     NO_PRIMARY,
-    UPLINK_BATCH_MAX,
+    PENDING,
     Code,
     Condition,
     Event,
     Level,
 )
 
-ABSENT, PENDING, COMMITTED = range(3)
-IDLE, UNDER_WAY, CLOSED, DECLINED = range(4)
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 R1, R2, OK = int(Level.R1), int(Level.R2), int(Code.OK)
 E_FLUSHED, E_SHIPPED, E_MATCHED = int(Event.FLUSHED), int(Event.SHIPPED), int(Event.MATCHED)
-E_UP, E_DOWN, E_GATEWAY = int(Event.UP), int(Event.DOWN), int(Event.GATEWAY)
-E_PACED = int(Event.PACED)
+E_DOWN = int(Event.DOWN)
 N_FIELDS = len(FIELDS)
-PACE_PER_S, PACE_BURST = UPLINK_PACE.per_s, UPLINK_PACE.burst * 1_000_000
 
 
 @inlined
@@ -155,67 +121,6 @@ def _cut_back(m: Any, keep: int) -> None:
 
 
 @compiled
-def close_check(m: Any, diner: int) -> None:
-    """A check is paid."""
-    m[m[PEOPLE] + diner * PERSON_SIZE + P_PAYMENT] = CLOSED
-    m[m[ROWS] + diner * N_FIELDS + PAID] = m[NOW]
-
-
-@compiled
-def _call_gateway(m: Any, f: Any, diner: int) -> None:
-    person = m[PEOPLE] + diner * PERSON_SIZE
-    number = m[person + P_PAYMENTS]
-    m[person + P_PAYMENTS] += 1
-    if m[person + P_TENDER] == CASH:
-        close_check(m, diner)
-        return
-    m[person + P_PAYMENT] = UNDER_WAY
-    back = delivery(m, f, PARTNER_GATEWAY, TO, ENTRY_BYTES, purposes.GATEWAY, diner, 2 * number)
-    back += delivery(m, f, PARTNER_GATEWAY, FROM, ANSWER_BYTES, purposes.GATEWAY, diner, 2 * number + 1) - m[NOW]
-    back += next_up(m, GATEWAY) - m[NOW]
-    if f[SLOW_SHARE] > 0.0 and draw(m, purposes.SLOW_GATEWAY, diner, number) < f[SLOW_SHARE]:
-        back += m[SLOW_EXTRA]
-    if m[person + P_TENDER] == WALLET:
-        back += random_time(m, EXPONENTIAL, f[CONFIRM], 1.0, purposes.CONFIRM, diner, number)
-    at(m, back, E_GATEWAY, diner, number, 0)
-
-
-@compiled
-def send_batch(m: Any, f: Any, batch: int) -> None:
-    """A batch of the uplink is on its way."""
-    size = ENTRY_BYTES * (m[BATCH_END] - m[BATCH_BEGIN])
-    at(m, delivery(m, f, EDGE_CLOUD, TO, size, purposes.UPLINK, batch, 0), E_UP, batch, 0, 0)
-
-
-@compiled
-def _paced(m: Any, count: int) -> int:
-    """How long a batch of so many entries must wait (as `refsystem.overload.pacing`)."""
-    if m[PACE_AT] >= 0:
-        m[PACE_TOKENS] = min(PACE_BURST, m[PACE_TOKENS] + (m[NOW] - m[PACE_AT]) * PACE_PER_S)
-    m[PACE_AT] = m[NOW]
-    m[PACE_TOKENS] -= count * 1_000_000
-    return int(max(0, -(m[PACE_TOKENS] // PACE_PER_S)))
-
-
-@compiled
-def send_up(m: Any, f: Any) -> None:
-    """Begin a batch of the uplink, unless one is under way."""
-    if m[UPLINK_BUSY] != 0 or m[UPLINK_HEAD] == m[UPLINK_TAIL] or now_is(m, PRIMARY) == NO_PRIMARY:
-        return
-    m[UPLINK_BUSY] = 1
-    count = min(m[UPLINK_TAIL] - m[UPLINK_HEAD], UPLINK_BATCH_MAX)
-    m[BATCH_BEGIN], m[BATCH_END] = m[UPLINK_HEAD], m[UPLINK_HEAD] + count
-    m[UPLINK_HEAD] += count
-    batch = m[BATCHES]
-    m[BATCHES] += 1
-    wait = _paced(m, count) if m[GATES] & PACED_ON else 0
-    if wait > 0:
-        at(m, m[NOW] + wait, E_PACED, batch, 0, 0)
-    else:
-        send_batch(m, f, batch)
-
-
-@compiled
 def _committed(m: Any, f: Any, item: int) -> None:
     if item < 2 * m[DINERS]:
         m[m[ROWS] + (item >> 1) * N_FIELDS + COMMITTED_0 + (item & 1)] = m[NOW]
@@ -224,7 +129,7 @@ def _committed(m: Any, f: Any, item: int) -> None:
         m[UPLINK_TAIL] += 1
         send_up(m, f)
     else:
-        _call_gateway(m, f, item - 2 * m[DINERS])
+        call_gateway(m, f, item - 2 * m[DINERS])
 
 
 @compiled

@@ -23,9 +23,9 @@ from refsystem.overload.pacing import UPLINK_PACE
 from refsystem.overload.priority import PRIORITIES
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
+from simulator.model.people import AT
 from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
 from simulator.model.records import ABSENT, COUNTERS, FIELDS
-from simulator.model.timetable import AT
 from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES, Kind
 
 Integers = npt.NDArray[np.int64]

@@ -21,10 +21,10 @@ from simulator.model.compiled.memory import (
     ROWS,
     TIMETABLE,
 )
+from simulator.model.people import CANCELS, COLUMNS, DOOR
 from simulator.model.plan import FROM, PARTNER_CLOUD, PLATFORM, TO
 from simulator.model.platforms import ANSWER_TIMEOUT, AT_PLATFORM, TRIES
 from simulator.model.records import ATTEMPTS, FIELDS, LEFT, LEVEL, OUTCOME, PLACED, TOLD
-from simulator.model.timetable import CANCELS, COLUMNS, DOOR
 from simulator.model.vocabulary import ANSWER_BYTES, ENTRY_BYTES, Condition, Event, Level, Outcome
 
 UP, R1, RC = int(Condition.UP), int(Level.R1), int(Level.RC)

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.compiled.calendar import at, next_event
-from simulator.model.compiled.devices import diner_arrives, leave, renege, request_arrives
-from simulator.model.compiled.gate import begin_gates, delay_ends, look, worker_freed
+from simulator.model.compiled.database import transaction_ends
+from simulator.model.compiled.devices import request_arrives
+from simulator.model.compiled.dining import diner_arrives, leave, renege
+from simulator.model.compiled.gate import delay_ends, look, worker_freed
+from simulator.model.compiled.gate_rules import begin_gates
 from simulator.model.compiled.jit import compiled, entry, inlined
 from simulator.model.compiled.kitchen import cooked, show_ticket
-from simulator.model.compiled.log import flushed, matched, send_batch, shipped
+from simulator.model.compiled.log import flushed, matched, shipped
 from simulator.model.compiled.memory import (
     AT_CLOUD,
     DINERS,
@@ -58,25 +61,18 @@ from simulator.model.compiled.memory import (
     Room,
     lay_out,
 )  # fmt: skip
+from simulator.model.compiled.payments import gateway_answers
 from simulator.model.compiled.platform import accepted, cancel, expire, hear, push
-from simulator.model.compiled.requests import VALUE_SHIFT
-from simulator.model.compiled.store import (
-    change,
-    down,
-    gateway_answers,
-    transaction_ends,
-    up,
-    uplinked,
-    webhook,
-    worked,
-)
+from simulator.model.compiled.server import VALUE_SHIFT
+from simulator.model.compiled.store import change, down, webhook, worked
+from simulator.model.compiled.uplink import send_batch, up, uplinked
 from simulator.model.compiled.visits import answered, wake
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
+from simulator.model.people import AT, COLUMNS, DOOR, FIRST_EDGE, TAPS, TENDER, TWO_DOORS
 from simulator.model.plan import Plan
 from simulator.model.records import ABSENT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WHICH, Run
 from simulator.model.records import AT as ROW_AT
-from simulator.model.timetable import AT, COLUMNS, DOOR, FIRST_EDGE, TAPS, TENDER, TWO_DOORS
 from simulator.model.vocabulary import ARGUMENT_BITS, ARGUMENT_MAX, CLASS_SHIFT, CLOUD, ENTITY_BITS, Code, Event
 
 ROOM_MAX = 1 << 28

@@ -1,4 +1,4 @@
-"""A visit, step by step: what follows when an ask is done or a lane wakes up (as `processes.diner.Visit` tells it)."""
+"""A visit, step by step: what follows when an ask is done or a lane wakes up (as `processes.visits` tells it)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from simulator.model.compiled.devices import (
     THINKING,
     begin_ask,
     go_to,
-    leave,
-    meal_may_be_there,
     sleep_until,
     told,
     try_again,
-)  # fmt: skip
+)
+from simulator.model.compiled.dining import leave, meal_may_be_there
 from simulator.model.compiled.jit import compiled
-from simulator.model.compiled.log import DECLINED
-from simulator.model.compiled.log import IDLE as UNPAID
 from simulator.model.compiled.memory import (
     ATTEMPT_TIMEOUT,
     DINERS,
@@ -53,9 +50,9 @@ from simulator.model.compiled.memory import (
     ROWS,
     TIMETABLE,
 )  # fmt: skip
+from simulator.model.compiled.payments import DECLINED, UNPAID
 from simulator.model.laws import NEVER
-from simulator.model.records import FIELDS, LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
-from simulator.model.timetable import (
+from simulator.model.people import (
     COLUMNS,
     PATIENCE,
     PICKUP,
@@ -68,6 +65,7 @@ from simulator.model.timetable import (
     TAPS,
     TENDER,
 )
+from simulator.model.records import FIELDS, LEVEL, MEANT, MENU_TOLD, OUTCOME, TOLD, WHICH
 from simulator.model.vocabulary import Code, Kind, Outcome
 
 OK, DONE, ELSEWHERE, TROUBLE = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.TROUBLE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from simulator.model.people import BALKS, DINING, SEAT, SEAT_PATIENCE
 from simulator.model.processes.course import Course
 from simulator.model.records import ABSENT, LEFT, OUTCOME, SEATED, SERVED_0, TOLD, WHICH
-from simulator.model.timetable import BALKS, DINING, SEAT, SEAT_PATIENCE
 from simulator.model.vocabulary import Event, Outcome
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from simulator.model import purposes
 from simulator.model.laws import cooking
+from simulator.model.people import ITEMS
 from simulator.model.plan import EDGE_KDS, KITCHEN, TO
 from simulator.model.processes.course import Course
-from simulator.model.records import SERVED_0, SHOWN_0
-from simulator.model.timetable import ITEMS
+from simulator.model.records import ABSENT, SERVED_0, SHOWN_0
 from simulator.model.vocabulary import COOK_BITS, COOK_UNLIMITED, ENTRY_BYTES, Event
 
 
@@ -38,6 +38,10 @@ class Kitchen:
         arrives = course.delivery(EDGE_KDS, TO, ENTRY_BYTES, purposes.TICKET, order, 0)
         self._last_ticket = max(self._last_ticket, arrives)
         course.at(self._last_ticket, Event.TICKET, order, 0, lambda: self._show(order))
+
+    def is_served(self, order: int) -> bool:
+        """Whether the kitchen has served an order."""
+        return self._course.rows[order >> 1][SERVED_0 + (order & 1)] != ABSENT
 
     def _show(self, order: int) -> None:
         course = self._course

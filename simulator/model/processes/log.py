@@ -14,18 +14,19 @@ from simulator.model.plan import CONDITION, EDGE_EDGE, FLUSH_EXTRA, FROM, PRIMAR
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request
 from simulator.model.vocabulary import (
+    ABSENT,
     ANSWER_BYTES,
     ARGUMENT_MAX,
+    COMMITTED,
     EDGE_A,
     EDGE_B,
     ENTRY_BYTES,
     NO_PRIMARY,
+    PENDING,
     Condition,
     Event,
     Level,
 )
-
-ABSENT, PENDING, COMMITTED = range(3)
 
 
 class Log:

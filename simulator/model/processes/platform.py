@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simulator.model import purposes
+from simulator.model.people import CANCELS, DOOR
 from simulator.model.plan import FROM, PARTNER_CLOUD, PLATFORM, TO
 from simulator.model.platforms import ANSWER_TIMEOUT, AT_PLATFORM, TRIES
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request
 from simulator.model.records import ABSENT, ATTEMPTS, LEFT, LEVEL, OUTCOME, PLACED, TOLD
-from simulator.model.timetable import CANCELS, DOOR
 from simulator.model.vocabulary import ANSWER_BYTES, CLOUD, ENTRY_BYTES, Event, Kind, Level, Outcome
 
 

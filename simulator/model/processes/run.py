@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.draws import Key
+from simulator.model.people import DOOR
 from simulator.model.plan import Plan
 from simulator.model.platforms import AT_PLATFORM
 from simulator.model.processes.course import Course
-from simulator.model.processes.diner import RetryBudget, Visit
+from simulator.model.processes.devices import RetryBudget
 from simulator.model.processes.dining import Tables
 from simulator.model.processes.store import Store
+from simulator.model.processes.visits import Visit
 from simulator.model.records import FIELDS, Run
-from simulator.model.timetable import DOOR
 from simulator.model.vocabulary import Event
 
 

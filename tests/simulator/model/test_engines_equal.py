@@ -12,10 +12,11 @@ from refsystem.ordering.menu import DEMO_MENU
 from simulator.diners import make_timetable
 from simulator.model.draws import make_key
 from simulator.model.engines import Engine
+from simulator.model.people import AT, COLUMNS, fill
 from simulator.model.plan import make_plan
 from simulator.model.processes.run import run_on_simpy
 from simulator.model.records import Run, first_difference
-from simulator.model.timetable import AT, COLUMNS, draw_timetable, fill, make_recipe, timetable_of
+from simulator.model.timetable import draw_timetable, make_recipe, timetable_of
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 
 pytestmark = pytest.mark.slow

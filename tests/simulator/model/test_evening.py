@@ -10,11 +10,12 @@ from simulator.model.conditions import sections_not_modelled
 from simulator.model.draws import make_key
 from simulator.model.figures import Evening, figures_of
 from simulator.model.kitchens import stations_of
+from simulator.model.people import CANCELS, DOOR, ITEMS, PICKUP, PLAIN, TAPS
 from simulator.model.plan import make_plan
 from simulator.model.platforms import AT_PLATFORM
 from simulator.model.processes.run import run_on_simpy
 from simulator.model.records import ABSENT, Run
-from simulator.model.timetable import CANCELS, DOOR, ITEMS, PICKUP, PLAIN, TAPS, Integers, draw_timetable, make_recipe
+from simulator.model.timetable import Integers, draw_timetable, make_recipe
 from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, Event, Outcome
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios, with_changes
 

@@ -13,10 +13,11 @@ from drawn_scenarios import drawn_scenario
 
 from simulator.model.draws import make_key
 from simulator.model.engines import EngineName, engine_of
+from simulator.model.people import DOOR, ITEMS, SEAT, SEAT_PATIENCE
 from simulator.model.plan import CONDITION, Plan, make_plan
 from simulator.model.platforms import AT_PLATFORM
 from simulator.model.records import ABSENT, ARRIVED, BUSY, DONE, DROPPED, REFUSED, STAYED, WAITED, Run
-from simulator.model.timetable import DOOR, ITEMS, SEAT, SEAT_PATIENCE, Integers, draw_timetable, make_recipe
+from simulator.model.timetable import Integers, draw_timetable, make_recipe
 from simulator.model.vocabulary import ARGUMENT_MAX, CLASS_SHIFT, COOK_BITS, NODES, Event, Outcome
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
 

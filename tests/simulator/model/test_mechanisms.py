@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.model import timetable
+from simulator.model import people
 from simulator.model.draws import make_key
 from simulator.model.engines import EngineName, engine_of
 from simulator.model.laws import NEVER, RETRANSMISSION_US, transfer
-from simulator.model.plan import CARD, CASH, TWO, WALLET, make_plan
-from simulator.model.records import ABSENT, ARRIVED, Run
-from simulator.model.timetable import (
+from simulator.model.people import (
     BALKS,
     CANCELS,
     COLUMNS,
@@ -32,10 +30,10 @@ from simulator.model.timetable import (
     SEAT_PATIENCE,
     TENDER,
     THINK,
-    Integers,
-    draw_timetable,
-    make_recipe,
-)  # fmt: skip
+)
+from simulator.model.plan import CARD, CASH, TWO, WALLET, make_plan
+from simulator.model.records import ABSENT, ARRIVED, Run
+from simulator.model.timetable import Integers, draw_timetable, make_recipe
 from simulator.model.vocabulary import CLASS_SHIFT, EDGE_A, Event, Level, Outcome
 from simulator.scenario import Scenario, load_scenario, with_changes
 
@@ -79,7 +77,7 @@ def _people(meant_ms: Sequence[float], **columns: int | list[int]) -> Integers:
     table[:, PATIENCE], table[:, POLL], table[:, TENDER] = 60 * S, S, NO_TENDER
     table[:, SEAT_PATIENCE], table[:, DINING], table[:, CANCELS], table[:, ITEMS] = NEVER, 1, NEVER, 1
     for name, values in columns.items():
-        table[:, getattr(timetable, name)] = values
+        table[:, getattr(people, name)] = values
     return table
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from simulator.model.draws import make_key
 from simulator.model.engines import EngineName, engine_of
+from simulator.model.people import AT, FIRST_EDGE, THINK
 from simulator.model.plan import make_plan
 from simulator.model.records import ABSENT
-from simulator.model.timetable import AT, FIRST_EDGE, THINK, draw_timetable, make_recipe
+from simulator.model.timetable import draw_timetable, make_recipe
 from simulator.scenario import load_scenario, with_changes
 
 SEED = 7
