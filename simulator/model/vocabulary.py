@@ -74,7 +74,7 @@ LEVELS = 3
 
 
 class Code(IntEnum):
-    """What a device was told. From ELSEWHERE on it asks again; from ELSEWHERE to TROUBLE at the other place."""
+    """What a device was told. From ELSEWHERE on it asks again: at the other place after ELSEWHERE, FENCED and no reply at all."""
 
     OK = 0
     DONE = 1  # yes, and the order is served, or the check closed
@@ -86,7 +86,11 @@ class Code(IntEnum):
 
 
 NO_REPLY, A_REPLY = 0, 1
-"""What comes with TROUBLE: nothing came back, or a 5xx did. With BUSY comes when to ask again, in ticks from then."""
+COME_BACK_US = 1_000_000
+"""What comes with TROUBLE: nothing came back, a 5xx did, or a 503 of the stack's own, which says when to ask again, in ticks from
+then (`refsystem.problems.RETRY_AFTER_S`). With BUSY comes such a time, too."""
+REFUSED_US = 1_000
+"""How long a device takes to learn that a link refuses connections. [G]"""
 
 
 class Level(IntEnum):

@@ -23,8 +23,9 @@ from refsystem.overload.pacing import UPLINK_PACE
 from refsystem.overload.priority import PRIORITIES
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
+from simulator.model.links import LINKS
 from simulator.model.people import AT
-from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
+from simulator.model.plan import PRIMARY, SEGMENT_COLUMNS, TWO, Plan
 from simulator.model.records import ABSENT, COUNTERS, FIELDS
 from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES, Kind
 
@@ -58,8 +59,8 @@ _PLAN = (
 # Where tables begin: those of a plan, those of a run, and those outside.
 (
     SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
-    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE,
-) = range(90, 90 + 18)  # fmt: skip
+    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE, ROUND_TRIPS,
+) = range(90, 90 + 19)  # fmt: skip
 (
     NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK,
     TABLE_QUEUE, STATION_NEXT, TRACE, GATED,
@@ -244,6 +245,7 @@ def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
         STATION: stations, FREE_COOKS: _stacks(plan.cooks, cooks), LINK_AT: plan.link_at, LINK: plan.link,
         LINK_ONLY: plan.link_error_orders_only, LINK_NOW: np.zeros(len(LINKS)), SEGMENT_AT: plan.segment_at,
         SEGMENT_TABLE: plan.segment, GATE: _gates(plan) if plan.gates else np.zeros(0),
+        ROUND_TRIPS: plan.round_trips,
     }  # fmt: skip
     flat = [np.asarray(each, dtype=np.int64).ravel() for each in tables.values()]
     m = np.concatenate([np.zeros(HEADER, dtype=np.int64), *flat])

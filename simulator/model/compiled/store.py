@@ -40,7 +40,18 @@ from simulator.model.compiled.payments import CLOSED
 from simulator.model.compiled.server import answer, arrive, ask_again, drop_request, finish, kill, new_request, start
 from simulator.model.compiled.uplink import send_up
 from simulator.model.plan import CONDITION, POSTGRES, PRIMARY, REFUSES, SEGMENT_COLUMNS
-from simulator.model.vocabulary import ABSENT, CLOUD, COMMITTED, COOK_BITS, NO_PRIMARY, NODES, Code, Condition, Kind
+from simulator.model.vocabulary import (
+    ABSENT,
+    CLOUD,
+    COME_BACK_US,
+    COMMITTED,
+    COOK_BITS,
+    NO_PRIMARY,
+    NODES,
+    Code,
+    Condition,
+    Kind,
+)
 
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, DONE, ELSEWHERE, FENCED = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.FENCED)
@@ -66,7 +77,7 @@ def _at_device(m: Any, f: Any, number: int) -> None:
         state = m[m[PEOPLE] + (item - 2 * m[DINERS]) * PERSON_SIZE + P_PAYMENT]
         answer(m, f, number, DONE if state == CLOSED else OK, state)
     elif now_is(m, REFUSES) != 0 and kind != DOWNLINK:
-        answer(m, f, number, FENCED, 0)
+        answer(m, f, number, BUSY, COME_BACK_US)
     else:
         state = m[m[ITEMS_STATE] + item * ITEM_SIZE + I_STATE]
         if state == COMMITTED:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from simulator.model import purposes
 from simulator.model.laws import drawn, ticks
-from simulator.model.plan import CLOUD_DATABASE, FROM, POSTGRES, SLOW, TO
+from simulator.model.links import CLOUD_DATABASE, FROM, TO
+from simulator.model.plan import POSTGRES, SLOW
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request
 from simulator.model.vocabulary import ANSWER_BYTES, ENTRY_BYTES, Event
@@ -47,10 +48,11 @@ class Database:
             u = course.draws.uniform(purposes.DATABASE, number, 0)
             time = ticks(drawn(plan.transaction_shape, plan.transaction, plan.transaction_spread, u))
             time = time * course.segment[SLOW + POSTGRES] // 1000
+            more = (int(plan.round_trips[request.kind]) - 1) * course.lasting(CLOUD_DATABASE)
             there = course.delivery(CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, number, 1) - course.now
             back = course.delivery(CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, number, 2) - course.now
             course.at(
-                course.now + time + there + back,
+                course.now + time + there + back + more,
                 Event.STORED,
                 connection,
                 0,
