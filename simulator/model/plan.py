@@ -83,6 +83,8 @@ class Plan(NamedTuple):
     transaction: float
     transaction_shape: int
     transaction_spread: float
+    connections_open: int
+    connect_round_trips: int
     round_trips: Integers
     stations: int
     stages: int
@@ -143,6 +145,8 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         transaction=said.database.transaction_ms * 1_000.0,
         transaction_shape=SHAPES[said.database.shape],
         transaction_spread=_spread(said.database),
+        connections_open=min(said.database.connections, said.database.connections_open),
+        connect_round_trips=said.database.connect_round_trips,
         round_trips=_round_trips(said.database),
         **_kitchen(scenario, store),
         **planned_links(scenario, store),

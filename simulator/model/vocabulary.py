@@ -68,6 +68,8 @@ class Kind(IntEnum):
     WEBHOOK = 8  # a delivery platform pushes an order
 
 
+OPENED = 1 << len(Kind)
+"""Of what a connection of the database is ready for: it is open. Below stand the kinds of request that it has prepared."""
 PRIORITY = (2, 1, 2, 0, 2, 1, 1, 2, 1)
 """By kind, when the remedy `priority` is on: the smaller the sooner."""
 LEVELS = 3

@@ -7,9 +7,12 @@ from typing import Any
 from simulator.model import purposes
 from simulator.model.compiled.calendar import at, condition, delivery, lasting, now_is, random_time
 from simulator.model.compiled.cloud import stored
-from simulator.model.compiled.jit import compiled
+from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
+    CONNECT_ROUND_TRIPS,
     CONNECTION,
+    CONNECTIONS,
+    CONNECTIONS_OPEN,
     DB_FREE,
     DB_HEAD,
     DB_TAIL,
@@ -17,6 +20,7 @@ from simulator.model.compiled.memory import (
     NOW,
     R_KIND,
     R_NEXT,
+    READY,
     REQUEST_SIZE,
     REQUESTS,
     ROUND_TRIPS,
@@ -28,9 +32,28 @@ from simulator.model.compiled.memory import (
 from simulator.model.compiled.server import cut_off
 from simulator.model.links import CLOUD_DATABASE, FROM, TO
 from simulator.model.plan import POSTGRES, SLOW
-from simulator.model.vocabulary import ANSWER_BYTES, COME_BACK_US, ENTRY_BYTES, Condition, Event
+from simulator.model.vocabulary import ANSWER_BYTES, COME_BACK_US, ENTRY_BYTES, OPENED, Condition, Event
 
 UP, E_STORED = int(Condition.UP), int(Event.STORED)
+
+
+@inlined
+def _round_trips(m: Any, connection: int, kind: int) -> int:
+    """The exchanges of one transaction; the first of its kind on a connection is prepared, and a new connection opened."""
+    ready, trips = m[m[READY] + connection], m[m[ROUND_TRIPS] + kind]
+    m[m[READY] + connection] = ready | OPENED | 1 << kind
+    if not (ready >> kind) & 1:
+        trips += trips
+    if not ready & OPENED:
+        trips += m[CONNECT_ROUND_TRIPS]
+    return int(trips)
+
+
+@compiled
+def close_connections(m: Any) -> None:
+    """The connections are gone; those that are open before anybody asks are so again when the database serves."""
+    for number in range(m[CONNECTIONS]):
+        m[m[READY] + number] = OPENED if number < m[CONNECTIONS_OPEN] else 0
 
 
 @compiled
@@ -49,8 +72,10 @@ def _start_transactions(m: Any, f: Any) -> None:
         time = time * now_is(m, SLOW + POSTGRES) // 1000
         there = delivery(m, f, CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, which, 1) - m[NOW]
         back = delivery(m, f, CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, which, 2) - m[NOW]
-        trips = m[m[ROUND_TRIPS] + m[m[REQUESTS] + number * REQUEST_SIZE + R_KIND]]
-        at(m, m[NOW] + time + there + back + (trips - 1) * lasting(m, CLOUD_DATABASE), E_STORED, connection, 0, 0)
+        more = (_round_trips(m, connection, m[m[REQUESTS] + number * REQUEST_SIZE + R_KIND]) - 1) * lasting(
+            m, CLOUD_DATABASE
+        )
+        at(m, m[NOW] + time + there + back + more, E_STORED, connection, 0, 0)
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model.compiled.calendar import condition, now_is
-from simulator.model.compiled.database import fail_queue, want_transaction
+from simulator.model.compiled.database import close_connections, fail_queue, want_transaction
 from simulator.model.compiled.gate_faults import forget, kill_gate, resume_gate
 from simulator.model.compiled.jit import compiled
 from simulator.model.compiled.kitchen import is_served
@@ -135,6 +135,8 @@ def change(m: Any, f: Any, number: int) -> None:
         forget(m, f, served)
     if condition(m, POSTGRES) != UP:
         fail_queue(m, f)
+    if condition(m, POSTGRES) != UP or condition(m, CLOUD) == DOWN:
+        close_connections(m)
     for node in range(NODES):
         if condition(m, node) == UP and m[was + node] != UP:
             n = m[NODES_AT] + node * NODE_SIZE

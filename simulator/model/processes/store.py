@@ -66,6 +66,8 @@ class Store:
             self.gates[served].forget()
         if not course.is_up(POSTGRES):
             self._database.fail()
+        if not course.is_up(POSTGRES) or course.segment[CONDITION + CLOUD] == Condition.DOWN:
+            self._database.close()
         for node in range(NODES):
             was, now = before[CONDITION + node], course.segment[CONDITION + node]
             if now == Condition.UP != was:
