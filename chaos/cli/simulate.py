@@ -16,12 +16,22 @@ from rich.text import Text
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_figures, read_scenario
+from chaos.cli.modelling import (
+    FIGURES_SAID,
+    UNTIL_KNOWN,
+    add_model_options,
+    counted,
+    engine_name,
+    progress,
+    read_figures,
+    read_replications,
+    read_scenario,
+)
+from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, told_of
 from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
 from simulator.model.replications import Forecast, Interval, forecast
-from simulator.model.stopping import AT_MOST
 from simulator.trace_table import TraceError
 
 DESCRIPTION = """\
@@ -40,7 +50,7 @@ time. Each replication draws other diners and other delays; the figures are mean
 What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
 `rushproof scenarios schema` describes it. Times of people and kitchens are scaled by `time_scale`, as in a drill.
 """
-EPILOG = f"{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
+EPILOG = f"{FIGURES_SAID}\n{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
 
 
 def add_parser(commands: Any) -> None:
@@ -57,29 +67,28 @@ def add_parser(commands: Any) -> None:
         "--replications",
         metavar="N|auto",
         default="auto",
-        help="how often; auto (default): 10 to 1000 times, until the figures that the scenario is about are known to 5 %% of "
-        "themselves: told_yes, answer_p95, with tables table_wait and reneged, with stations meal_p95, with a platform "
-        "platform_late (shares: or to 0.5 percentage points; table_wait: or to 0.1 %% of the patience)",
+        help=f"how many evenings to draw (default: auto). {UNTIL_KNOWN}",
     )
     parser.add_argument(
         "--figures",
         metavar="A,B,…",
-        help="tell only these figures, and with auto go on until these are known (default: all are told)",
+        help="tell only these figures, and with auto go on until these are known (default: all)",
     )
     add_trace_options(parser)
     add_batch_options(parser, "; also the picture of the first replication")
-    parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document to standard output, all else to standard error"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the replications and tell the figures."""
     check_batch_options(options)
-    wanted, names = (
-        _replications(options.replications),
-        None if options.figures is None else read_figures(options.figures),
-    )
+    wanted = read_replications(options.replications)
+    names = None if options.figures is None else read_figures(options.figures)
     scenario = read_scenario(options)
+    check_out(options, f"simulate-{scenario.name}")
     try:
         replay, engine = read_replay(options, scenario), engine_name(options)
         with (
@@ -121,9 +130,9 @@ def tell(
         if cell is not None and (names is None or figure.name in names):
             table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), figure.says)
     console.print(table)
-    times = "1 replication" if found.replications == 1 else f"{found.replications} replications"
+    times, events = counted(found.replications, "replication"), counted(found.events, "event")
     console.print(
-        Text(f"{times}{kept}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"),
+        Text(f"{times}{kept}, {events}, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
     for sentence in found.not_known():
@@ -148,14 +157,6 @@ def _bounds(figure: Figure, cell: Interval) -> str:
 
 def _unit(figure: Figure) -> str:
     return "" if figure.unit == "share" else figure.unit
-
-
-def _replications(said: str) -> int | None:
-    if said == "auto":
-        return None
-    if not (said.isascii() and said.isdecimal() and len(said) <= 9) or not 1 <= int(said) <= AT_MOST:
-        raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
-    return int(said)
 
 
 def _draw(found: Forecast, folder: Path) -> str:
