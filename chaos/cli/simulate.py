@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,12 @@ from chaos.cli.modelling import (
 )
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, told_of
+from chaos.drill_evidence import EvidenceError
+from chaos.measured import Measured, MeasuredError, errors, read_measured
 from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
 from simulator.model.replications import Forecast, Interval, forecast
+from simulator.scenario_model import Scenario
 from simulator.trace_table import TraceError
 
 DESCRIPTION = """\
@@ -46,6 +49,7 @@ time. Each replication draws other diners and other delays; the figures are mean
   rushproof simulate mine.yaml --replications 1000 --out found --rows --workers 8
   rushproof simulate mine.yaml --replications 1000 --backend dask --scheduler tcp://127.0.0.1:8786
   rushproof simulate calm --trace orders.csv.gz  real orders in place of drawn ones (columns as for a drill)
+  rushproof simulate lunch_rush --beside runs/latest     beside what a drill has measured, and how far off
 
 What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
 `rushproof scenarios schema` describes it. Times of people and kitchens are scaled by `time_scale`, as in a drill.
@@ -74,6 +78,15 @@ def add_parser(commands: Any) -> None:
         metavar="A,B,…",
         help="tell only these figures, and with auto go on until these are known (default: all)",
     )
+    parser.add_argument(
+        "--beside",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="also tell what drills of the same scenario have measured: folders of runs, or files of `drill --evidence`. Off by: "
+        "the prediction against their mean; in brackets how far a drill by itself was from it",
+    )
     add_trace_options(parser)
     add_batch_options(parser, "; also the picture of the first replication")
     parser.add_argument(
@@ -89,6 +102,7 @@ def run(options: argparse.Namespace) -> int:
     names = None if options.figures is None else read_figures(options.figures)
     scenario = read_scenario(options)
     check_out(options, f"simulate-{scenario.name}")
+    measured = _measured(options, scenario)
     try:
         replay, engine = read_replay(options, scenario), engine_name(options)
         with (
@@ -110,25 +124,47 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         written.append(_draw(found, options.out))
     if options.json:
-        sys.stdout.write(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_to_json(found, measured), indent=2, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written, names)
+    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written, names, measured)
     return 0
 
 
+def _measured(options: argparse.Namespace, scenario: Scenario) -> list[Measured]:
+    if options.beside and options.trace is not None:
+        raise CommandError("--beside does not go with --trace: a drill of drawn diners says nothing of replayed ones")
+    try:
+        return read_measured(options.beside, scenario)
+    except (OSError, EvidenceError, MeasuredError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _to_json(found: Forecast, measured: list[Measured]) -> dict[str, Any]:
+    said = found.to_json()
+    if measured:
+        said["beside"] = [{"drill": each.name, "seed": each.seed, "figures": dict(each.figures)} for each in measured]
+    return said
+
+
 def tell(
-    found: Forecast, console: Console, kept: str, written: list[str], names: Collection[str] | None = None
+    found: Forecast,
+    console: Console,
+    kept: str,
+    written: list[str],
+    names: Collection[str] | None = None,
+    measured: Sequence[Measured] = (),
 ) -> None:
-    """The figures as a table; with `names`, only these."""
+    """The figures as a table; with `names`, only these; with `measured`, what drills say of them in place of what they are."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("figure", "mean", "95 % interval", "unit", "what it is"):
-        table.add_column(
-            column, justify="right" if column in ("mean", "95 % interval") else "left", no_wrap=column != "what it is"
-        )
+    numbers, words = ("mean", "95 % interval"), ("measured", "off by") if measured else ("what it is",)
+    for column in ("figure", *numbers, "unit", *words):
+        left = column in ("figure", "unit", "what it is")
+        table.add_column(column, justify="left" if left else "right", no_wrap=column not in ("what it is", "measured"))
     for figure in FIGURES:
         cell = found.interval(figure.name)
         if cell is not None and (names is None or figure.name in names):
-            table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), figure.says)
+            said = _beside(figure, cell, measured) if measured else (figure.says,)
+            table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), *said)
     console.print(table)
     times, events = counted(found.replications, "replication"), counted(found.events, "event")
     console.print(
@@ -147,6 +183,15 @@ def tell(
 
 def _number(figure: Figure, value: float) -> str:
     return f"{value:.2%}" if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
+
+
+def _beside(figure: Figure, cell: Interval, measured: Sequence[Measured]) -> tuple[str, str]:
+    values = [each.figures[figure.name] for each in measured if figure.name in each.figures]
+    if not values or not all(values):
+        return "", ""
+    off_by, widest = errors(cell.mean, values)
+    said = ", ".join(_number(figure, value) for value in values)
+    return said, f"{off_by:+.0%}" if len(values) == 1 else f"{off_by:+.0%} (±{widest:.0%})"
 
 
 def _bounds(figure: Figure, cell: Interval) -> str:
