@@ -16,7 +16,10 @@ name: evening
 duration_s: 20
 seed: {seed}
 stores: [{{name: s1, tables: {tables}, kitchen_seconds: 1}}]
-diners: {{arrivals: {{rate_per_s: 5}}, channels: {{qr: 0.8, cashier: 0.0, mini_program: 0.2}}, think_s: 1, polls_max: 1, poll_s: 2}}
+diners:
+  arrivals: {{rate_per_s: 5}}
+  channels: {{qr: 0.8, cashier: 0.0, mini_program: 0.2}}
+  think_s: 1
 """
 
 
@@ -89,8 +92,12 @@ def test_what_is_no_drill_of_this_scenario_is_told_in_one_sentence_before_the_wo
     assert said.out == ""
     assert len(said.err.strip().splitlines()) == 1
     expected = {
-        "missing": "is not there", "no run": "is not the folder of a finished drill", "another name": "holds no drill of 'evening'",
-        "another scenario": "was run with another 'evening'", "other evidence": "that passed", "no answers": "how long people waited",
+        "missing": "is not there",
+        "no run": "is not the folder of a finished drill",
+        "another name": "holds no drill of 'evening'",
+        "another scenario": "was run with another 'evening'",
+        "other evidence": "that passed",
+        "no answers": "how long people waited",
         "trace": "does not go with --trace",
-    }  # fmt: skip
+    }
     assert expected[case] in said.err
