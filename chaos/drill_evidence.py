@@ -31,6 +31,7 @@ def add_drill(path: Path, command: str, verdict: Verdict) -> None:
         "given_up": verdict.counts["given_up"],
         "always_classes": sum(verdict.counts[name] for name in ALWAYS),
         "failover_ms": verdict.failover_ms,
+        "response_ms": verdict.to_json()["latency_ms"]["response"],
         "commit": project_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

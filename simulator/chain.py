@@ -16,8 +16,8 @@ from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
 from simulator.model.plan import Plan, make_plan
 from simulator.model.records import ABSENT, Run
 from simulator.model.timetable import draw_timetable, make_recipe
+from simulator.replaced_fields import with_field
 from simulator.scenario import Scenario
-from simulator.sweeps import with_field
 
 MINUTE = 60_000_000
 LEAST_TABLES, SIZES = 30, 61

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from simulator.batches.runner import Runner
 from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.replications import Forecast, Interval, Replay, forecast
+from simulator.replaced_fields import with_field
 from simulator.replays import denser
 from simulator.scenario import Scenario
-from simulator.sweeps import LEAST_TOLD, Budget, Point, SweepError, lacking, with_field
+from simulator.sweeps import LEAST_TOLD, Budget, Point, SweepError, lacking, with_least_told
 
 AT_MOST = 64.0
 """No load beyond so many times today's is tried."""
@@ -51,14 +52,15 @@ class Headroom:
 
 @dataclass(slots=True)
 class _Search:
-    """Tries loads `1 + n * step` times today's; n from `least` to `most`."""
+    """Tries loads `1 + n * step` times today's, but none above `at_most`; n from `least` to `most`."""
 
     try_load: Callable[[float, Sequence[Load]], Load]
     step: float
+    at_most: float
     tried: dict[int, Load] = field(default_factory=dict)
 
     def factor(self, number: int) -> float:
-        return round(1 + number * self.step, 9)
+        return round(min(1 + number * self.step, self.at_most), 9)
 
     def holds(self, number: int) -> bool:
         smaller = [self.tried[each] for each in sorted(self.tried) if each < number]
@@ -109,7 +111,7 @@ def headroom(
         raise SweepError(
             "nobody orders in this scenario (model.visit is table_only), so there is no headroom of the stack"
         )
-    limits = (*at_least_told(least_told), *budgets)
+    limits = with_least_told([*at_least_told(least_told), *budgets], least_told)
     count = 0
 
     def try_load(factor: float, smaller: Sequence[Load]) -> Load:
@@ -123,9 +125,9 @@ def headroom(
         on_trial(count)
         return Load(factor, figures, gave_way, Point({LOAD: factor}, found))
 
-    search = _Search(try_load, step)
+    search = _Search(try_load, step, at_most)
     least = 1 - math.ceil(1 / step - 1e-9)
-    most = _most(scenario, replay, search, math.floor((at_most - 1) / step + 1e-9))
+    most = _most(scenario, replay, search, max(0, math.ceil((at_most - 1) / step - 1e-9)))
     good, bad = search.bounds(least, most)
     return Headroom(
         search.factor(good) if good >= least else None,

@@ -54,7 +54,7 @@ from simulator.scenario_links import LinkState, ProfileFigures
 from simulator.scenario_model import Budgets, Scenario, Store
 from simulator.scenario_payments import Payments
 from simulator.scenario_targets import LINKS, LinkName
-from simulator.scenario_yaml import ScenarioError, explain, parse
+from simulator.scenario_yaml import ScenarioError, dotted, explain, flaws_of, parse
 
 DEFAULT_SCENARIO = "lunch_rush"
 BYTES_MAX = 1_000_000
@@ -74,10 +74,9 @@ def load_scenario(source: Path | str) -> Scenario:
 def find_scenario(name_or_path: str | Path, folder: Path | None = None) -> Path:
     """The file of a shipped scenario or of a path; raises `ScenarioError` that names what is close."""
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if path.suffix in (".yaml", ".yml") or len(path.parts) != 1:
         if not path.is_file():
-            wrong = "is not a file" if path.exists() else "there is no such file"
-            raise ScenarioError(f"{path}: {wrong}; give the path of a scenario or the name of a shipped one")
+            raise ScenarioError(f"{path}: {_no_file(path)}; give the path of a scenario or the name of a shipped one")
         return path
     shipped = shipped_scenarios(folder)
     found = shipped.get(str(name_or_path))
@@ -85,6 +84,8 @@ def find_scenario(name_or_path: str | Path, folder: Path | None = None) -> Path:
         return found
     if path.is_file():
         return path
+    if path.is_dir():
+        raise ScenarioError(f"{path}: {_no_file(path)}; give the path of a scenario or the name of a shipped one")
     close = get_close_matches(str(name_or_path), shipped, n=1, cutoff=0.5)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     raise ScenarioError(
@@ -97,6 +98,13 @@ def shipped_scenarios(folder: Path | None = None) -> dict[str, Path]:
     """The scenarios that come with this package (or lie in `folder`), by name, sorted."""
     place = folder if folder is not None else Path(str(files(_SCENARIO_PACKAGE).joinpath("scenarios")))
     return {path.stem: path for path in sorted(place.glob("*.yaml"))}
+
+
+def _no_file(path: Path) -> str:
+    """What is there in place of a file."""
+    if path.is_dir():
+        return "is a folder, not a file"
+    return "is a device or a pipe, not a file" if path.exists() else "there is no such file"
 
 
 @cache
@@ -130,9 +138,8 @@ def with_changes(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     try:
         return Scenario.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the scenario as asked for"
-        raise ScenarioError(f"{scenario.name}: {place}: {first['msg']}") from error
+        flaw = flaws_of(error, _schema())[0]
+        raise ScenarioError(f"{scenario.name}: {dotted(flaw.path)}: {flaw.message}") from error
 
 
 def _merged(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,12 +77,34 @@ def parse(source: str, text: str) -> Document:
 
 def explain(document: Document, error: ValidationError, schema: dict[str, Any]) -> ScenarioError:
     """The first flaw of the file, as one sentence, and how many more there are."""
-    flaws = [flaw for details in error.errors() for flaw in _flaws(details, schema)]
+    flaws = flaws_of(error, schema)
     flaws.sort(key=lambda flaw: document.line(flaw.path))
     first, more = flaws[0], len(flaws) - 1
     rest = f" (and {more} more {'error' if more == 1 else 'errors'} in this file)" if more else ""
     where = f"{document.source}, line {document.line(first.path)}"
-    return ScenarioError(f"{where}: {_dotted(first.path)}: {first.message}{rest}")
+    return ScenarioError(f"{where}: {dotted(first.path)}: {first.message}{rest}")
+
+
+def flaws_of(error: ValidationError, schema: dict[str, Any]) -> list[Flaw]:
+    """All flaws that pydantic found, each with the path in the file and what would be right."""
+    return [flaw for details in error.errors() for flaw in _flaws(details, schema)]
+
+
+def unknown_field(error: ValidationError, schema: dict[str, Any]) -> tuple[Path, list[str]] | None:
+    """The path of the first field that is not one, and the fields that there are in its place; None if all are fields."""
+    for details in error.errors():
+        if details["type"] == "extra_forbidden":
+            path, known, _ = _locate(details["loc"], schema)
+            return path, known
+    return None
+
+
+def dotted(path: Path) -> str:
+    """A path as text: `stores[0].tables`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "the scenario"
 
 
 def _lines(
@@ -98,7 +120,7 @@ def _lines(
             if not isinstance(key, ScalarNode):
                 line = key.start_mark.line + 1
                 raise ScenarioError(
-                    f"{source}, line {line}: {_dotted(path)}: a field's name is no text; use plain names"
+                    f"{source}, line {line}: {dotted(path)}: a field's name is no text; use plain names"
                 )
             field = (*path, str(key.value))
             yield field, key.start_mark.line + 1
@@ -112,13 +134,6 @@ def _lines(
 def _line_of(error: MarkedYAMLError) -> int:
     mark = error.problem_mark or error.context_mark
     return mark.line + 1 if mark is not None else 1
-
-
-def _dotted(path: Path) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "the scenario"
 
 
 _EXPECTED = {
@@ -173,7 +188,8 @@ def _sentence(details: ErrorDetails, context: dict[str, Any], known: list[str], 
         return f"is missing; choose one of {', '.join(known)}"
     if kind in ("too_short", "too_long"):
         words = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        return f"has {context['actual_length']} entries; give {words}"
+        there = context["actual_length"]
+        return f"has {there} {'entry' if there == 1 else 'entries'}; give {words}"
     if kind == "string_pattern_mismatch":
         return f"{_shown(value)} cannot be a name; use small letters, digits, _ and -, beginning with a letter or digit"
     return f"{details['msg'][:1].lower()}{details['msg'][1:]}{_hint(description)}"

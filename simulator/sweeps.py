@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from pydantic import ValidationError
 
 from simulator.batches.runner import Runner
 from simulator.batches.tables import Design
@@ -18,6 +15,7 @@ from simulator.model.engines import DEFAULT_ENGINE, EngineName
 from simulator.model.figures import BY_NAME
 from simulator.model.replications import Forecast, Interval, Replay, Replications, forecast, forecasts
 from simulator.monotony import doubts, unlimited_at_zero
+from simulator.replaced_fields import with_field, with_fields
 from simulator.scenario import Scenario
 
 POINTS_MAX = 10_000
@@ -27,46 +25,13 @@ LEAST_TOLD = 0.99
 """A plan whose budgets are about diners who were told yes asks for this share of them, too, unless it is said otherwise."""
 OF_THOSE_TOLD = frozenset({"answer_p50", "answer_p95", "answer_p99", "meal_p50", "meal_p95", "late", "offline_p99"})
 """Figures of diners who were told yes: who gave up is not in them, so they look best when hardly anybody is left."""
+OF_THOSE_ACCEPTED = frozenset({"platform_p95"})
+"""Figures of a platform's orders that were accepted in time: who was too late is not in them."""
 _BUDGET = re.compile(r"^\s*([a-z_0-9]+)\s*(<=|>=)\s*([0-9.eE+-]+)\s*$")
 
 
 class SweepError(ValueError):
     """A sweep or a plan cannot be; the message is one sentence."""
-
-
-def with_field(scenario: Scenario, path: str, value: Any) -> Scenario:
-    """The scenario with one field replaced, named as in the file (`diners.arrivals.rate_per_s`); in a list, of all its members,
-    or of the one with this number or name (`model.kitchen.wok.cooks`). Raises `SweepError`."""
-    content = scenario.model_dump(mode="json", exclude_none=True)
-    content.setdefault("model", {})
-    _set(content, path.split("."), value, path)
-    try:
-        return Scenario.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the scenario"
-        raise SweepError(f"{path}={value}: {where}: {first['msg']}") from error
-
-
-def _set(content: Any, parts: Sequence[str], value: Any, path: str) -> None:
-    if isinstance(content, list):
-        first, rest = parts[0], parts[1:]
-        chosen = [each for number, each in enumerate(content) if first in (str(number), each.get("name"))]
-        if chosen and rest:
-            parts = rest
-        for each in chosen or content:
-            _set(each, parts, value, path)
-        if not content:
-            raise SweepError(f"{path}: the list is empty in this scenario; give it members first")
-        return
-    if len(parts) == 1:
-        content[parts[0]] = value
-        return
-    if not isinstance(content, dict):
-        raise SweepError(f"{path}: {parts[0]} is no section; name a field as in the scenario's file")
-    if not isinstance(content.get(parts[0]), dict | list):
-        content[parts[0]] = {}
-    _set(content[parts[0]], parts[1:], value, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +48,24 @@ def sweep(
     engine: EngineName = DEFAULT_ENGINE,
     replications: int | None = 20,
     *,
+    watched: Sequence[str] | None = None,
     replay: Replay | None = None,
     runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> list[Point]:
     """Every combination of the values. All designs have the same draws, so that differences are not noise.
 
-    The workers of `runner` share all designs; `on_replication` counts the replications of all of them. `replay`: a table of
+    `replications` None: of each design as many as its figures need, or those that `watched` names, as in `forecast`. The
+    workers of `runner` share all designs; `on_replication` counts the replications of all of them. `replay`: a table of
     orders in place of drawn diners, at a rate factor that is said (`replays.pinned`), or designs of other durations have others.
+    Raises `SweepError` and `FieldError`.
     """
     combinations = list(itertools.product(*over.values()))
     if len(combinations) > POINTS_MAX:
         raise SweepError(f"{len(combinations)} combinations are more than {POINTS_MAX}; take fewer values")
     settings = [dict(zip(over, values, strict=True)) for values in combinations]
-    designs = []
-    for each in settings:
-        changed = scenario
-        for path, value in each.items():
-            changed = with_field(changed, path, value)
-        designs.append(Replications(changed, engine, replay))
-    found = forecasts(designs, replications, runner=runner, on_replication=on_replication)
+    designs = [Replications(with_fields(scenario, each), engine, replay) for each in settings]
+    found = forecasts(designs, replications, watched=watched, runner=runner, on_replication=on_replication)
     return [Point(each, forecasted) for each, forecasted in zip(settings, found, strict=True)]
 
 
@@ -152,11 +115,20 @@ def lacking(found: Forecast, figure: str) -> int:
 
 
 def with_least_told(budgets: Sequence[Budget], least: float = LEAST_TOLD) -> list[Budget]:
-    """These budgets, and `told_yes>=least` if one is about diners who were told yes and none says a least share itself."""
-    is_said = any(budget.figure == "told_yes" and budget.sign == ">=" for budget in budgets)
-    if is_said or least <= 0 or not any(budget.figure in OF_THOSE_TOLD for budget in budgets):
-        return list(budgets)
-    return [*budgets, Budget("told_yes", ">=", least)]
+    """These budgets, and `told_yes>=least` if one is about diners who were told yes and none says a least share itself.
+
+    So is a budget about orders that a platform had accepted: it asks that no more than the rest of them come too late.
+    """
+    asked = list(budgets)
+    floors = (
+        (OF_THOSE_TOLD, Budget("told_yes", ">=", least)),
+        (OF_THOSE_ACCEPTED, Budget("platform_late", "<=", round(1 - least, 9))),
+    )
+    for survivors, floor in floors:
+        is_said = any((budget.figure, budget.sign) == (floor.figure, floor.sign) for budget in budgets)
+        if least > 0 and not is_said and any(budget.figure in survivors for budget in budgets):
+            asked.append(floor)
+    return asked
 
 
 def read_budget(text: str) -> Budget:
@@ -204,15 +176,15 @@ class Answer:
 
 
 def _steps(low: float, high: float, step: float) -> int:
-    """How many steps there are from `low` to `high`; raises `SweepError`."""
+    """How many steps there are from `low` to `high`, the last of which may be shorter; raises `SweepError`."""
     if not all(map(math.isfinite, (low, high, step))) or step <= 0 or high < low:
         raise SweepError(
             f"from {low:g} to {high:g} by {step:g} is no range; give finite numbers, the smaller first, and a step above 0"
         )
-    steps = (high - low) / step + 1e-9
+    steps = (high - low) / step - 1e-9
     if not steps < VALUES_MAX:
         raise SweepError(f"from {low:g} to {high:g} by {step:g} are more than {VALUES_MAX} values; take a larger step")
-    return int(steps)
+    return max(0, math.ceil(steps))
 
 
 def plan(
@@ -233,25 +205,37 @@ def plan(
 ) -> Answer:
     """The least value of a field (with `most`: the greatest) from `low` to `high` by `step` that keeps the budgets.
 
+    The last step may be shorter, so that `high` is among the values.
+
     By bisection: more of it is taken to be never worse (with `most`: never better); both ends of the range are tried in any
     case, to see whether that holds. All trials have the same draws. One trial follows the other; the workers of `runner` share
-    its replications. `least_told`: see `with_least_told`.
+    its replications. `least_told`: see `with_least_told`. Raises `SweepError` and `FieldError`.
     """
     count = _steps(low, high, step)
     if said := unlimited_at_zero(path, low, high):
         raise SweepError(said)
     asked = with_least_told(budgets, least_told)
+
+    def value_of(number: int) -> float:
+        return round(float(min(low + number * step, high)), 9)
+
+    def design(number: int) -> tuple[float | int, Scenario]:
+        value = value_of(number)
+        said = int(value) if value.is_integer() and step >= 1 else value
+        return said, with_field(scenario, path, said)
+
+    for end in (0, count):
+        design(end)  # what cannot be is said before anything is run
     trials: list[Trial] = []
     kept_at: dict[int, bool] = {}
 
     def keeps(number: int) -> bool:
-        value = round(low + number * step, 9)
-        whole = int(value) if float(value).is_integer() and step >= 1 else value
-        found = forecast(with_field(scenario, path, whole), engine, replications, replay=replay, runner=runner)
+        said, changed = design(number)
+        found = forecast(changed, engine, replications, replay=replay, runner=runner)
         figures = {budget.figure: found.interval(budget.figure) for budget in asked}
         absent = {name: lacking(found, name) for name in figures}
         kept = all(budget.is_kept(figures[budget.figure], absent[budget.figure]) for budget in asked)
-        trials.append(Trial(float(value), kept, figures, absent, Point({path: whole}, found)))
+        trials.append(Trial(float(said), kept, figures, absent, Point({path: said}, found)))
         kept_at[number] = kept
         on_trial(len(trials))
         return kept
@@ -271,15 +255,16 @@ def plan(
             keeps(end)
     if kept_at[best_end]:
         best = best_end
-    value = None if best is None else round(low + best * step, 9)
+    value = None if best is None else value_of(best)
     tried = sorted(trials, key=lambda trial: trial.value)
     return Answer(value, tried, asked, doubts([(trial.value, trial.keeps) for trial in tried], most=most))
 
 
 def rows(points: Sequence[Point], figures: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One flat row for each design, for a table or a file: its settings, and mean, low and high of each figure."""
+    """One flat row for each design, for a table or a file: its settings, how many replications it had, and mean, low and high
+    of each figure."""
     for point in points:
-        row: dict[str, Any] = dict(point.settings)
+        row: dict[str, Any] = {**point.settings, "replications": point.found.replications}
         for name in figures:
             found = point.found.interval(name)
             row[name] = None if found is None else found.mean

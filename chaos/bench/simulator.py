@@ -139,12 +139,13 @@ def measure(options: argparse.Namespace, on_step: Callable[[str], None]) -> Benc
             )
         notes.append("ours is compiled once for each version and kept on the disk")
     if options.stores:
-        on_step(f"{options.stores} stores")
+        stores = f"{options.stores} store{'' if options.stores == 1 else 's'}"
+        on_step(stores)
         chain, told_yes = _chain(options.stores)
         figures["chain"] = {"wall": Figure("s", (chain,))}
         low, high = told_yes
         notes.append(
-            f"{options.stores} stores, one dinner each: {chain:.1f} s; parties that got an order: {low:.2%} to {high:.2%} (95 %)"
+            f"{stores}, one dinner each: {chain:.1f} s; parties that got an order: {low:.2%} to {high:.2%} (95 %)"
         )
         figures["chain of many sizes"] = {
             name: Figure("s", (_chain_of_many_sizes(options.stores, count),))

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import psutil
 
 from chaos.cli.errors import CommandError
+from chaos.cli.modelling import counted
 from simulator.batches.folder import Folder
 from simulator.batches.runner import Runner
 from simulator.batches.series import OtherModel
@@ -32,15 +33,28 @@ command goes on where it was interrupted. In Python: simulator.batches.tables.re
 
 def add_batch_options(parser: argparse.ArgumentParser, out: str) -> None:
     """Options of every command that runs the model often; `out` says what else `--out` is for."""
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
     parser.add_argument(
-        "--backend", choices=get_args(Backend), default="loky", help="processes here (loky, default), or a Dask cluster"
-    )
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, such as tcp://127.0.0.1:8786")
+        "--workers", type=int, metavar="N",
+        help="processes that share the work; the figures do not depend on it (default: one for each core)",
+    )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help=f"keep what is finished there, as Parquet, and go on from it{out}"
+        "--backend", choices=get_args(Backend), default="loky",
+        help="where they run: loky, on this machine; dask, on the cluster of --scheduler, with the workers that it has "
+        "(default: loky)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="with --backend dask: the cluster's scheduler, such as tcp://127.0.0.1:8786",
     )
-    parser.add_argument("--rows", action="store_true", help="keep the row of each diner, too, not figures only")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER",
+        help="keep what is finished there, as Parquet, and go on from it; the folder is made if it is missing"
+        f"{out} (default: nothing is kept)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rows", action="store_true", help="with --out: keep the row of each diner, too (default: figures only)"
+    )
 
 
 def check_batch_options(options: argparse.Namespace) -> None:
@@ -84,7 +98,8 @@ def batch_runner(options: argparse.Namespace) -> Iterator[Runner]:
 def _say_how_to_go_on(options: argparse.Namespace, runner: Runner | None) -> None:
     if runner is not None and options.out is not None:
         there = runner.computed + runner.kept
-        _say(f"{there} replications are kept in {options.out}; the same command goes on from there")
+        are = "is" if there == 1 else "are"
+        _say(f"{counted(there, 'replication')} {are} kept in {options.out}; the same command goes on from there")
 
 
 def keep_figures(options: argparse.Namespace, name: str, designs: Sequence[Design]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.cli.errors import CommandError
+from chaos.cli.modelling import counted
 from simulator.sweeps import Budget, Point
 
 
@@ -24,10 +25,11 @@ def draw(
     from simulator.design_plots import NoPicture, draw_designs, write_designs
 
     path: Path = options.out / f"{name}.png"
-    times = max(point.found.replications for point in points)
+    least, most = (choose(point.found.replications for point in points) for choose in (min, max))
+    times = counted(most, "replication") if least == most else f"{least:,} to {most:,} replications"
     scenario = points[0].found.scenario.name
     try:
-        made = draw_designs(points, figures, f"{scenario} (95 % intervals, {times} replications)", budgets, chosen)
+        made = draw_designs(points, figures, f"{scenario} (95 % intervals, {times})", budgets, chosen)
         write_designs(path, made)
     except NoPicture as error:
         return [f"no picture: {error}"]

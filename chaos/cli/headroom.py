@@ -14,7 +14,8 @@ from rich.text import Text
 from chaos.cli.batching import batch_runner, keep_figures, kept_before
 from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import caveats, engine_name, progress, read_scenario
+from chaos.cli.modelling import caveats, counted, engine_name, progress, read_scenario
+from chaos.cli.outputs import check_out
 from chaos.cli.tracing import read_replay, replayed_json, told_of
 from simulator.effects import not_modelled
 from simulator.headroom import AT_MOST, Headroom, Load, at_least_told, headroom
@@ -57,6 +58,7 @@ def run_headroom(options: argparse.Namespace) -> int:
     try:
         budgets = [read_budget(text) for text in options.keep or ()]
         scenario = read_scenario(options)
+        check_out(options, f"headroom-{scenario.name}")
         replay, engine = read_replay(options, scenario), engine_name(options)
         with batch_runner(options) as runner, progress("rushproof: headroom", None) as on_trial:
             found = headroom(
@@ -82,7 +84,7 @@ def run_headroom(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     console.print(_table(found))
-    replications = f"{runner.computed + runner.kept} replications{kept_before(runner)}"
+    replications = f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}"
     for line in (*sentences(found), replications, *told_of(replay, scenario), *caveats(points), *written):
         console.print(Text(line), soft_wrap=True)
     return 0 if found.holds is not None and found.holds >= 1 else 1

@@ -14,8 +14,20 @@ from chaos.cli.errors import CommandError
 from simulator.effects import not_modelled, without_effect
 from simulator.model.engines import DEFAULT_ENGINE, EngineMissing, EngineName, engine_of
 from simulator.model.figures import BY_NAME
+from simulator.model.stopping import AT_LEAST, AT_MOST, PATIENCE_FLOOR, PRECISION, SHARE_FLOOR
 from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
 from simulator.sweeps import Point
+
+UNTIL_KNOWN = (
+    f"auto: {AT_LEAST} to {AT_MOST} times, until the figures that the scenario is about are known to {PRECISION * 100:g} % of "
+    "themselves: told_yes, answer_p95; with tables table_wait, reneged; with stations meal_p95; with a platform platform_late "
+    f"(shares: or to {SHARE_FLOOR * 100:g} percentage points; table_wait: or to {PATIENCE_FLOOR * 100:g} % of the patience)"
+).replace("%", "%%")
+"""What auto means, for a help text."""
+FIGURES_SAID = "Figures, each with its unit (a share is from 0 to 1):\n" + "".join(
+    f"  {each.name:19}{each.unit or 'number':10}{each.says}\n" for each in BY_NAME.values()
+)
+"""All figures, for a help text."""
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +37,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="SCENARIO",
         nargs="?",
         default=DEFAULT_SCENARIO,
-        help=f"a shipped scenario's name or a file (default: {DEFAULT_SCENARIO})",
+        help=f"name of a shipped scenario (rushproof scenarios list) or a YAML file (default: {DEFAULT_SCENARIO})",
     )
     parser.add_argument(
         "--engine",
         choices=get_args(EngineName),
         default=DEFAULT_ENGINE,
-        help=f"simpy, or its compiled twin, which needs numba (default here: {DEFAULT_ENGINE})",
+        help="simpy: the reference; compiled: its twin, the same to the last bit and about a hundred times as fast, needs "
+        f"numba (default here: {DEFAULT_ENGINE})",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every draw (default: the scenario's)")
 
 
 def read_scenario(options: argparse.Namespace) -> Scenario:
@@ -63,7 +76,21 @@ def read_figures(text: str) -> list[str]:
     for name in names:
         if name not in BY_NAME:
             raise CommandError(f"there is no figure {name!r}; the figures are {', '.join(BY_NAME)}")
-    return names
+    return list(dict.fromkeys(names))
+
+
+def read_replications(said: str) -> int | None:
+    """How often; None is auto. CommandError if it is neither."""
+    if said == "auto":
+        return None
+    if not (said.isascii() and said.isdecimal() and len(said) <= 9) or not 1 <= int(said) <= AT_MOST:
+        raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
+    return int(said)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 replication`, `2,000 replications`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def caveats(points: Sequence[Point]) -> list[str]:

@@ -16,7 +16,8 @@ from chaos.cli.batching import add_batch_options, batch_runner, check_batch_opti
 from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
 from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
-from chaos.cli.modelling import add_model_options, caveats, engine_name, progress, read_scenario
+from chaos.cli.modelling import FIGURES_SAID, add_model_options, caveats, counted, engine_name, progress, read_scenario
+from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
 from simulator.model.intervals import Interval
@@ -35,14 +36,16 @@ load. A budget is kept only if the whole 95 % interval of its figure keeps it.
 
 The third is the most load until the answer takes too long, or too few have one; --headroom asks in times of today's load, until
 too few have one at all, or goodput falls. Of diners who were told yes are answer_*, meal_*, late and offline_p99: a budget on
-these is kept only if --least-told of those who order are told yes, too. No budget is kept if in any replication people came and
-none had its figure. table_wait is of parties that got a table: keep reneged, too.
+these is kept only if --least-told of those who order are told yes, too. platform_p95 is of orders that a platform had accepted: a
+budget on it is kept only if no more than the rest of them come too late (platform_late). No budget is kept if in any replication
+people came, or ordered at the platform, and none had its figure. table_wait is of parties that got a table: keep reneged, too.
 
 The search is by bisection: more must never be worse (with --most: never better). Both ends are tried in any case; if what was
 tried contradicts that, it is said. A field that changes nothing, and what the scenario says that the model leaves out, are
-named below the answer. Figures: those of `rushproof simulate`.
+named below the answer.
 """
-EPILOG = f"""{batching.EPILOG}
+EPILOG = f"""{FIGURES_SAID}
+{batching.EPILOG}
 Exit code: 0 found, 1 nothing in the range keeps the budgets (--headroom: today's load does not hold), 2 usage or
 environment, 130 interrupted."""
 
@@ -57,28 +60,65 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model_options(parser)
-    parser.add_argument("--find", metavar="FIELD", help="the field, named as in the scenario's file")
-    parser.add_argument("--from", type=float, dest="low", metavar="A", help="the smallest value")
-    parser.add_argument("--to", type=float, dest="high", metavar="B", help="the largest value")
+    _add_question_options(parser)
+    add_headroom_options(parser)
+    add_trace_options(parser)
+    add_batch_options(parser, "; also a picture of the trials")
     parser.add_argument(
-        "--step", type=float, metavar="S", help="from one value to the next (default: 1; --headroom: 0.1)"
+        "--json", action="store_true", help="print one JSON document to standard output, all else to standard error"
     )
-    parser.add_argument("--keep", action="append", metavar="BUDGET", help="such as answer_p95<=500; may be repeated")
-    parser.add_argument("--most", action="store_true", help="the greatest value that keeps them, not the least")
+    parser.set_defaults(run=run)
+
+
+def _add_question_options(parser: argparse.ArgumentParser) -> None:
+    """What to find, in which range, and what must be kept."""
+    parser.add_argument(
+        "--find",
+        metavar="FIELD",
+        help="a field of the scenario that is a number, named as in its file with dots between, such as stores.tables; values "
+        "are in its own unit",
+    )
+    parser.add_argument(
+        "--from", type=float, dest="low", metavar="A", help="the smallest value; it is tried in any case"
+    )
+    parser.add_argument(
+        "--to",
+        type=float,
+        dest="high",
+        metavar="B",
+        help="the largest value; it is tried in any case (--headroom: see there)",
+    )
+    parser.add_argument(
+        "--step",
+        type=float,
+        metavar="S",
+        help="from one value to the next; the last step, to B, may be shorter (default: 1; --headroom: 0.1)",
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        metavar="BUDGET",
+        help='a figure from those below, <= or >=, and a number in its unit, in quotes: "answer_p95<=500"; may be repeated, '
+        "then all must be kept",
+    )
+    parser.add_argument(
+        "--most", action="store_true", help="find the greatest value that keeps the budgets (default: the least)"
+    )
     parser.add_argument(
         "--least-told",
         type=float,
         default=LEAST_TOLD,
         metavar="SHARE",
-        help="of those who order, told yes, where a budget is about such diners and no told_yes>=… is said; 0: any "
-        f"(default: {LEAST_TOLD:g})",
+        help="least share of those who order that is told yes, where a budget is about diners who were and no told_yes>=… is "
+        f"said; from 0, which asks for none, to 1 (default: {LEAST_TOLD:g})",
     )
-    parser.add_argument("--replications", type=int, default=20, metavar="N", help="of each trial (default: 20)")
-    add_headroom_options(parser)
-    add_trace_options(parser)
-    add_batch_options(parser, "; also a picture of the trials")
-    parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--replications",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how many evenings to draw of each value that is tried, the same for all (default: 20; at least 2)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,6 +134,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         budgets = [read_budget(text) for text in options.keep]
         scenario = read_scenario(options)
+        check_out(options, f"plan-{scenario.name}")
         replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
@@ -122,7 +163,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json, highlight=False)
     _tell(options, answer, console)
     for line in (
-        f"{runner.computed + runner.kept} replications{kept_before(runner)}",
+        f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}",
         *told_of(replay, scenario),
         *caveats(points),
         *written,

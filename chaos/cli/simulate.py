@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,25 @@ from rich.text import Text
 from chaos.cli import batching
 from chaos.cli.batching import add_batch_options, batch_runner, check_batch_options, keep_figures, kept_before
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import add_model_options, engine_name, progress, read_figures, read_scenario
+from chaos.cli.modelling import (
+    FIGURES_SAID,
+    UNTIL_KNOWN,
+    add_model_options,
+    counted,
+    engine_name,
+    progress,
+    read_figures,
+    read_replications,
+    read_scenario,
+)
+from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, told_of
+from chaos.drill_evidence import EvidenceError
+from chaos.measured import Measured, MeasuredError, errors, read_measured
 from simulator.batches.tables import Design
 from simulator.model.figures import FIGURES, Figure
 from simulator.model.replications import Forecast, Interval, forecast
-from simulator.model.stopping import AT_MOST
+from simulator.scenario_model import Scenario
 from simulator.trace_table import TraceError
 
 DESCRIPTION = """\
@@ -36,11 +49,12 @@ time. Each replication draws other diners and other delays; the figures are mean
   rushproof simulate mine.yaml --replications 1000 --out found --rows --workers 8
   rushproof simulate mine.yaml --replications 1000 --backend dask --scheduler tcp://127.0.0.1:8786
   rushproof simulate calm --trace orders.csv.gz  real orders in place of drawn ones (columns as for a drill)
+  rushproof simulate lunch_rush --beside runs/latest     beside what a drill has measured, and how far off
 
 What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
 `rushproof scenarios schema` describes it. Times of people and kitchens are scaled by `time_scale`, as in a drill.
 """
-EPILOG = f"{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
+EPILOG = f"{FIGURES_SAID}\n{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
 
 
 def add_parser(commands: Any) -> None:
@@ -57,29 +71,38 @@ def add_parser(commands: Any) -> None:
         "--replications",
         metavar="N|auto",
         default="auto",
-        help="how often; auto (default): 10 to 1000 times, until the figures that the scenario is about are known to 5 %% of "
-        "themselves: told_yes, answer_p95, with tables table_wait and reneged, with stations meal_p95, with a platform "
-        "platform_late (shares: or to 0.5 percentage points; table_wait: or to 0.1 %% of the patience)",
+        help=f"how many evenings to draw (default: auto). {UNTIL_KNOWN}",
     )
     parser.add_argument(
         "--figures",
         metavar="A,B,…",
-        help="tell only these figures, and with auto go on until these are known (default: all are told)",
+        help="tell only these figures, and with auto go on until these are known (default: all)",
+    )
+    parser.add_argument(
+        "--beside",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="also tell what drills of the same scenario have measured: folders of runs, or files of `drill --evidence`. Off by: "
+        "the prediction against their mean; in brackets how far a drill by itself was from it",
     )
     add_trace_options(parser)
     add_batch_options(parser, "; also the picture of the first replication")
-    parser.add_argument("--json", action="store_true", help="print one JSON document to standard output")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document to standard output, all else to standard error"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the replications and tell the figures."""
     check_batch_options(options)
-    wanted, names = (
-        _replications(options.replications),
-        None if options.figures is None else read_figures(options.figures),
-    )
+    wanted = read_replications(options.replications)
+    names = None if options.figures is None else read_figures(options.figures)
     scenario = read_scenario(options)
+    check_out(options, f"simulate-{scenario.name}")
+    measured = _measured(options, scenario)
     try:
         replay, engine = read_replay(options, scenario), engine_name(options)
         with (
@@ -101,29 +124,51 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         written.append(_draw(found, options.out))
     if options.json:
-        sys.stdout.write(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_to_json(found, measured), indent=2, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written, names)
+    tell(found, Console(stderr=options.json, highlight=False), kept_before(runner), written, names, measured)
     return 0
 
 
+def _measured(options: argparse.Namespace, scenario: Scenario) -> list[Measured]:
+    if options.beside and options.trace is not None:
+        raise CommandError("--beside does not go with --trace: a drill of drawn diners says nothing of replayed ones")
+    try:
+        return read_measured(options.beside, scenario)
+    except (OSError, EvidenceError, MeasuredError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _to_json(found: Forecast, measured: list[Measured]) -> dict[str, Any]:
+    said = found.to_json()
+    if measured:
+        said["beside"] = [{"drill": each.name, "seed": each.seed, "figures": dict(each.figures)} for each in measured]
+    return said
+
+
 def tell(
-    found: Forecast, console: Console, kept: str, written: list[str], names: Collection[str] | None = None
+    found: Forecast,
+    console: Console,
+    kept: str,
+    written: list[str],
+    names: Collection[str] | None = None,
+    measured: Sequence[Measured] = (),
 ) -> None:
-    """The figures as a table; with `names`, only these."""
+    """The figures as a table; with `names`, only these; with `measured`, what drills say of them in place of what they are."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("figure", "mean", "95 % interval", "unit", "what it is"):
-        table.add_column(
-            column, justify="right" if column in ("mean", "95 % interval") else "left", no_wrap=column != "what it is"
-        )
+    numbers, words = ("mean", "95 % interval"), ("measured", "off by") if measured else ("what it is",)
+    for column in ("figure", *numbers, "unit", *words):
+        left = column in ("figure", "unit", "what it is")
+        table.add_column(column, justify="left" if left else "right", no_wrap=column not in ("what it is", "measured"))
     for figure in FIGURES:
         cell = found.interval(figure.name)
         if cell is not None and (names is None or figure.name in names):
-            table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), figure.says)
+            said = _beside(figure, cell, measured) if measured else (figure.says,)
+            table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), *said)
     console.print(table)
-    times = "1 replication" if found.replications == 1 else f"{found.replications} replications"
+    times, events = counted(found.replications, "replication"), counted(found.events, "event")
     console.print(
-        Text(f"{times}{kept}, {found.events:,} events, engine {found.engine}, seed {found.scenario.seed}"),
+        Text(f"{times}{kept}, {events}, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
     for sentence in found.not_known():
@@ -140,6 +185,15 @@ def _number(figure: Figure, value: float) -> str:
     return f"{value:.2%}" if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
 
 
+def _beside(figure: Figure, cell: Interval, measured: Sequence[Measured]) -> tuple[str, str]:
+    values = [each.figures[figure.name] for each in measured if figure.name in each.figures]
+    if not values or not all(values):
+        return "", ""
+    off_by, widest = errors(cell.mean, values)
+    said = ", ".join(_number(figure, value) for value in values)
+    return said, f"{off_by:+.0%}" if len(values) == 1 else f"{off_by:+.0%} (±{widest:.0%})"
+
+
 def _bounds(figure: Figure, cell: Interval) -> str:
     if cell.low is None or cell.high is None:
         return "-"
@@ -148,14 +202,6 @@ def _bounds(figure: Figure, cell: Interval) -> str:
 
 def _unit(figure: Figure) -> str:
     return "" if figure.unit == "share" else figure.unit
-
-
-def _replications(said: str) -> int | None:
-    if said == "auto":
-        return None
-    if not (said.isascii() and said.isdecimal() and len(said) <= 9) or not 1 <= int(said) <= AT_MOST:
-        raise CommandError(f"--replications takes a number from 1 to {AT_MOST} or auto, not {said!r}")
-    return int(said)
 
 
 def _draw(found: Forecast, folder: Path) -> str:

@@ -23,12 +23,13 @@ def add_trace_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--rate-factor", type=float, metavar="F",
-        help="how many times faster than real the table is replayed (default: so that 1,600 orders, or a tenth more than "
-        "the scenario's least_acknowledged, fill its duration)",
+        help="with --trace: how many times faster than real it is replayed; 60 puts an hour into a minute (default: so that "
+        "1,600 orders, or a tenth more than the scenario's least_acknowledged, fill its duration)",
     )  # fmt: skip
     parser.add_argument(
-        "--copies", type=int, default=1, metavar="N", help="replay the table so often at once (default: 1)"
-    )
+        "--copies", type=int, default=1, metavar="N",
+        help="with --trace: each order comes so many times at once, which is so many times the load (default: 1)",
+    )  # fmt: skip
 
 
 def read_replay(options: argparse.Namespace, scenario: Scenario, varied: Iterable[str] = ()) -> Replay | None:

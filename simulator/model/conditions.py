@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from refsystem.protocol.timing import DEFAULT_TIMING
-from simulator.model.fault_effects import DEVICES, NORMAL_SPEED, FaultEffects, takes_down
+from simulator.model.fault_effects import DEVICES, NORMAL_SPEED, FaultEffects, faults_of, takes_down
 from simulator.model.gateways import payments_not_modelled
 from simulator.model.laws import NEVER
+from simulator.model.links import after_round_trips, link_span
 from simulator.model.vocabulary import NO_PRIMARY, Condition
 from simulator.scenario_faults import (
     ConnectionsExhausted,
@@ -39,7 +40,6 @@ from simulator.scenario_faults import (
     fault_target,
 )
 from simulator.scenario_model import Scenario, Store
-from simulator.scenario_targets import SHARED_LINKS, SHARED_PROCESSES
 
 PROCESSES = ("edge_a", "edge_b", "cloud", "postgres", "kitchen", "gateway", "delivery_platform", "arbiter")
 
@@ -59,13 +59,6 @@ class Segment:
     condition: tuple[int, ...]
     slow: tuple[int, ...]
     flush_extra: tuple[int, int]
-
-
-def faults_of(scenario: Scenario, store: Store) -> list[Fault]:
-    """The faults that this store feels."""
-    only = scenario.stores[0].name
-    shared = SHARED_LINKS | SHARED_PROCESSES
-    return [fault for fault in scenario.faults if (fault.store or only) == store.name or fault_target(fault) in shared]
 
 
 def not_modelled(scenario: Scenario, store: Store) -> list[str]:
@@ -89,26 +82,24 @@ def not_modelled(scenario: Scenario, store: Store) -> list[str]:
     return left_out
 
 
-def link_span(fault: LinkFault, duration_s: float) -> tuple[int, int]:
-    """First and last tick of a link's fault."""
-    end_s = duration_s if fault.for_s is None else fault.at_s + fault.for_s
-    return round(fault.at_s * 1e6), round(max(fault.at_s, end_s) * 1e6)
+def store_segments(scenario: Scenario, store: Store, boot: int, join: int, open_round_trips: int) -> list[Segment]:
+    """The segments of a store's condition, the first at 0; `boot` and `join` are in ticks.
 
-
-def store_segments(scenario: Scenario, store: Store, boot: int, join: int) -> list[Segment]:
-    """The segments of a store's condition, the first at 0; `boot` and `join` are in ticks."""
-    return list(_Course(scenario, store, boot, join).segments())
+    When the cloud has booted, so many exchanges pass until its database serves it.
+    """
+    return list(_Course(scenario, store, boot, join, open_round_trips).segments())
 
 
 class _Course:
     """Walks from one change to the next."""
 
-    def __init__(self, scenario: Scenario, store: Store, boot: int, join: int) -> None:
+    def __init__(self, scenario: Scenario, store: Store, boot: int, join: int, open_round_trips: int) -> None:
         self._store, self._boot, self._join = store, boot, join
         self._effects = FaultEffects()
         self._primary, self._two = 0, True
         self._changes: list[tuple[int, int, int, Fault]] = []
         self._since: dict[str, int] = {}
+        self._opening: list[tuple[int, int]] = []
         for number, fault in enumerate(faults_of(scenario, store)):
             if isinstance(fault, LinkFault):
                 if isinstance(fault, LinkDown):
@@ -120,6 +111,9 @@ class _Course:
             if takes_down(fault):
                 end += boot
             self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
+            if takes_down(fault) and fault_target(fault) == "cloud":
+                opened = after_round_trips(scenario, store, "cloud_database", end, open_round_trips)
+                self._opening.append((end, opened))
         self._changes.sort(key=lambda change: change[:3])
 
     def segments(self) -> Iterator[Segment]:
@@ -138,6 +132,7 @@ class _Course:
                 last = made
             later = [due for due in self._due_times(now) if due > now]
             later += [self._changes[0][0]] if self._changes else []
+            later += [tick for span in self._opening for tick in span if tick > now]
             if not later or min(later) >= NEVER:
                 return
             now = min(later)
@@ -192,7 +187,8 @@ class _Course:
         serves = effects.is_up(device) and device not in effects.unconfirmed
         names = PROCESSES[:-1]
         condition = [effects.condition(name) for name in names]
-        if effects.cut["cloud_database", "to"] or effects.cut["cloud_database", "from"]:
+        opening = any(begin <= now < end for begin, end in self._opening)
+        if opening or effects.cut["cloud_database", "to"] or effects.cut["cloud_database", "from"]:
             condition[names.index("postgres")] = Condition.DOWN
         return Segment(
             now,

@@ -23,10 +23,19 @@ from simulator.scenario_faults import (
     RestartLoop,
     fault_target,
 )
+from simulator.scenario_model import Scenario, Store
+from simulator.scenario_targets import SHARED_LINKS, SHARED_PROCESSES
 
 DEVICES = ("edge_a", "edge_b")
 IN_STORE = ("edge_a", "edge_b", "arbiter", "kitchen")
 NORMAL_SPEED = 1_000
+
+
+def faults_of(scenario: Scenario, store: Store) -> list[Fault]:
+    """The faults that this store feels."""
+    only = scenario.stores[0].name
+    shared = SHARED_LINKS | SHARED_PROCESSES
+    return [fault for fault in scenario.faults if (fault.store or only) == store.name or fault_target(fault) in shared]
 
 
 @dataclass(slots=True)

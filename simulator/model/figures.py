@@ -81,6 +81,11 @@ def _table(evening: Evening) -> Column:
     return evening.seconds(evening.column("seated"), evening.column("at"))
 
 
+def _mean_wait(evening: Evening) -> float | None:
+    waits = _table(evening)
+    return float(waits.mean()) if len(waits) else None
+
+
 def _offline(evening: Evening) -> Column:
     at_edge = (evening.column("level") == Level.R1) | (evening.column("level") == Level.R2)
     return evening.seconds(evening.of_order("stored"), evening.of_order("committed"), at_edge)
@@ -125,9 +130,9 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure("goodput_peak", "1/s", "orders told yes, in the best 5 s", lambda e: _goodput(e, "peak_per_s")),
     Figure("goodput_least", "share", "of what was possible, told yes in the worst 5 s", lambda e: _goodput(e, "least_ratio")),
-    Figure("answer_p50", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.5, 1e3)),
-    Figure("answer_p95", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
-    Figure("answer_p99", "ms", "from the intended start to yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
+    Figure("answer_p50", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.5, 1e3)),
+    Figure("answer_p95", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
+    Figure("answer_p99", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
     Figure(
         "requests", "1/diner", "requests that a diner's devices send",
         lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
@@ -135,14 +140,20 @@ FIGURES: tuple[Figure, ...] = (
     Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome(Outcome.REFUSED, Outcome.UNANSWERED)),
     Figure("balked", "share", "of all who came, went away at the door", _outcome(Outcome.BALKED)),
     Figure("reneged", "share", "of all who came, had enough of waiting for a table", _outcome(Outcome.RENEGED)),
-    Figure("table_wait", "s", "mean wait for a table", lambda e: float(_table(e).mean()) if len(_table(e)) else None),
-    Figure("meal_p50", "s", "from yes to the meal", lambda e: _quantile(_meal(e), 0.5)),
-    Figure("meal_p95", "s", "from yes to the meal", lambda e: _quantile(_meal(e), 0.95)),
-    Figure("late", "share", "shown in the kitchen later than the budget says", _late),
-    Figure("offline_p99", "s", "from the store's commit to the cloud", lambda e: _quantile(_offline(e), 0.99)),
+    Figure("table_wait", "s", "mean wait for a table, of parties that got one", _mean_wait),
+    Figure("meal_p50", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.5)),
+    Figure("meal_p95", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.95)),
+    Figure("late", "share", "of orders told yes and shown in the kitchen, shown later than the budget says", _late),
+    Figure(
+        "offline_p99", "s", "from the store's commit to the cloud, of orders told yes that came there",
+        lambda e: _quantile(_offline(e), 0.99),
+    ),
     Figure("platform_late", "share", "of a platform's orders, not accepted in time", _at_platform(Outcome.EXPIRED)),
     Figure("platform_cancelled", "share", "of a platform's orders, cancelled by diners", _at_platform(Outcome.CANCELLED)),
-    Figure("platform_p95", "s", "from the order at a platform to its acceptance", lambda e: _quantile(_accepted(e), 0.95)),
+    Figure(
+        "platform_p95", "s", "from the order at a platform to its acceptance, of those accepted in time",
+        lambda e: _quantile(_accepted(e), 0.95),
+    ),
     Figure("edge_a_busy", "share", "of the time, device A's event loop at work", lambda e: _busy(e, EDGE_A)),
     Figure("edge_b_busy", "share", "of the time, device B's event loop at work", lambda e: _busy(e, EDGE_B)),
     Figure("cloud_busy", "share", "of the time, the cloud's event loops at work", lambda e: _busy(e, CLOUD)),

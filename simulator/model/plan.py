@@ -7,32 +7,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.model.conditions import faults_of, link_span, store_segments
+from simulator.model.conditions import store_segments
 from simulator.model.gateways import slow_rule
 from simulator.model.kitchens import stations_of
 from simulator.model.laws import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, NEVER, UNIFORM, spread_of
+from simulator.model.links import planned_links
 from simulator.model.overload import planned_gates
 from simulator.model.platforms import planned_platform
 from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
-from simulator.network import LinkProfile
-from simulator.scenario_faults import HttpErrors, LinkDown, LinkFault, LinkWeak
 from simulator.scenario_model import Scenario, Store
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-LINKS = (
-    "diner_edge", "diner_cloud", "edge_edge", "edge_cloud", "edge_kds", "partner_gateway", "cloud_database",
-    "partner_cloud",
-)  # fmt: skip
-(
-    DINER_EDGE, DINER_CLOUD, EDGE_EDGE, EDGE_CLOUD, EDGE_KDS, PARTNER_GATEWAY, CLOUD_DATABASE, PARTNER_CLOUD,
-) = range(len(LINKS))  # fmt: skip
-TO, FROM = 0, 1
-
-# Columns of `link`: each direction's latency, nanoseconds a byte and whether it is cut; jitter.
-LATENCY, BYTE_NS, CUT, JITTER, LINK_COLUMNS = 0, 2, 4, 6, 7
 # Columns of `segment`.
 PRIMARY, TWO, REFUSES, CONDITION, SLOW, FLUSH_EXTRA, SEGMENT_COLUMNS = 0, 1, 2, 3, 10, 17, 19
 POSTGRES, KITCHEN, GATEWAY, PLATFORM = 3, 4, 5, 6
@@ -95,6 +83,9 @@ class Plan(NamedTuple):
     transaction: float
     transaction_shape: int
     transaction_spread: float
+    connections_open: int
+    connect_round_trips: int
+    round_trips: Integers
     stations: int
     stages: int
     cooks: Integers
@@ -154,9 +145,12 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
         transaction=said.database.transaction_ms * 1_000.0,
         transaction_shape=SHAPES[said.database.shape],
         transaction_spread=_spread(said.database),
+        connections_open=min(said.database.connections, said.database.connections_open),
+        connect_round_trips=said.database.connect_round_trips,
+        round_trips=_round_trips(said.database),
         **_kitchen(scenario, store),
-        **_links(scenario, store),
-        **_segments(scenario, store, boot, join),
+        **planned_links(scenario, store),
+        **_segments(scenario, store, boot, join, said.database.open_round_trips),
     )
 
 
@@ -200,6 +194,14 @@ def _disk(disk: Disk) -> dict[str, Any]:
     }
 
 
+def _round_trips(database: Database) -> Integers:
+    trips = np.ones(len(Kind), dtype=np.int64)
+    trips[[Kind.ORDER, Kind.WEBHOOK]] = database.order_round_trips
+    trips[Kind.READ] = database.read_round_trips
+    trips[Kind.INGEST] = database.ingest_round_trips
+    return trips
+
+
 def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
     stations = stations_of(scenario, store)
     if not stations:
@@ -227,57 +229,8 @@ def _kitchen(scenario: Scenario, store: Store) -> dict[str, Any]:
     }
 
 
-def _links(scenario: Scenario, store: Store) -> dict[str, Any]:
-    """Each link's state from change to change; rows are filled up with NEVER."""
-    rows: list[list[tuple[int, list[int], float, float, int]]] = []
-    for name in LINKS:
-        faults = [each for each in faults_of(scenario, store) if isinstance(each, LinkFault) and each.link == name]
-        spans = [(*link_span(fault, scenario.duration_s), fault) for fault in faults]
-        states = []
-        for at in sorted({0, *(begin for begin, _, _ in spans), *(end for _, end, _ in spans)}):
-            active = [fault for begin, end, fault in spans if begin <= at < end]
-            profile = LinkProfile("none", 0, 0, 0, None, None, "")
-            if name in scenario.links:
-                profile = scenario.link_profile(scenario.links[name])
-            cut, error, orders_only = [0, 0], 0.0, 0
-            for fault in active:
-                if isinstance(fault, LinkWeak):
-                    profile = scenario.link_profile(fault)
-                elif isinstance(fault, LinkDown):
-                    cut[TO] |= fault.direction in ("both", "to")
-                    cut[FROM] |= fault.direction in ("both", "from")
-                elif isinstance(fault, HttpErrors):
-                    error, orders_only = fault.share, int(fault.path.startswith("/v1/orders"))
-            columns = [
-                round(profile.latency_to_ms * 1_000),
-                round(profile.latency_from_ms * 1_000),
-                _byte_ns(profile.rate_to_kbit_s),
-                _byte_ns(profile.rate_from_kbit_s),
-                *cut,
-                round(profile.jitter_ms * 1_000),
-            ]
-            states.append((at, columns, profile.loss_percent / 100, error, orders_only))
-        rows.append(states)
-    width = max(len(row) for row in rows)
-    begins = np.full((len(LINKS), width), NEVER, dtype=np.int64)
-    link = np.zeros((len(LINKS), width, LINK_COLUMNS), dtype=np.int64)
-    loss, error_share = np.zeros((len(LINKS), width)), np.zeros((len(LINKS), width))
-    only = np.zeros((len(LINKS), width), dtype=np.int64)
-    for number, row in enumerate(rows):
-        for place, (begin, figures, lost, failing, orders) in enumerate(row):
-            begins[number, place], link[number, place] = begin, figures
-            loss[number, place], error_share[number, place], only[number, place] = lost, failing, orders
-    return {
-        "link_at": begins, "link": link, "link_loss": loss, "link_error": error_share, "link_error_orders_only": only
-    }  # fmt: skip
-
-
-def _byte_ns(rate_kbit_s: float | None) -> int:
-    return 0 if rate_kbit_s is None else round(8_000_000 / rate_kbit_s)
-
-
-def _segments(scenario: Scenario, store: Store, boot: int, join: int) -> dict[str, Any]:
-    found = store_segments(scenario, store, boot, join)
+def _segments(scenario: Scenario, store: Store, boot: int, join: int, open_round_trips: int) -> dict[str, Any]:
+    found = store_segments(scenario, store, boot, join, open_round_trips)
     table = [
         [each.primary, int(each.two), int(each.refuses), *each.condition, *each.slow, *each.flush_extra]
         for each in found

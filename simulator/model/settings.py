@@ -45,7 +45,22 @@ class Database(Strict):
     """The cloud's database, behind a pool of connections."""
 
     connections: int = Field(10, ge=1, le=1_000, description="Size of the pool.")
+    connections_open: int = Field(2, ge=0, le=1_000, description="Connections that are open before anybody asks.")
     transaction_ms: Milliseconds = Field(4.0, description="Mean time of a transaction. [G]")
+    order_round_trips: int = Field(
+        3, ge=1, le=100, description="Exchanges with the database that an order takes: two looks at its key, one write."
+    )
+    read_round_trips: int = Field(1, ge=1, le=100, description="Exchanges that a look at an order takes.")
+    ingest_round_trips: int = Field(10, ge=1, le=100, description="Exchanges that a batch of the uplink takes.")
+    connect_round_trips: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Exchanges that a new connection takes; it prepares what it is asked in as many again.",
+    )
+    open_round_trips: int = Field(
+        9, ge=0, le=100, description="Exchanges from the cloud's start until its database serves: connections, tables."
+    )
     shape: Shape = Field("lognormal", description="Its distribution.")
     variation: Variation = Field(0.5, description="Its coefficient of variation. [G]")
 

@@ -68,13 +68,15 @@ class Kind(IntEnum):
     WEBHOOK = 8  # a delivery platform pushes an order
 
 
+OPENED = 1 << len(Kind)
+"""Of what a connection of the database is ready for: it is open. Below stand the kinds of request that it has prepared."""
 PRIORITY = (2, 1, 2, 0, 2, 1, 1, 2, 1)
 """By kind, when the remedy `priority` is on: the smaller the sooner."""
 LEVELS = 3
 
 
 class Code(IntEnum):
-    """What a device was told. From ELSEWHERE on it asks again; from ELSEWHERE to TROUBLE at the other place."""
+    """What a device was told. From ELSEWHERE on it asks again: at the other place after ELSEWHERE, FENCED and no reply at all."""
 
     OK = 0
     DONE = 1  # yes, and the order is served, or the check closed
@@ -86,7 +88,11 @@ class Code(IntEnum):
 
 
 NO_REPLY, A_REPLY = 0, 1
-"""What comes with TROUBLE: nothing came back, or a 5xx did. With BUSY comes when to ask again, in ticks from then."""
+COME_BACK_US = 1_000_000
+"""What comes with TROUBLE: nothing came back, a 5xx did, or a 503 of the stack's own, which says when to ask again, in ticks from
+then (`refsystem.problems.RETRY_AFTER_S`). With BUSY comes such a time, too."""
+REFUSED_US = 1_000
+"""How long a device takes to learn that a link refuses connections. [G]"""
 
 
 class Level(IntEnum):

@@ -6,8 +6,9 @@ import pytest
 
 from simulator.headroom import Headroom, headroom, loaded
 from simulator.model.replications import Replay
+from simulator.replaced_fields import with_field
 from simulator.scenario import Scenario, load_scenario
-from simulator.sweeps import SweepError, read_budget, with_field
+from simulator.sweeps import SweepError, read_budget
 from simulator.trace_table import TraceLine, TraceOrder
 
 CAPACITY_PER_S = 25

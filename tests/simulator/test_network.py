@@ -98,7 +98,7 @@ def test_a_link_state_names_a_recording_for_both_directions_or_for_each() -> Non
         ({"latency_ms": 1, "trace_up": "x"}, "needs `trace`, the recording of the download"),
         ({"burst_packets": 2}, "needs loss_percent"),
         ({"loss_percent": 80, "burst_packets": 2}, "too short for so much loss; it must be at least 4"),
-        ({"loss_percent": 91}, "less than or equal to 90"),
+        ({"loss_percent": 91}, "must be at most 90"),
         ({"profile": "dsl", "loss_percent": 1}, "stands beside figures"),
         ({"trace": ""}, "at least 1 character"),
         ({}, "loss_percent or trace"),

@@ -173,7 +173,7 @@ def test_a_scenario_is_found_by_name_and_by_path(tmp_path: Path) -> None:
         find_scenario("lunch_rsh")
     with pytest.raises(ScenarioError, match=r"absent\.yaml: there is no such file"):
         find_scenario(str(tmp_path / "absent.yaml"))
-    with pytest.raises(ScenarioError, match=r"/dev/null: is not a file; give the path of a scenario"):
+    with pytest.raises(ScenarioError, match=r"/dev/null: is a device or a pipe, not a file; give the path"):
         find_scenario("/dev/null")
 
 

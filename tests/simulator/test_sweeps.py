@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
+from simulator.batches.runner import Runner
 from simulator.model.replications import forecast, interval, paired
 from simulator.model.stopping import AT_LEAST, floor_of, watched_of
+from simulator.replaced_fields import FieldError, read_values, with_field, with_fields
 from simulator.scenario import Scenario, load_scenario
-from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_field, with_least_told
+from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_least_told
 
 EVENING = """\
 name: evening
@@ -42,15 +45,42 @@ def test_a_field_is_named_as_in_the_file_and_in_a_list_it_is_that_of_all_or_of_o
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("diners.x", 1, "Extra inputs are not permitted"),
-        ("stores.tables", -1, "greater than or equal to 1"),
-        ("name.x", 1, "valid string"),
+        ("nosuch", 1, "there is no field 'nosuch' in a scenario; the fields there are name, title"),
+        (
+            "diners.arivals.rate_per_s",
+            1,
+            "'arivals' in diners (did you mean 'arrivals'?); the fields there are arrivals, ",
+        ),
+        ("delivery.order_per_s", 1, "'order_per_s' in delivery (did you mean 'orders_per_s'?)"),
+        ("stores.s2.table", 1, "'table' in stores.s2 (did you mean 'tables'?)"),
+        ("stores.s3.tables", 1, "'s3' in stores.s1, nor a member of stores with this name"),
+        ("stores.s3.tables", 1, "and the members are s1, s2"),
+        ("stores.s2", 1, "'s2' is a whole member of a list; name one of its fields"),
+        ("model.seating", {"dining": 4}, "model.seating: there is no field 'dining' in model.seating"),
+        ("stores.tables", -1, "stores.tables=-1: stores.s1.tables: is -1; it must be at least 1"),
+        ("model.kitchen.wok.cooks", [1, 2], "cooks=[1, 2]: must be a whole number, not a list"),
+        ("model.seating.party_shares.0", 1, "is inside a list of values, which is given as a whole"),
+        ("name.x", 1, "name is a single value and has no field 'x'"),
         ("faults.at_s", 1, "the list is empty"),
     ],
 )
-def test_a_field_that_cannot_be_is_said_in_a_sentence(evening: Scenario, path: str, value: int, said: str) -> None:
-    with pytest.raises(SweepError, match=said):
+def test_a_field_that_cannot_be_is_said_in_a_sentence(evening: Scenario, path: str, value: Any, said: str) -> None:
+    with pytest.raises(FieldError, match=re.escape(said)) as found:
         with_field(evening, path, value)
+    assert str(found.value).startswith(path)
+
+
+def test_values_are_written_as_in_the_file_lists_too_and_fit_together_in_the_end(evening: Scenario) -> None:
+    assert read_values("1, 2.5,true,dsl,2018-04-29") == [1, 2.5, True, "dsl", "2018-04-29"]
+    assert read_values("[0.5,0.5],[0.2, 0.8]") == [[0.5, 0.5], [0.2, 0.8]]
+    for wrong in ("[", "1,,2", "", ".nan", "&a [*a]"):
+        with pytest.raises(FieldError):
+            read_values(wrong)
+    points = read_values("[[0,1],[1,3]]")[0]
+    with pytest.raises(FieldError, match="is not used by profile 'constant'"):
+        with_field(evening, "diners.arrivals.points", points)
+    found = with_fields(evening, {"diners.arrivals.points": points, "diners.arrivals.profile": "points"})
+    assert found.diners.arrivals.curve == ((0, 1), (1, 3))
 
 
 def test_designs_have_the_same_draws_and_more_tables_lose_fewer(evening: Scenario) -> None:
@@ -79,8 +109,13 @@ def test_a_plan_finds_the_least_that_keeps_the_budget_and_the_most_load_that_doe
     )
     assert most.value is not None
     assert most.value < 10
-    none = plan(evening, "stores.tables", 1, 3, [budget], engine="simpy", replications=3)
+    none = plan(evening, "stores.tables", 1, 4, [budget], step=2, engine="simpy", replications=3)
     assert none.value is None
+    assert {1, 4} <= {trial.value for trial in none.trials}, "both ends are tried, also after a shorter step"
+    runner = Runner()
+    with pytest.raises(FieldError, match="it must be at most 2000"):
+        plan(evening, "stores.tables", 1, 2001, [budget], engine="simpy", replications=3, runner=runner)
+    assert runner.computed == 0
 
 
 def test_budgets_are_read_and_kept_by_the_whole_interval() -> None:
@@ -124,6 +159,31 @@ def test_a_cloud_that_answers_nobody_keeps_no_budget_on_answers() -> None:
     assert unsaid.value is None, "not even without a least share: nobody had an answer, in no replication"
     platform = plan(dead, "diners.arrivals.rate_per_s", 1, 1, [read_budget("platform_late<=0")], engine="simpy")
     assert platform.value == 1, "without a platform none of its orders is late"
+
+
+PLATFORM = """\
+name: platform
+duration_s: 20
+time_scale: 200
+diners: {arrivals: {rate_per_s: 1}, channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}, think_s: 1, polls_max: 0}
+delivery: {orders_per_s: 2, cancel_share: 0.0, accepts: cloud}
+faults: [{fault: link_down, link: edge_cloud, at_s: 0, for_s: 20}]
+"""
+QUICK = [Budget("platform_p95", "<=", 1e6)]
+
+
+def test_a_platform_whose_orders_are_hardly_ever_accepted_keeps_no_budget_on_acceptance() -> None:
+    slow = with_field(load_scenario(PLATFORM), "model.cloud.order_ms", 9_000)
+    none = plan(slow, "diners.arrivals.rate_per_s", 1, 1, QUICK, engine="simpy", replications=2, least_told=0)
+    assert none.value is None
+    assert none.trials[0].lacking == {"platform_p95": 2}, "orders came, and none was accepted"
+    few = with_field(load_scenario(PLATFORM), "delivery.accepts", "store")
+    found = plan(few, "diners.arrivals.rate_per_s", 1, 1, QUICK, engine="simpy", replications=2)
+    assert found.value is None
+    assert [str(budget) for budget in found.budgets] == ["platform_p95<=1e+06", "platform_late<=0.01"]
+    assert found.trials[0].lacking["platform_p95"] == 0
+    said = [*QUICK, Budget("platform_late", "<=", 9)]
+    assert plan(few, "diners.arrivals.rate_per_s", 1, 1, said, engine="simpy", replications=2).value == 1
 
 
 def test_few_fast_answers_do_not_keep_a_budget_when_most_diners_give_up() -> None:

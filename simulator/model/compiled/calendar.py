@@ -55,8 +55,9 @@ from simulator.model.compiled.memory import (
 )
 from simulator.model.draws import uniform
 from simulator.model.laws import NEVER, drawn, ticks, transfer
-from simulator.model.plan import BYTE_NS, CONDITION, CUT, JITTER, LATENCY, LINK_COLUMNS, LINKS, SEGMENT_COLUMNS
-from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HASH_PRIME, Condition, Event
+from simulator.model.links import BYTE_NS, CLOSING, CUT, FROM, JITTER, LATENCY, LINK_COLUMNS, LINKS, REFUSING, TO
+from simulator.model.plan import CONDITION, SEGMENT_COLUMNS
+from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HASH_PRIME, REFUSED_US, Condition, Event
 
 UP = int(Condition.UP)
 N_LINKS = len(LINKS)
@@ -220,6 +221,28 @@ def delivery(m: Any, f: Any, link: int, way: int, size: int, purpose: int, entit
 def is_whole(m: Any, link: int, way: int) -> bool:
     """Whether a link carries something that way now."""
     return bool(m[m[LINK] + link_place(m, link) * LINK_COLUMNS + CUT + way] == 0)
+
+
+@inlined
+def lasting(m: Any, link: int) -> int:
+    """How long one exchange takes now on a link that is whole, but for jitter and loss."""
+    row = m[LINK] + link_place(m, link) * LINK_COLUMNS + LATENCY
+    return int(m[row + TO] + m[row + FROM])
+
+
+@compiled
+def given_up_at(m: Any, link: int, until: int) -> int:
+    """When an attempt that is sent now learns that it has no answer: at `until`, or when the link refuses or closes it."""
+    place = link_place(m, link)
+    if m[m[LINK] + place * LINK_COLUMNS + REFUSING] != 0:
+        return int(min(until, m[NOW] + REFUSED_US))
+    for later in range(place + 1, (link + 1) * m[LINK_WIDTH]):
+        closes_at = m[m[LINK_AT] + later]
+        if closes_at >= until:
+            break
+        if m[m[LINK] + later * LINK_COLUMNS + CLOSING] != 0:
+            return int(closes_at)
+    return until
 
 
 @compiled

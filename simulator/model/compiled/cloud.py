@@ -29,7 +29,7 @@ from simulator.model.compiled.memory import (
 )
 from simulator.model.compiled.platform import accept, answer_webhook, is_wanted, store_has
 from simulator.model.compiled.server import answer, drop_request
-from simulator.model.plan import EDGE_CLOUD, FROM, TO
+from simulator.model.links import EDGE_CLOUD, FROM, TO
 from simulator.model.records import FIELDS, STORED_0
 from simulator.model.vocabulary import ANSWER_BYTES, CLOUD, ENTRY_BYTES, Code, Condition, Event, Kind, Level
 

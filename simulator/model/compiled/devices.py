@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model import purposes
-from simulator.model.compiled.calendar import at, draw, fails_on_its_way, time_out_at, trip
+from simulator.model.compiled.calendar import at, draw, fails_on_its_way, given_up_at, time_out_at, trip
 from simulator.model.compiled.gate import gate_request
 from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.memory import (
@@ -50,6 +50,7 @@ from simulator.model.compiled.memory import (
 )  # fmt: skip
 from simulator.model.compiled.server import answer, arrive, new_request
 from simulator.model.laws import NEVER, longer, pause
+from simulator.model.links import DINER_CLOUD, DINER_EDGE, TO
 from simulator.model.overload import (
     COME_BACK_SPREAD,
     HAS_BUDGET,
@@ -62,14 +63,13 @@ from simulator.model.overload import (
     TOKENS,
 )
 from simulator.model.people import COLUMNS, FIRST_EDGE
-from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
 from simulator.model.records import ATTEMPTS, FIELDS, TOLD, WHICH
 from simulator.model.vocabulary import A_REPLY, CLOUD, NO_REPLY, REQUEST_BYTES, Code, Event, Kind
 
 IDLE, ASKING, PAUSING, THINKING, POLLING, PAY_WAITING, RETAPPING = range(7)
 """What a lane is at: waiting for an answer, or for a waking and then: the next round, the order, a look, a look at the check, the
 second tap."""
-TOO_LATE, ELSEWHERE, TROUBLE, BUSY = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE), int(Code.BUSY)
+TOO_LATE, ELSEWHERE, TROUBLE = int(Code.TOO_LATE), int(Code.ELSEWHERE), int(Code.TROUBLE)
 FENCED = int(Code.FENCED)
 ORDER = int(Kind.ORDER)
 E_REQUEST, E_WAKE = int(Event.REQUEST), int(Event.WAKE)
@@ -122,7 +122,7 @@ def attempt(m: Any, f: Any, number: int, hinted: int) -> bool:
             if m[MANNERS] & SAYS_DEADLINE:
                 m[g + G_USEFUL] = (until - m[NOW]) // 1_000 * 1_000
         at(m, arrives, E_REQUEST, number, which, request)
-    time_out_at(m, until, number, which)
+    time_out_at(m, given_up_at(m, link, until), number, which)
     return True
 
 
@@ -171,10 +171,10 @@ def _next_round(m: Any, number: int) -> bool:
         return True
     u = draw(m, purposes.BACKOFF, number, m[lane + L_ATTEMPTS])
     code, value = m[lane + L_CODE], m[lane + L_VALUE]
-    time = pause(following, m[BACKOFF], m[BACKOFF_MAX], value if code == BUSY else 0, u)
+    time = pause(following, m[BACKOFF], m[BACKOFF_MAX], value if value > A_REPLY else 0, u)
     if code == TROUBLE and value == NO_REPLY and m[MANNERS] & SPREADS_RECONNECT:
         time = longer(time, RECONNECT_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
-    elif code == BUSY and value > 0 and m[MANNERS] & SPREADS_COME_BACK:
+    elif value > A_REPLY and m[MANNERS] & SPREADS_COME_BACK:
         time = longer(time, COME_BACK_SPREAD, draw(m, purposes.SPREAD, number, m[lane + L_ATTEMPTS]))
     wakes_at = m[NOW] + time
     if wakes_at >= m[lane + L_DEADLINE]:
@@ -199,7 +199,7 @@ def told(m: Any, f: Any, number: int, code: int, value: int) -> bool:
             return False
     if code < ELSEWHERE:
         return True
-    if code <= TROUBLE and m[lane + L_DOOR] == 0:
+    if (code < TROUBLE or (code == TROUBLE and value == NO_REPLY)) and m[lane + L_DOOR] == 0:
         m[lane + L_NODE] = 1 - m[lane + L_NODE]
     return _next_round(m, number)
 

@@ -34,8 +34,9 @@ from simulator.model.compiled.memory import (
     TIMETABLE,
 )
 from simulator.model.laws import cooking
+from simulator.model.links import EDGE_KDS, TO
 from simulator.model.people import COLUMNS, ITEMS
-from simulator.model.plan import EDGE_KDS, KITCHEN, TO
+from simulator.model.plan import KITCHEN
 from simulator.model.records import FIELDS, SERVED_0, SHOWN_0
 from simulator.model.vocabulary import COOK_BITS, COOK_UNLIMITED, ENTRY_BYTES, Condition, Event
 

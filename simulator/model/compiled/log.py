@@ -47,7 +47,8 @@ from simulator.model.compiled.memory import (
 from simulator.model.compiled.payments import call_gateway
 from simulator.model.compiled.server import answer, cut_off, drop_request
 from simulator.model.compiled.uplink import send_up
-from simulator.model.plan import CONDITION, EDGE_EDGE, FLUSH_EXTRA, FROM, PRIMARY, SEGMENT_COLUMNS, SLOW, TO, TWO
+from simulator.model.links import EDGE_EDGE, FROM, TO
+from simulator.model.plan import CONDITION, FLUSH_EXTRA, PRIMARY, SEGMENT_COLUMNS, SLOW, TWO
 from simulator.model.records import COMMITTED_0, FIELDS
 from simulator.model.vocabulary import (
     ABSENT,
@@ -58,6 +59,7 @@ from simulator.model.vocabulary import (
     EDGE_A,
     ENTRY_BYTES,
     NO_PRIMARY,
+    NO_REPLY,
     PENDING,
     Code,
     Condition,
@@ -246,7 +248,7 @@ def log_conditions_change(m: Any, f: Any, before: int) -> None:
             number = _take_waiters(m, m[m[LOG] + seq])
             while number >= 0:
                 following = m[m[REQUESTS] + number * REQUEST_SIZE + R_NEXT]
-                cut_off(m, f, number)
+                cut_off(m, f, number, NO_REPLY)
                 number = following
         _cut_back(m, max(m[LOG_DONE], m[m[DEVICES] + old * DEVICE_SIZE + D_FLUSHED]))
     primary = now_is(m, PRIMARY)

@@ -23,10 +23,11 @@ from refsystem.overload.pacing import UPLINK_PACE
 from refsystem.overload.priority import PRIORITIES
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
+from simulator.model.links import LINKS
 from simulator.model.people import AT
-from simulator.model.plan import LINKS, PRIMARY, SEGMENT_COLUMNS, TWO, Plan
+from simulator.model.plan import PRIMARY, SEGMENT_COLUMNS, TWO, Plan
 from simulator.model.records import ABSENT, COUNTERS, FIELDS
-from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES, Kind
+from simulator.model.vocabulary import HASH_SEED, LEVELS, NODES, OPENED, Kind
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -36,13 +37,15 @@ GATE_PRIORITIES = len(PRIORITIES)
 _PLAN = (
     "orders", "tables", "table_queue_max", "attempts_max", "backoff", "backoff_max", "attempt_timeout", "polls_max", "retap",
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
-    "retry_budget", "retry_burst", "flush_shape", "connections", "transaction_shape", "stations", "stages",
+    "retry_budget", "retry_burst", "flush_shape", "connections", "connections_open", "connect_round_trips",
+    "transaction_shape", "stations", "stages",
     "gates", "manners", "platform", "accepts_at_cloud", "accept_within", "push_again", "slow_extra",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
-    RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, TRANSACTION_SHAPE, STATIONS, STAGES,
+    RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, CONNECTIONS_OPEN, CONNECT_ROUND_TRIPS,
+    TRANSACTION_SHAPE, STATIONS, STAGES,
     GATES, MANNERS, PLATFORM_ON, ACCEPTS_AT_CLOUD, ACCEPT_WITHIN, PUSH_AGAIN, SLOW_EXTRA,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
@@ -54,18 +57,18 @@ _PLAN = (
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
     LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER, SLOT, SLOT_BITS, FAR_COUNT, FAR_FREE, FAR_USED,
     NEAR_COUNT, PACE_TOKENS, PACE_AT,
-) = range(30, 30 + 59)  # fmt: skip
+) = range(len(_PLAN), len(_PLAN) + 59)  # fmt: skip
 # Where tables begin: those of a plan, those of a run, and those outside.
 (
     SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
-    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE,
-) = range(90, 90 + 18)  # fmt: skip
+    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE, ROUND_TRIPS, READY,
+) = range(PACE_AT + 1, PACE_AT + 1 + 20)  # fmt: skip
 (
     NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK,
     TABLE_QUEUE, STATION_NEXT, TRACE, GATED,
-) = range(110, 110 + 18)  # fmt: skip
-TIMETABLE, ROWS = 130, 131
-HEADER = 132
+) = range(READY + 1, READY + 1 + 18)  # fmt: skip
+TIMETABLE, ROWS = GATED + 1, GATED + 2
+HEADER = GATED + 3
 
 # An event to come; in the line of time-outs it has no load; in a slot it has one that follows.
 H_TICK, H_KEY, H_LOAD, H_NEXT, EVENT_WIDTH = range(5)
@@ -244,6 +247,7 @@ def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
         STATION: stations, FREE_COOKS: _stacks(plan.cooks, cooks), LINK_AT: plan.link_at, LINK: plan.link,
         LINK_ONLY: plan.link_error_orders_only, LINK_NOW: np.zeros(len(LINKS)), SEGMENT_AT: plan.segment_at,
         SEGMENT_TABLE: plan.segment, GATE: _gates(plan) if plan.gates else np.zeros(0),
+        ROUND_TRIPS: plan.round_trips, READY: np.where(np.arange(plan.connections) < plan.connections_open, OPENED, 0),
     }  # fmt: skip
     flat = [np.asarray(each, dtype=np.int64).ravel() for each in tables.values()]
     m = np.concatenate([np.zeros(HEADER, dtype=np.int64), *flat])

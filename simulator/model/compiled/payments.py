@@ -25,7 +25,8 @@ from simulator.model.compiled.memory import (
     SLOW_SHARE,
 )
 from simulator.model.laws import EXPONENTIAL
-from simulator.model.plan import CARD, CASH, FROM, GATEWAY, PARTNER_GATEWAY, TO, WALLET
+from simulator.model.links import FROM, PARTNER_GATEWAY, TO
+from simulator.model.plan import CARD, CASH, GATEWAY, WALLET
 from simulator.model.records import FIELDS, PAID
 from simulator.model.vocabulary import ABSENT, ANSWER_BYTES, ENTRY_BYTES, Event
 

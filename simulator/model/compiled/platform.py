@@ -21,8 +21,9 @@ from simulator.model.compiled.memory import (
     ROWS,
     TIMETABLE,
 )
+from simulator.model.links import FROM, PARTNER_CLOUD, TO
 from simulator.model.people import CANCELS, COLUMNS, DOOR
-from simulator.model.plan import FROM, PARTNER_CLOUD, PLATFORM, TO
+from simulator.model.plan import PLATFORM
 from simulator.model.platforms import ANSWER_TIMEOUT, AT_PLATFORM, TRIES
 from simulator.model.records import ATTEMPTS, FIELDS, LEFT, LEVEL, OUTCOME, PLACED, TOLD
 from simulator.model.vocabulary import ANSWER_BYTES, ENTRY_BYTES, Condition, Event, Level, Outcome

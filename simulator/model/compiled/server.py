@@ -56,7 +56,8 @@ from simulator.model.compiled.memory import (
 )
 from simulator.model.compiled.platform import answer_webhook
 from simulator.model.laws import NEVER
-from simulator.model.plan import DINER_CLOUD, DINER_EDGE, FROM, SLOW
+from simulator.model.links import DINER_CLOUD, DINER_EDGE, FROM
+from simulator.model.plan import SLOW
 from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (
     ANSWER_BYTES,
@@ -65,6 +66,7 @@ from simulator.model.vocabulary import (
     COOK_BITS,
     LEVELS,
     MENU_BYTES,
+    NO_REPLY,
     PRIORITY,
     Code,
     Condition,
@@ -129,10 +131,10 @@ def ask_again(m: Any, number: int) -> None:
 
 
 @compiled
-def cut_off(m: Any, f: Any, number: int) -> None:
-    """A request was lost with its server, or the database failed it."""
+def cut_off(m: Any, f: Any, number: int, value: int) -> None:
+    """A request was lost with its server (NO_REPLY), or the database failed it (COME_BACK_US)."""
     if m[m[REQUESTS] + number * REQUEST_SIZE + R_CLIENT] == 1:
-        answer(m, f, number, TROUBLE, 0)
+        answer(m, f, number, TROUBLE, value)
     elif m[m[REQUESTS] + number * REQUEST_SIZE + R_KIND] == WEBHOOK:
         r = m[REQUESTS] + number * REQUEST_SIZE
         answer_webhook(m, f, m[r + R_ENTITY], m[r + R_ATTEMPT], 0)
@@ -225,7 +227,7 @@ def arrive(m: Any, f: Any, number: int) -> None:
     r = m[REQUESTS] + number * REQUEST_SIZE
     node = m[r + R_NODE]
     if condition(m, node) == DOWN:
-        cut_off(m, f, number)
+        cut_off(m, f, number, NO_REPLY)
         return
     n, counters = m[NODES_AT] + node * NODE_SIZE, m[SERVERS] + node * N_COUNTERS
     m[counters + ARRIVED] += 1
@@ -252,7 +254,7 @@ def arrive(m: Any, f: Any, number: int) -> None:
 def _lose(m: Any, f: Any, counters: int, number: int) -> None:
     m[counters + DROPPED] += 1
     m[counters + STAYED] += m[NOW] - m[m[REQUESTS] + number * REQUEST_SIZE + R_ARRIVED]
-    cut_off(m, f, number)
+    cut_off(m, f, number, NO_REPLY)
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.model.compiled.calendar import condition, now_is
-from simulator.model.compiled.database import fail_queue, want_transaction
+from simulator.model.compiled.database import close_connections, fail_queue, want_transaction
 from simulator.model.compiled.gate_faults import forget, kill_gate, resume_gate
 from simulator.model.compiled.jit import compiled
 from simulator.model.compiled.kitchen import is_served
@@ -40,7 +40,18 @@ from simulator.model.compiled.payments import CLOSED
 from simulator.model.compiled.server import answer, arrive, ask_again, drop_request, finish, kill, new_request, start
 from simulator.model.compiled.uplink import send_up
 from simulator.model.plan import CONDITION, POSTGRES, PRIMARY, REFUSES, SEGMENT_COLUMNS
-from simulator.model.vocabulary import ABSENT, CLOUD, COMMITTED, COOK_BITS, NO_PRIMARY, NODES, Code, Condition, Kind
+from simulator.model.vocabulary import (
+    ABSENT,
+    CLOUD,
+    COME_BACK_US,
+    COMMITTED,
+    COOK_BITS,
+    NO_PRIMARY,
+    NODES,
+    Code,
+    Condition,
+    Kind,
+)
 
 UP, DOWN = int(Condition.UP), int(Condition.DOWN)
 OK, DONE, ELSEWHERE, FENCED = int(Code.OK), int(Code.DONE), int(Code.ELSEWHERE), int(Code.FENCED)
@@ -66,7 +77,7 @@ def _at_device(m: Any, f: Any, number: int) -> None:
         state = m[m[PEOPLE] + (item - 2 * m[DINERS]) * PERSON_SIZE + P_PAYMENT]
         answer(m, f, number, DONE if state == CLOSED else OK, state)
     elif now_is(m, REFUSES) != 0 and kind != DOWNLINK:
-        answer(m, f, number, FENCED, 0)
+        answer(m, f, number, BUSY, COME_BACK_US)
     else:
         state = m[m[ITEMS_STATE] + item * ITEM_SIZE + I_STATE]
         if state == COMMITTED:
@@ -124,6 +135,8 @@ def change(m: Any, f: Any, number: int) -> None:
         forget(m, f, served)
     if condition(m, POSTGRES) != UP:
         fail_queue(m, f)
+    if condition(m, POSTGRES) != UP or condition(m, CLOUD) == DOWN:
+        close_connections(m)
     for node in range(NODES):
         if condition(m, node) == UP and m[was + node] != UP:
             n = m[NODES_AT] + node * NODE_SIZE

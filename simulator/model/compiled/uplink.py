@@ -21,8 +21,9 @@ from simulator.model.compiled.memory import (
     UPLINK_TAIL,
 )
 from simulator.model.compiled.server import arrive, new_request
+from simulator.model.links import EDGE_CLOUD, TO
 from simulator.model.overload import PACED as PACED_ON
-from simulator.model.plan import EDGE_CLOUD, PRIMARY, TO
+from simulator.model.plan import PRIMARY
 from simulator.model.vocabulary import CLOUD, ENTRY_BYTES, NO_PRIMARY, UPLINK_BATCH_MAX, Event, Kind
 
 INGEST = int(Kind.INGEST)

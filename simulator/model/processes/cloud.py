@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simulator.model import purposes
-from simulator.model.plan import EDGE_CLOUD, FROM, TO
+from simulator.model.links import EDGE_CLOUD, FROM, TO
 from simulator.model.processes.course import Course
 from simulator.model.processes.kitchen import Kitchen
 from simulator.model.processes.platform import Platform

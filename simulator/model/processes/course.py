@@ -11,9 +11,10 @@ from simpy import Environment, Event
 
 from simulator.model.draws import Draws, Key
 from simulator.model.laws import NEVER, transfer
-from simulator.model.plan import BYTE_NS, CONDITION, CUT, JITTER, LATENCY, Plan
+from simulator.model.links import BYTE_NS, CLOSING, CUT, FROM, JITTER, LATENCY, REFUSING, TO
+from simulator.model.plan import CONDITION, Plan
 from simulator.model.records import ABSENT, AT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WHICH, empty_servers
-from simulator.model.vocabulary import HASH_MIX, HASH_PRIME, HASH_SEED, Condition, key_of
+from simulator.model.vocabulary import HASH_MIX, HASH_PRIME, HASH_SEED, REFUSED_US, Condition, key_of
 
 Steps: TypeAlias = Generator[Event, Any, Any]
 MASK = (1 << 64) - 1
@@ -112,6 +113,24 @@ class Course:
                 return NEVER
             begin = self._link_at[link][place]
         return begin + self._time(link, way, place, size, purpose, entity, index)
+
+    def lasting(self, link: int) -> int:
+        """How long one exchange takes now on a link that is whole, but for jitter and loss."""
+        state = self._links[link][self._place(link)]
+        return state[LATENCY + TO] + state[LATENCY + FROM]
+
+    def given_up_at(self, link: int, until: int) -> int:
+        """When an attempt that is sent now learns that it has no answer: at `until`, or when the link refuses or closes it."""
+        place = self._place(link)
+        if self._links[link][place][REFUSING]:
+            return min(until, self.now + REFUSED_US)
+        for later in range(place + 1, len(self._link_at[link])):
+            closes_at: int = self._link_at[link][later]
+            if closes_at >= until:
+                break
+            if self._links[link][later][CLOSING]:
+                return closes_at
+        return until
 
     def fails_on_its_way(self, link: int, is_order: bool, purpose: int, entity: int, index: int) -> bool:
         """Whether a request is answered with an error by the link itself."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from simulator.model import purposes
 from simulator.model.laws import drawn, ticks
-from simulator.model.plan import CLOUD_DATABASE, FROM, POSTGRES, SLOW, TO
+from simulator.model.links import CLOUD_DATABASE, FROM, TO
+from simulator.model.plan import POSTGRES, SLOW
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request
-from simulator.model.vocabulary import ANSWER_BYTES, ENTRY_BYTES, Event
+from simulator.model.vocabulary import ANSWER_BYTES, ENTRY_BYTES, OPENED, Event
 
 Told = Callable[[Request], None]
 
@@ -23,6 +24,13 @@ class Database:
         self._free = list(range(course.plan.connections - 1, -1, -1))
         self._queue: deque[Request] = deque()
         self._transactions = 0
+        self._ready: list[int] = []
+        self.close()
+
+    def close(self) -> None:
+        """The connections are gone; those that are open before anybody asks are so again when the database serves."""
+        plan = self._course.plan
+        self._ready = [OPENED if number < plan.connections_open else 0 for number in range(plan.connections)]
 
     def request(self, request: Request) -> None:
         """A request wants a transaction."""
@@ -47,15 +55,24 @@ class Database:
             u = course.draws.uniform(purposes.DATABASE, number, 0)
             time = ticks(drawn(plan.transaction_shape, plan.transaction, plan.transaction_spread, u))
             time = time * course.segment[SLOW + POSTGRES] // 1000
+            more = (self._round_trips(connection, request.kind) - 1) * course.lasting(CLOUD_DATABASE)
             there = course.delivery(CLOUD_DATABASE, TO, ENTRY_BYTES, purposes.DATABASE, number, 1) - course.now
             back = course.delivery(CLOUD_DATABASE, FROM, ANSWER_BYTES, purposes.DATABASE, number, 2) - course.now
             course.at(
-                course.now + time + there + back,
+                course.now + time + there + back + more,
                 Event.STORED,
                 connection,
                 0,
                 lambda request=request, connection=connection: self._end(request, connection),  # type: ignore[misc]
             )
+
+    def _round_trips(self, connection: int, kind: int) -> int:
+        """The exchanges of one transaction; the first of its kind on a connection is prepared, and a new connection opened."""
+        plan, ready = self._course.plan, self._ready[connection]
+        self._ready[connection] |= OPENED | 1 << kind
+        trips = int(plan.round_trips[kind])
+        trips += 0 if ready >> kind & 1 else trips
+        return trips if ready & OPENED else trips + plan.connect_round_trips
 
     def _end(self, request: Request, connection: int) -> None:
         self._free.append(connection)

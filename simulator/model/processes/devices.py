@@ -8,6 +8,7 @@ from simpy import Event as Happening
 
 from simulator.model import purposes
 from simulator.model.laws import longer, pause
+from simulator.model.links import DINER_CLOUD, DINER_EDGE, TO
 from simulator.model.overload import (
     COME_BACK_SPREAD,
     HAS_BUDGET,
@@ -18,7 +19,6 @@ from simulator.model.overload import (
     TOKEN_US,
     TOKENS,
 )
-from simulator.model.plan import DINER_CLOUD, DINER_EDGE, TO
 from simulator.model.processes.course import Course, Steps
 from simulator.model.processes.server import Request
 from simulator.model.processes.store import Store
@@ -107,7 +107,7 @@ class Device:
                 told = told if again is None else again
             if told[0] < Code.ELSEWHERE:
                 break
-            if told[0] <= Code.TROUBLE and self.door == EDGE_DOOR:
+            if (told[0] < Code.TROUBLE or told == (Code.TROUBLE, NO_REPLY)) and self.door == EDGE_DOOR:
                 self.node = 1 - self.node
         return told
 
@@ -123,10 +123,10 @@ class Device:
     def _pause(self, number: int, told: Told) -> int:
         plan, manners, (code, value) = self.course.plan, self.course.plan.manners, told
         u = self.course.draws.uniform(purposes.BACKOFF, self.lane, self.attempts)
-        time = pause(number, plan.backoff, plan.backoff_max, value if code == Code.BUSY else 0, u)
+        time = pause(number, plan.backoff, plan.backoff_max, value if value > A_REPLY else 0, u)
         if code == Code.TROUBLE and value == NO_REPLY and manners & SPREADS_RECONNECT:
             return longer(time, RECONNECT_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
-        if code == Code.BUSY and value > 0 and manners & SPREADS_COME_BACK:
+        if value > A_REPLY and manners & SPREADS_COME_BACK:
             return longer(time, COME_BACK_SPREAD, self.course.draws.uniform(purposes.SPREAD, self.lane, self.attempts))
         return time
 
@@ -153,7 +153,8 @@ class Device:
         link = DINER_CLOUD if self.node == CLOUD else DINER_EDGE
         arrives = course.trip(link, TO, REQUEST_BYTES, purposes.REQUEST_TRIP, self.lane, number)
         course.at(arrives, Event.REQUEST, self.lane, number, lambda: self._arrive(link, request))
-        course.at(until, Event.TIMEOUT, self.lane, number, lambda: self._told(number, Code.TROUBLE, NO_REPLY))
+        given_up = course.given_up_at(link, until)
+        course.at(given_up, Event.TIMEOUT, self.lane, number, lambda: self._told(number, Code.TROUBLE, NO_REPLY))
         answer: Told = yield self.reply
         return answer
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from simulator.model import purposes
 from simulator.model.laws import cooking
+from simulator.model.links import EDGE_KDS, TO
 from simulator.model.people import ITEMS
-from simulator.model.plan import EDGE_KDS, KITCHEN, TO
+from simulator.model.plan import KITCHEN
 from simulator.model.processes.course import Course
 from simulator.model.records import ABSENT, SERVED_0, SHOWN_0
 from simulator.model.vocabulary import COOK_BITS, COOK_UNLIMITED, ENTRY_BYTES, Event

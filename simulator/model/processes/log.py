@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from simulator.model import purposes
 from simulator.model.laws import drawn, ticks
-from simulator.model.plan import CONDITION, EDGE_EDGE, FLUSH_EXTRA, FROM, PRIMARY, SLOW, TO, TWO
+from simulator.model.links import EDGE_EDGE, FROM, TO
+from simulator.model.plan import CONDITION, FLUSH_EXTRA, PRIMARY, SLOW, TWO
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request
 from simulator.model.vocabulary import (

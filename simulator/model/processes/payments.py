@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from simulator.model import purposes
 from simulator.model.laws import EXPONENTIAL, drawn, ticks
+from simulator.model.links import FROM, PARTNER_GATEWAY, TO
 from simulator.model.people import TENDER
-from simulator.model.plan import CARD, CASH, FROM, GATEWAY, PARTNER_GATEWAY, TO, WALLET
+from simulator.model.plan import CARD, CASH, GATEWAY, WALLET
 from simulator.model.processes.course import Course
 from simulator.model.processes.log import Log
 from simulator.model.records import PAID

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simulator.model import purposes
+from simulator.model.links import FROM, PARTNER_CLOUD, TO
 from simulator.model.people import CANCELS, DOOR
-from simulator.model.plan import FROM, PARTNER_CLOUD, PLATFORM, TO
+from simulator.model.plan import PLATFORM
 from simulator.model.platforms import ANSWER_TIMEOUT, AT_PLATFORM, TRIES
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from simulator.model import purposes
 from simulator.model.laws import drawn, ticks
+from simulator.model.links import DINER_CLOUD, DINER_EDGE, FROM
 from simulator.model.overload import NOT_SAID
-from simulator.model.plan import CONDITION, DINER_CLOUD, DINER_EDGE, FROM, SLOW
+from simulator.model.plan import CONDITION, SLOW
 from simulator.model.processes.course import Course
 from simulator.model.records import ARRIVED, BUSY, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (

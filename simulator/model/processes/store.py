@@ -19,8 +19,10 @@ from simulator.model.vocabulary import (
     ABSENT,
     ASKED_AGAIN_US,
     CLOUD,
+    COME_BACK_US,
     COMMITTED,
     NO_PRIMARY,
+    NO_REPLY,
     NODES,
     Code,
     Condition,
@@ -44,7 +46,7 @@ class Store:
         self.payments = Payments(course, self.log)
         self._uplink = Uplink(course, self.servers[CLOUD].request)
         self._cloud = Cloud(course, self.servers[CLOUD], self._uplink, self.platform, self.kitchen, self._down)
-        self._database = Database(course, self._cloud.stored, self._cut_off)
+        self._database = Database(course, self._cloud.stored, self._failed)
         for number in range(1, len(course.segment_at)):
             course.at(course.segment_at[number], Event.SEGMENT, number, 0, lambda number=number: self._change(number))  # type: ignore[misc]
 
@@ -64,6 +66,8 @@ class Store:
             self.gates[served].forget()
         if not course.is_up(POSTGRES):
             self._database.fail()
+        if not course.is_up(POSTGRES) or course.segment[CONDITION + CLOUD] == Condition.DOWN:
+            self._database.close()
         for node in range(NODES):
             was, now = before[CONDITION + node], course.segment[CONDITION + node]
             if now == Condition.UP != was:
@@ -113,7 +117,7 @@ class Store:
             state = self.payments.states[item - 2 * self._diners]
             server.answer(request, Code.DONE if state == CLOSED else Code.OK, state)
         elif segment[REFUSES] and kind != Kind.DOWNLINK:
-            server.answer(request, Code.FENCED)
+            server.answer(request, Code.BUSY, COME_BACK_US)
         elif self.log.state[item] == COMMITTED:
             server.answer(request, Code.OK, self.log.level)
         else:
@@ -144,13 +148,20 @@ class Store:
             self.servers[primary].request(request)
 
     def _cut_off(self, request: Request) -> None:
-        """A request was lost with its server, or the database failed it."""
+        """A request was lost with its server."""
+        self._gives_up(request, NO_REPLY)
+
+    def _failed(self, request: Request) -> None:
+        """The database failed a request."""
+        self._gives_up(request, COME_BACK_US)
+
+    def _gives_up(self, request: Request, value: int) -> None:
         if request.kind == Kind.WEBHOOK:
             self.platform.answer(request.entity, request.attempt, heard=False)
         elif request.answered is None:
             self._ask_again(request)
         else:
-            self.servers[request.node].answer(request, Code.TROUBLE)
+            self.servers[request.node].answer(request, Code.TROUBLE, value)
 
     def _lost(self, item: int) -> None:
         """An entry is gone; the downlink brings an order of the cloud again, for its cursor moves at a commit only."""

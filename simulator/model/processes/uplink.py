@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from refsystem.overload.pacing import UPLINK_PACE, Pacer
 from simulator.model import purposes
+from simulator.model.links import EDGE_CLOUD, TO
 from simulator.model.overload import PACED
-from simulator.model.plan import EDGE_CLOUD, PRIMARY, TO
+from simulator.model.plan import PRIMARY
 from simulator.model.processes.course import Course
 from simulator.model.processes.server import Request
 from simulator.model.vocabulary import CLOUD, ENTRY_BYTES, NO_PRIMARY, UPLINK_BATCH_MAX, Event, Kind

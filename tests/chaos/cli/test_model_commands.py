@@ -89,6 +89,63 @@ def test_sweep_writes_a_table_and_plan_says_the_least(
     assert json.loads(capsys.readouterr().out)["value"] is None
 
 
+def test_an_automatic_sweep_draws_each_design_until_its_figures_are_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, table = tmp_path / "evening.yaml", tmp_path / "new" / "folder" / "sweep.csv"
+    path.write_text(EVENING.replace("model: {", "model: {visit: table_only, "), encoding="utf-8")
+    ask = [
+        "sweep",
+        str(path),
+        "--engine",
+        "simpy",
+        "--workers",
+        "1",
+        "--replications",
+        "auto",
+        "--csv",
+        str(table),
+        "--json",
+    ]
+    assert main([*ask, "--over", "diners.arrivals.rate_per_s=3,40", "--figures", "diners,platform_late"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    few, many = (design["replications"] for design in found["designs"])
+    assert found["replications"] == "auto"
+    assert few > many == 10, "the number of few people is known worse"
+    assert f"{few + many} replications\n" in said.err
+    lacking = "diners.arrivals.rate_per_s=40: nobody had platform_late, so nothing is known of it"
+    assert lacking in found["not_known"]
+    assert lacking in said.err
+    with table.open(encoding="utf-8") as file:
+        assert [row["replications"] for row in csv.DictReader(file)] == [str(few), "10"]
+
+
+@pytest.mark.parametrize("command", ["simulate", "sweep", "plan", "headroom"])
+def test_where_nothing_can_be_written_is_said_before_anything_is_run(
+    command: str, evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
+    out = tmp_path / "out"
+    taken = out / f"{command}-evening.parquet"
+    taken.mkdir(parents=True)
+    asked = {
+        "simulate": ["simulate", evening],
+        "sweep": ["sweep", evening, "--over", "stores.tables=8"],
+        "plan": ["plan", evening, "--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "diners>=0"],
+        "headroom": ["plan", evening, "--headroom", "--to", "1"],
+    }[command]
+    assert main([*asked, "--engine", "simpy", "--replications", "2", "--workers", "1", "--out", str(out)]) == 2
+    assert f"{taken}: cannot be written (it is a folder)" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == [taken.name]
+
+
+def test_one_replication_is_not_called_replications(evening: str, capsys: pytest.CaptureFixture[str]) -> None:
+    common = [evening, "--engine", "simpy", "--workers", "1", "--replications", "1"]
+    assert main(["sweep", *common, "--over", "stores.tables=8"]) == 0
+    assert "\n1 replication\n" in capsys.readouterr().out
+
+
 def test_a_sweep_and_a_plan_name_what_has_no_effect_and_what_is_not_modelled(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,10 +258,20 @@ def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--backend", "dask", "--workers",
           "2"], "a Dask cluster has the workers that it has"),
         (["simulate", "calm", "--trace", "/none.csv"], "/none.csv"),
-        (["simulate", "calm", "--engine", "simpy", "--seed", "-3"], "seed"),
+        (["simulate", "calm", "--engine", "simpy", "--seed", "-3"], "seed: is -3; it must be at least 0"),
         (["sweep", "calm", "--over", "stores.tables"], "--over takes FIELD=A,B"),
         (["sweep", "calm", "--over", "a=1", "--figures", "b"], "there is no figure 'b'"),
-        (["sweep", "calm", "--engine", "simpy", "--over", "diners.x=1"], "diners.x"),
+        (["sweep", "calm", "--engine", "simpy", "--over", "diners.x=1"], "there is no field 'x' in diners"),
+        (["plan", "calm", "--engine", "simpy", "--find", "stores.table", "--from", "1", "--to", "2", "--keep", "late<=1"],
+         "(did you mean 'tables'?)"),
+        (["sweep", "calm", "--over", "a=1", "--over", "b=2", "--over", "a=3"], "--over names a twice"),
+        (["sweep", "calm", "--over", "a=[1"], "--over a: '[1' cannot be read as values"),
+        (["sweep", "calm", "--over", "nosuch=1", "--csv", "/"], "/: cannot be written (it is a folder)"),
+        (["sweep", "calm", "--over", "nosuch=1", "--csv", "/dev/null/x.csv"], "/dev/null: cannot be written (it is no folder)"),
+        (["sweep", "calm", "--over", "a=1", "--figures", ""], "--figures names none"),
+        (["sweep", "calm", "--over", "a=1", "--replications", "some"], "takes a number from 1 to 1000 or auto, not 'some'"),
+        (["simulate", "/dev/null"], "/dev/null: is a device or a pipe, not a file"),
+        (["simulate", "/"], "/: is a folder, not a file"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "x"], "is no budget"),
         (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "9", "--to", "2", "--keep", "late<=1"], "is no range"),
         (["plan", "calm", "--engine", "simpy", "--find", "x", "--from", "1", "--to", "inf", "--keep", "late<=1"], "is no range"),

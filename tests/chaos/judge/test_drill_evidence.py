@@ -19,6 +19,7 @@ def test_a_drill_is_added_once_for_its_seed(run: Any, tmp_path: Path) -> None:
     assert run["scenario"] == verdict.scenario
     assert run["acknowledged"] == dict(verdict.audit.acknowledged)
     assert run["always_classes"] == 0
+    assert list(run["response_ms"]) == ["p50", "p95", "p99", "max"]
 
 
 def test_a_file_of_something_else_is_left_alone(run: Any, tmp_path: Path) -> None:

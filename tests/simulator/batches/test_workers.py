@@ -25,8 +25,8 @@ from simulator.model.figures import figures_of
 from simulator.model.records import FIELDS
 from simulator.model.replications import Replications, evenings, forecasts, interval
 from simulator.model.stopping import AT_LEAST
+from simulator.replaced_fields import with_field
 from simulator.scenario import load_scenario
-from simulator.sweeps import with_field
 
 EVENING = """\
 name: evening

@@ -15,7 +15,7 @@ def _course(*faults: str, policy: str = "available") -> list[tuple[float, int, b
     text = CALM + "".join(f"  - {fault}\n" for fault in faults) + f"stores: [{{name: s1, policy: {policy}}}]\n"
     scenario = load_scenario(text)
     found: list[tuple[float, int, bool]] = []
-    for each in store_segments(scenario, scenario.stores[0], boot=700_000, join=600_000):
+    for each in store_segments(scenario, scenario.stores[0], boot=700_000, join=600_000, open_round_trips=9):
         if not found or found[-1][1:] != (each.primary, each.two):
             found.append((each.at / 1e6, each.primary, each.two))
     return found

@@ -5,112 +5,45 @@ That both engines do the same is shown elsewhere; here it is shown that what the
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
+from known_evening import FLUSH, MS, SEED, SERVICE, S, evening, events_of, people_who, run_on
 
-from simulator.model import people
 from simulator.model.draws import make_key
-from simulator.model.engines import EngineName, engine_of
-from simulator.model.laws import NEVER, RETRANSMISSION_US, transfer
+from simulator.model.engines import EngineName
+from simulator.model.laws import RETRANSMISSION_US, transfer
 from simulator.model.people import (
     BALKS,
-    CANCELS,
-    COLUMNS,
-    DINING,
-    ITEMS,
-    NO_TENDER,
-    PATIENCE,
-    POLL,
-    SEAT_PATIENCE,
     TENDER,
-    THINK,
 )
 from simulator.model.plan import CARD, CASH, TWO, WALLET, make_plan
-from simulator.model.records import ABSENT, ARRIVED, Run
-from simulator.model.timetable import Integers, draw_timetable, make_recipe
-from simulator.model.vocabulary import CLASS_SHIFT, EDGE_A, Event, Level, Outcome
-from simulator.scenario import Scenario, load_scenario, with_changes
-
-SEED = 6
-MS, S = 1_000, 1_000_000
-SERVICE, FLUSH = 4 * MS, 50 * MS
-SURE = {"shape": "deterministic", "menu_ms": 0, "order_ms": 4, "read_ms": 0, "pay_ms": 0}
-EVENING = {
-    "name": "known",
-    "duration_s": 20,
-    "stores": [{"name": "s1", "tables": 2, "kitchen_seconds": 1}],
-    "diners": {
-        "arrivals": {"rate_per_s": 10}, "polls_max": 0, "attempt_timeout_ms": 2_000, "retries": {"attempts_max": 1},
-        "channels": {"qr": 1.0, "cashier": 0.0, "mini_program": 0.0},
-    },
-    "model": {
-        "edge": SURE | {"workers": 20}, "cloud": SURE | {"workers": 20, "ingest_ms": 0},
-        "disk": {"flush_ms": 50, "shape": "deterministic"},
-        "database": {"transaction_ms": 0, "connections": 100},
-    },
-}  # fmt: skip
-
-
-@pytest.fixture(params=["simpy", pytest.param("compiled", marks=pytest.mark.slow)])
-def engine(request: pytest.FixtureRequest) -> EngineName:
-    name: EngineName = request.param
-    if name == "compiled":
-        request.getfixturevalue("compiled_engine")
-    return name
-
-
-def _evening(**changes: Any) -> Scenario:
-    scenario = load_scenario(json.dumps(EVENING, indent=1))
-    return with_changes(scenario, changes) if changes else scenario
-
-
-def _people(meant_ms: Sequence[float], **columns: int | list[int]) -> Integers:
-    """Everybody comes at 0, and orders one item when it is meant."""
-    table = np.zeros((len(meant_ms), COLUMNS), dtype=np.int64)
-    table[:, THINK] = [round(each * MS) for each in meant_ms]
-    table[:, PATIENCE], table[:, POLL], table[:, TENDER] = 60 * S, S, NO_TENDER
-    table[:, SEAT_PATIENCE], table[:, DINING], table[:, CANCELS], table[:, ITEMS] = NEVER, 1, NEVER, 1
-    for name, values in columns.items():
-        table[:, getattr(people, name)] = values
-    return table
-
-
-def _run(engine: EngineName, scenario: Scenario, people: Integers, **changed: Any) -> Run:
-    key = make_key(SEED, "s1")
-    return engine_of(engine)(make_plan(scenario)._replace(**changed), people, key, traced=True)  # type: ignore[call-arg]
-
-
-def _counted(run: Run) -> Counter[int]:
-    assert run.trace is not None
-    return Counter((run.trace[:, 1] >> CLASS_SHIFT).tolist())
+from simulator.model.records import ABSENT, ARRIVED
+from simulator.model.timetable import draw_timetable, make_recipe
+from simulator.model.vocabulary import EDGE_A, Event, Level, Outcome
+from simulator.scenario import Scenario
 
 
 def test_what_waits_while_the_disk_is_busy_is_committed_by_one_flush(engine: EngineName) -> None:
-    run = _run(engine, _evening(), _people([0, 1, 2, 3, 4, 5]))
+    run = run_on(engine, evening(), people_who([0, 1, 2, 3, 4, 5]))
     first = SERVICE + FLUSH
     assert run.column("committed_0").tolist() == [first] + [first + FLUSH] * 5
     assert run.column("told").tolist() == run.column("committed_0").tolist()
-    assert _counted(run)[Event.FLUSHED] == 2 * 2, "two flushes on each of two devices"
+    assert events_of(run)[Event.FLUSHED] == 2 * 2, "two flushes on each of two devices"
 
 
 def test_with_two_devices_a_commit_waits_for_the_way_to_the_standby_and_back_and_with_one_it_does_not(
     engine: EngineName,
 ) -> None:
     killed = {"fault": "process_killed", "process": "edge_b", "at_s": 4, "for_s": 15}
-    scenario = _evening(
-        links={"edge_edge": {"profile": "long"}}, profiles={"long": {"latency_ms": 30}}, faults=[killed]
-    )
+    scenario = evening(links={"edge_edge": {"profile": "long"}}, profiles={"long": {"latency_ms": 30}}, faults=[killed])
     plan = make_plan(scenario)
     alone = int(plan.segment_at[plan.segment[:, TWO] == 0][0])
     assert 4 * S < alone < 8 * S, "the primary goes on alone after a while"
     meant_ms = [0, alone / MS - 100, 9_000]
-    run = _run(engine, scenario, _people(meant_ms))
+    run = run_on(engine, scenario, people_who(meant_ms))
     meant, told = run.column("meant"), run.column("told")
     assert told[0] == meant[0] + SERVICE + 30 * MS + FLUSH + 30 * MS
     assert told[1] == alone, "on its own disk long ago, it waits until the standby is a member no more"
@@ -120,30 +53,30 @@ def test_with_two_devices_a_commit_waits_for_the_way_to_the_standby_and_back_and
 
 def test_a_cook_makes_a_batch_in_the_time_of_its_longest_ticket(engine: EngineName) -> None:
     wok = {"name": "wok", "cooks": 1, "setup_s": 1, "item_s": 0.5, "shape": "deterministic", "batch": 3}
-    scenario = _evening(model={"kitchen": [wok], "disk": {"flush_ms": 0}})
-    run = _run(engine, scenario, _people([0, 1, 2, 3, 4], ITEMS=[1, 1, 4, 2, 2]))
+    scenario = evening(model={"kitchen": [wok], "disk": {"flush_ms": 0}})
+    run = run_on(engine, scenario, people_who([0, 1, 2, 3, 4], ITEMS=[1, 1, 4, 2, 2]))
     first = SERVICE + 1_500 * MS
     second = first + 3_000 * MS
     assert run.column("served_0").tolist() == [first, second, second, second, second + 2_000 * MS]
 
 
 def test_who_has_no_answer_in_time_taps_again_once_and_one_order_comes_of_it(engine: EngineName) -> None:
-    scenario = _evening(model={"impatience": {"retap_s": 0.05}})
+    scenario = evening(model={"impatience": {"retap_s": 0.05}})
     both = [0, 1_000]
-    patient = _run(engine, scenario, _people(both, RETAPS=0))
-    hasty = _run(engine, scenario, _people(both, RETAPS=[1, 0]))
-    late = _run(engine, scenario, _people(both, RETAPS=1), retap=FLUSH + SERVICE + 1)
+    patient = run_on(engine, scenario, people_who(both, RETAPS=0))
+    hasty = run_on(engine, scenario, people_who(both, RETAPS=[1, 0]))
+    late = run_on(engine, scenario, people_who(both, RETAPS=1), retap=FLUSH + SERVICE + 1)
     assert patient.column("attempts").tolist() == late.column("attempts").tolist() == [2, 2], "a menu and an order"
     assert hasty.column("attempts").tolist() == [3, 2]
     assert hasty.servers[EDGE_A, ARRIVED] == patient.servers[EDGE_A, ARRIVED] + 1
-    assert _counted(hasty)[Event.TICKET] == 2
+    assert events_of(hasty)[Event.TICKET] == 2
     assert hasty.column("told").tolist() == patient.column("told").tolist()
 
 
 def test_who_switches_orders_again_at_the_other_door_and_others_do_not(engine: EngineName) -> None:
     errors = {"fault": "http_errors", "link": "diner_edge", "at_s": 0, "for_s": 20, "share": 1.0, "path": "/v1/orders"}
-    people = _people([0, 1, 2], REORDERS=[0, 1, 1], SWITCHES=[1, 0, 1])
-    run = _run(engine, _evening(faults=[errors]), people)
+    people = people_who([0, 1, 2], REORDERS=[0, 1, 1], SWITCHES=[1, 0, 1])
+    run = run_on(engine, evening(faults=[errors]), people)
     assert run.column("outcome").tolist() == [Outcome.UNANSWERED, Outcome.UNANSWERED, Outcome.SERVED]
     assert run.column("attempts").tolist() == [2, 3, 3]
     assert run.column("which")[2] == 1
@@ -156,7 +89,7 @@ def test_who_switches_orders_again_at_the_other_door_and_others_do_not(engine: E
 def test_errors_on_the_way_strike_their_share_of_requests(engine: EngineName) -> None:
     errors = {"fault": "http_errors", "link": "diner_edge", "at_s": 0, "for_s": 20, "share": 0.3, "path": "/v1/orders"}
     count = 600
-    run = _run(engine, _evening(faults=[errors]), _people([10 * number for number in range(count)]))
+    run = run_on(engine, evening(faults=[errors]), people_who([10 * number for number in range(count)]))
     failed = int((run.column("told") == ABSENT).sum())
     print(f"seed {SEED}: {failed} of {count} failed")  # noqa: T201
     assert abs(failed - 0.3 * count) < 4.5 * math.sqrt(count * 0.3 * 0.7)
@@ -164,38 +97,38 @@ def test_errors_on_the_way_strike_their_share_of_requests(engine: EngineName) ->
 
 
 def test_who_balks_goes_when_no_table_is_free_and_stays_when_one_is(engine: EngineName) -> None:
-    scenario = _evening(model={"visit": "table_only", "seating": {"balk_share": 0.3}})
-    people = _people([0, 0, 0, 0, 0], AT=[0, 1, 2, 3, 2 * S], SEAT=1, BALKS=[1, 1, 1, 0, 1], DINING=S)
-    run = _run(engine, scenario, people)
+    scenario = evening(model={"visit": "table_only", "seating": {"balk_share": 0.3}})
+    people = people_who([0, 0, 0, 0, 0], AT=[0, 1, 2, 3, 2 * S], SEAT=1, BALKS=[1, 1, 1, 0, 1], DINING=S)
+    run = run_on(engine, scenario, people)
     here, gone = Outcome.DINED, Outcome.BALKED
     assert run.column("outcome").tolist() == [here, here, gone, here, here]
     assert run.column("left").tolist() == [S, S + 1, 2, 2 * S, 3 * S]
     drawn = draw_timetable(
-        make_recipe(_evening(duration_s=60, model={"seating": {"balk_share": 0.3}})), make_key(SEED, "s1")
+        make_recipe(evening(duration_s=60, model={"seating": {"balk_share": 0.3}})), make_key(SEED, "s1")
     )
     assert abs(drawn[:, BALKS].mean() - 0.3) < 4.5 * math.sqrt(0.3 * 0.7 / len(drawn))
 
 
 def test_the_newest_is_served_first_once_the_oldest_has_waited_too_long(engine: EngineName) -> None:
     slow = {"edge": {"workers": 1, "order_ms": 100}, "disk": {"flush_ms": 0}}
-    people = _people([1, 2, 3, 4, 5])
+    people = people_who([1, 2, 3, 4, 5])
     turns = {}
     for lifo_ms in (None, 150):
-        run = _run(engine, _evening(model=slow | {"overload": {"lifo_ms": lifo_ms}}), people)
+        run = run_on(engine, evening(model=slow | {"overload": {"lifo_ms": lifo_ms}}), people)
         turns[lifo_ms] = (run.column("told") // (100 * MS)).tolist()
     assert turns == {None: [1, 2, 3, 4, 5], 150: [1, 2, 5, 4, 3]}
 
 
 def _paying(**said: Any) -> Scenario:
-    return _evening(payments={"patience_s": 60, **said})
+    return evening(payments={"patience_s": 60, **said})
 
 
 def test_a_declined_payment_goes_on_with_the_next_tender_down_to_cash(engine: EngineName) -> None:
-    people = _people([0, 1_000, 2_000], TENDER=[WALLET, CARD, CASH])
-    fine = _run(engine, _paying(wallet_confirm_s=0), people)
-    declined = _run(engine, _paying(wallet_confirm_s=0, misbehaviour=[{"kind": "declined", "share": 1.0}]), people)
-    assert _counted(fine)[Event.GATEWAY] == 2, "cash is nothing to the gateway"
-    assert _counted(declined)[Event.GATEWAY] == 2 + 1
+    people = people_who([0, 1_000, 2_000], TENDER=[WALLET, CARD, CASH])
+    fine = run_on(engine, _paying(wallet_confirm_s=0), people)
+    declined = run_on(engine, _paying(wallet_confirm_s=0, misbehaviour=[{"kind": "declined", "share": 1.0}]), people)
+    assert events_of(fine)[Event.GATEWAY] == 2, "cash is nothing to the gateway"
+    assert events_of(declined)[Event.GATEWAY] == 2 + 1
     once = SERVICE + FLUSH
     paid = fine.column("paid") - fine.column("told")
     assert paid.tolist() == [FLUSH] * 3, "a payment is committed first"
@@ -209,11 +142,11 @@ def test_a_declined_payment_goes_on_with_the_next_tender_down_to_cash(engine: En
 
 def test_a_wallet_waits_for_its_owner_and_a_slow_gateway_delays_every_card(engine: EngineName) -> None:
     count = 300
-    people = _people([40 * number for number in range(count)], TENDER=[WALLET, CARD, CASH] * (count // 3))
-    at_once = _run(engine, _paying(wallet_confirm_s=0), people).column("paid")
-    confirmed = _run(engine, _paying(wallet_confirm_s=3), people).column("paid") - at_once
+    people = people_who([40 * number for number in range(count)], TENDER=[WALLET, CARD, CASH] * (count // 3))
+    at_once = run_on(engine, _paying(wallet_confirm_s=0), people).column("paid")
+    confirmed = run_on(engine, _paying(wallet_confirm_s=3), people).column("paid") - at_once
     slow = {"kind": "slow", "share": 1.0, "ms": 400}
-    delayed = _run(engine, _paying(wallet_confirm_s=0, misbehaviour=[slow]), people).column("paid") - at_once
+    delayed = run_on(engine, _paying(wallet_confirm_s=0, misbehaviour=[slow]), people).column("paid") - at_once
     wallet = people[:, TENDER] == WALLET
     mean = float(confirmed[wallet].mean()) / S
     print(f"seed {SEED}: wallets are confirmed after {mean:.2f} s")  # noqa: T201
