@@ -31,7 +31,8 @@ def add_drill(path: Path, command: str, verdict: Verdict) -> None:
         "given_up": verdict.counts["given_up"],
         "always_classes": sum(verdict.counts[name] for name in ALWAYS),
         "failover_ms": verdict.failover_ms,
-        "response_ms": verdict.to_json()["latency_ms"]["response"],
+        "people": {"ordered": verdict.latency.people, "told_yes": verdict.latency.person.count},
+        "waited_ms": verdict.to_json()["latency_ms"]["person"],
         "commit": project_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -13,7 +13,6 @@ from simulator.scenario import ScenarioError, load_scenario
 from simulator.scenario_model import Scenario
 
 QUANTILES = {"answer_p50": "p50", "answer_p95": "p95", "answer_p99": "p99"}
-FIGURE_GOODPUT = "goodput"
 OF_THE_MODEL = {"model", "seed", "title", "description"}
 """What may differ between the scenario of a drill and that of the model."""
 
@@ -49,12 +48,12 @@ def _of_folder(path: Path, scenario: Scenario) -> Measured:
     try:
         verdict = json.loads((path / "verdict.json").read_text(encoding="utf-8"))
         run = load_scenario(path / "scenario.yaml")
-        seed, told, response = verdict["seed"], verdict["acknowledged"], verdict["latency_ms"]["response"]
-        measured = Measured(str(path), seed, _figures(told, response, scenario))
+        figures = _figures(verdict["details"]["people"], verdict["latency_ms"]["person"])
+        measured = Measured(str(path), verdict["seed"], figures)
     except (OSError, ValueError, KeyError, TypeError, ScenarioError) as error:
         raise MeasuredError(
-            f"--beside {path}: is not the folder of a finished drill ({type(error).__name__}); "
-            "name one that `rushproof drill` wrote, such as runs/latest"
+            f"--beside {path}: is not the folder of a finished drill that says how long people waited ({type(error).__name__}); "
+            "name one that `rushproof drill` wrote, such as runs/latest, or `rushproof audit` it again"
         ) from error
     if run.name != scenario.name:
         raise MeasuredError(f"--beside {path}: is a drill of {run.name!r}, not of {scenario.name!r}")
@@ -70,11 +69,9 @@ def _of_evidence(path: Path, scenario: Scenario) -> list[Measured]:
         raise MeasuredError(f"--beside {path}: is not there; name a drill's folder, or a file of `drill --evidence`")
     runs = [run for run in read_drills(path).values() if run["scenario"] == scenario.name]
     found = [
-        Measured(
-            f"{path}, seed {run['seed']}", run["seed"], _figures(run["acknowledged"], run["response_ms"], scenario)
-        )
+        Measured(f"{path}, seed {run['seed']}", run["seed"], _figures(run["people"], run["waited_ms"]))
         for run in runs
-        if run["verdict"] == "pass" and run.get("response_ms")
+        if run["verdict"] == "pass" and run.get("waited_ms")
     ]
     if not found:
         raise MeasuredError(
@@ -83,10 +80,10 @@ def _of_evidence(path: Path, scenario: Scenario) -> list[Measured]:
     return found
 
 
-def _figures(told: Mapping[str, int], response: Mapping[str, float | None], scenario: Scenario) -> dict[str, float]:
-    figures = {name: float(value) for name, part in QUANTILES.items() if (value := response[part]) is not None}
-    if scenario.delivery is None:
-        figures[FIGURE_GOODPUT] = sum(told.values()) / scenario.duration_s
+def _figures(people: Mapping[str, int], waited: Mapping[str, float | None]) -> dict[str, float]:
+    figures = {name: float(value) for name, part in QUANTILES.items() if (value := waited[part]) is not None}
+    if people["ordered"]:
+        figures["told_yes"] = people["told_yes"] / people["ordered"]
     return figures
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from chaos.judge.orders import OrderStory
+from refsystem.platform_messages import CHANNEL as AT_A_PLATFORM
 from simulator.history import Outcome
 
 CONFIDENCE = 0.95
@@ -86,11 +87,17 @@ def percentiles(durations_us: Iterable[int]) -> Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Response time of orders (intended start to its fate) and service time of attempts (send to answer), by outcome."""
+    """Response time of orders (intended start to its fate) and service time of attempts (send to answer), by outcome.
+
+    `person`: from the intended start of what somebody wanted to the first yes, whichever of their orders it was to. It counts
+    as many of the `people` that ordered as were told yes. Who ordered at a delivery platform is not among them.
+    """
 
     response: Mapping[Outcome, Percentiles]
     service: Mapping[Outcome, Percentiles]
     without_end: int
+    person: Percentiles
+    people: int
 
 
 def latency(stories: Iterable[OrderStory]) -> Latency:
@@ -98,7 +105,15 @@ def latency(stories: Iterable[OrderStory]) -> Latency:
     response: dict[Outcome, list[int]] = {outcome: [] for outcome in OUTCOMES}
     service: dict[Outcome, list[int]] = {outcome: [] for outcome in OUTCOMES}
     without_end = 0
+    wanted_at: dict[str, int] = {}
+    told_at: dict[str, int] = {}
     for story in stories:
+        if story.attempts[0].channel != AT_A_PLATFORM:
+            intent = story.intent_id
+            wanted_at[intent] = min(story.intended_at_us, wanted_at.get(intent, story.intended_at_us))
+            for yes in story.oks[:1]:
+                at_us = yes.completed_at_us or 0
+                told_at[intent] = min(at_us, told_at.get(intent, at_us))
         if story.ended_at_us is None:
             without_end += 1
         else:
@@ -110,4 +125,6 @@ def latency(stories: Iterable[OrderStory]) -> Latency:
         {outcome: percentiles(times) for outcome, times in response.items()},
         {outcome: percentiles(times) for outcome, times in service.items()},
         without_end,
+        percentiles(at_us - wanted_at[intent] for intent, at_us in told_at.items()),
+        len(wanted_at),
     )

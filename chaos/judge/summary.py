@@ -64,7 +64,11 @@ def _lost_rows(verdict: Verdict) -> list[list[str]]:
 
 
 def _latency(verdict: Verdict) -> list[list[str]]:
-    rows = (("response", verdict.latency.response["ok"]), ("service", verdict.latency.service["ok"]))
+    rows = (
+        ("response", verdict.latency.response["ok"]),
+        ("service", verdict.latency.service["ok"]),
+        ("person", verdict.latency.person),
+    )
     return [[name, *(_number(value) for value in (t.p50, t.p95, t.p99, t.max))] for name, t in rows]
 
 

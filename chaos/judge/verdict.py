@@ -94,6 +94,7 @@ class Verdict:
             "latency_ms": {
                 "response": _quantiles(self.latency.response["ok"]),
                 "service": _quantiles(self.latency.service["ok"]),
+                "person": _quantiles(self.latency.person),
             },
             "failover_ms": self.failover_ms,
             "drain_ms": self.drain_ms,
@@ -114,6 +115,7 @@ class Verdict:
                 "service": {outcome: times.to_json() for outcome, times in latency.service.items()},
                 "without_end": latency.without_end,
             },
+            "people": {"ordered": latency.people, "told_yes": latency.person.count},
             "offline_ms": self.offline.to_json(),
             "kitchen_ms_by_channel": {
                 times.channel: {"late": times.late, **times.shown.to_json()} for times in self.audit.kitchen

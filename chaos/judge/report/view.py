@@ -161,6 +161,8 @@ def _latency(verdict: Verdict) -> Table:
         for name, times in kinds
         for outcome in OUTCOMES
     ]
+    person = verdict.latency.person
+    rows.append(["a person's wait, from the first order to the first yes", f"{person.count:,}", *_quantiles(person)])
     rows.append(
         ["in the store alone, before the cloud had it", f"{verdict.offline.count:,}", *_quantiles(verdict.offline)]
     )

@@ -33,16 +33,17 @@ def arguments(tmp_path: Path) -> list[str]:
 def _folder(path: Path, p95: float, *, tables: int = 12) -> str:
     path.mkdir()
     (path / "scenario.yaml").write_text(EVENING.format(seed=5, tables=tables), encoding="utf-8")
-    response = {"p50": 20.0, "p95": p95, "p99": None, "max": None}
-    verdict = {"seed": 5, "acknowledged": {"R2": 70, "RC": 30}, "latency_ms": {"response": response}}
+    waited = {"p50": 20.0, "p95": p95, "p99": None, "max": None}
+    people = {"ordered": 100, "told_yes": 90}
+    verdict = {"seed": 5, "latency_ms": {"person": waited}, "details": {"people": people}}
     (path / "verdict.json").write_text(json.dumps(verdict), encoding="utf-8")
     return str(path)
 
 
 def _evidence(path: Path, **changes: Any) -> str:
     run = {
-        "scenario": "evening", "seed": 7, "verdict": "pass", "acknowledged": {"R2": 80},
-        "response_ms": {"p50": 30.0, "p95": 50.0, "p99": 60.0, "max": 70.0},
+        "scenario": "evening", "seed": 7, "verdict": "pass", "people": {"ordered": 80, "told_yes": 80},
+        "waited_ms": {"p50": 30.0, "p95": 50.0, "p99": 60.0, "max": 70.0},
     } | changes  # fmt: skip
     path.write_text(json.dumps({"kind": "drills", "counts": {"runs": [run]}}), encoding="utf-8")
     return str(path)
@@ -56,8 +57,8 @@ def test_drills_are_told_beside_the_model_from_folders_and_from_evidence(
     said = capsys.readouterr()
     found = json.loads(said.out)
     assert [(each["seed"], each["figures"]) for each in found["beside"]] == [
-        (5, {"answer_p50": 20.0, "answer_p95": 40.0, "goodput": 5.0}),
-        (7, {"answer_p50": 30.0, "answer_p95": 50.0, "answer_p99": 60.0, "goodput": 4.0}),
+        (5, {"answer_p50": 20.0, "answer_p95": 40.0, "told_yes": 0.9}),
+        (7, {"answer_p50": 30.0, "answer_p95": 50.0, "answer_p99": 60.0, "told_yes": 1.0}),
     ]
     row = next(line for line in said.err.splitlines() if line.startswith("answer_p95"))
     off_by = found["figures"]["answer_p95"]["mean"] / 45 - 1
@@ -84,7 +85,7 @@ def test_what_is_no_drill_of_this_scenario_is_told_in_one_sentence_before_the_wo
         "another name": [_evidence(tmp_path / "a.json", scenario="other")],
         "another scenario": [_folder(tmp_path / "more tables", 40.0, tables=13)],
         "other evidence": [_evidence(tmp_path / "b.json", verdict="fail")],
-        "no answers": [_evidence(tmp_path / "c.json", response_ms=None)],
+        "no answers": [_evidence(tmp_path / "c.json", waited_ms=None)],
         "trace": [_folder(tmp_path / "run", 40.0), "--trace", str(trace)],
     }[case]
     assert main([*arguments, *named]) == 2

@@ -19,7 +19,8 @@ def test_a_drill_is_added_once_for_its_seed(run: Any, tmp_path: Path) -> None:
     assert run["scenario"] == verdict.scenario
     assert run["acknowledged"] == dict(verdict.audit.acknowledged)
     assert run["always_classes"] == 0
-    assert list(run["response_ms"]) == ["p50", "p95", "p99", "max"]
+    assert list(run["waited_ms"]) == ["p50", "p95", "p99", "max"]
+    assert run["people"] == {"ordered": verdict.latency.people, "told_yes": verdict.latency.person.count}
 
 
 def test_a_file_of_something_else_is_left_alone(run: Any, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from chaos.judge.judging import judge_run
 from chaos.judge.statistics import orders_enough, percentiles, rate_upper_bound
 
 
@@ -64,3 +67,16 @@ def test_a_distribution_of_nothing_has_no_percentiles() -> None:
 
 def test_a_time_beyond_an_hour_is_kept_as_the_maximum() -> None:
     assert percentiles([2 * 3_600_000_000]).max == 7_200_000.0
+
+
+def test_a_person_waits_from_their_first_order_to_the_first_yes_and_platforms_are_nobody(run: Any) -> None:
+    before = len(run.attempts)
+    gone = {"outcome": "indefinite", "status": None, "level": None, "node_id": None, "epoch": None}
+    first = run.attempt(50, **gone)
+    run.order(60, intent_id=first.intent_id)
+    run.attempt(51, **gone)
+    run.order(61, channel="delivery")
+    latency = judge_run(run.write()).latency
+    assert (latency.people, latency.person.count) == (before + 2, before + 1)
+    assert latency.person.max == (60 - 50) * 250 + 31
+    assert latency.response["ok"].max == 31, "each order's own"
