@@ -12,16 +12,8 @@ from typing import Any
 
 from chaos.judge.audit import Audit, audit
 from chaos.judge.findings import CLASSES
-from chaos.judge.reads import (
-    ROUNDS,
-    CloudRead,
-    Convergence,
-    EdgeRead,
-    KitchenRead,
-    StoreReads,
-    Unreadable,
-    parse,
-)
+from chaos.judge.reading import parse
+from chaos.judge.reads import ROUNDS, CloudRead, Convergence, EdgeRead, KitchenRead, StoreReads, Unreadable
 from chaos.judge.runfolder import FaultRecord, RunFiles
 from simulator.cluster.outcome import ClusterRun
 

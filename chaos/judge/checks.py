@@ -12,7 +12,8 @@ from chaos.judge.findings import CLASSES, OF_PAYMENTS, OF_STOCK, AuditClass
 from chaos.judge.gate import Budgets
 from chaos.judge.goodput_checks import goodput_checks
 from chaos.judge.platforms import accepted_count, never_struck
-from chaos.judge.reads import ROUNDS, Convergence, GatewayRead, Unreadable, disagreement
+from chaos.judge.reading import disagreement
+from chaos.judge.reads import ROUNDS, Convergence, GatewayRead, Unreadable
 from chaos.judge.runfolder import Environment, Plan, RunFiles
 from chaos.judge.statistics import orders_enough
 from chaos.judge.steady import SteadyAccount

@@ -10,19 +10,8 @@ from typing import Any
 
 from chaos.judge.gate import Budgets
 from chaos.judge.platforms import platform_attempts
-from chaos.judge.reads import (
-    ROUNDS,
-    Convergence,
-    Model,
-    Place,
-    Record,
-    StoreReads,
-    Unreadable,
-    parse,
-    read_convergence,
-    read_json,
-    read_store,
-)
+from chaos.judge.reading import Model, parse, read_convergence, read_json, read_store
+from chaos.judge.reads import ROUNDS, Convergence, Place, Record, StoreReads, Unreadable
 from chaos.judge.steady import PlannedProbe, SteadyRow
 from refsystem.ordering.errors import OrderRejected
 from refsystem.ordering.menu import DEMO_MENU, Menu, read_menu

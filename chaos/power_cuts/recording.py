@@ -19,7 +19,7 @@ from simulator.cluster.run import Cluster
 from simulator.cluster.schedule import draw_schedule
 from simulator.cluster.stores import VirtualStore
 from simulator.cluster.variants import SOUND_VARIANT
-from simulator.cluster.watching import Violation
+from simulator.cluster.violation import Violation
 
 Group = tuple[PersistOp, ...]
 """The operations of one flush: of all `Ready` values that waited for it, as the journal takes them."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from refsystem.ordering import book_steps
+from refsystem.ordering import book_derivations, book_steps
 from refsystem.ordering.book_steps import Changes, PaymentRules
 from refsystem.ordering.check import Check, CheckStatus, Line
 from refsystem.ordering.check_acts import CHECK_ACTS, Act, read_act
@@ -146,7 +146,7 @@ class Book:
 
         Its key must have been looked up before (P6). Nothing changes here until `apply` is given the record.
         """
-        decided = Act(act.act_id, act.who, book_steps.derived(self, act))
+        decided = Act(act.act_id, act.who, book_derivations.derived(self, act))
         book_steps.step(self, decided, at_ms, self._undo[-1][0] + 1 if self._undo else 1)
         return decided.record(at_ms)
 

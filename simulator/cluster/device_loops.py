@@ -61,7 +61,7 @@ class DeviceLoops:
             if not exchange.close():
                 return
             self._machine.feed_answered(name, answer)
-            device.pump()
+            device.driver.pump()
             more = self._machine.feed_batch(name)
             self._clock.after(0 if more and more.entries else FEED_IDLE_US, self._feed_step, life, name)
 
@@ -87,7 +87,7 @@ class DeviceLoops:
             assert question is not None
             orders, last_number = said
             self._machine.downlink_answered(question, orders, last_number)
-            device.pump()
+            device.driver.pump()
 
         if question is not None:
             device.links["to uplink"].send(device.cloud.downlink, self._store, question.after, answered)
@@ -106,7 +106,7 @@ class DeviceLoops:
 
         def taken(answer: Any) -> None:
             self._machine.branch_answered(answer, device.own_now_us)
-            device.pump()
+            device.driver.pump()
 
         if question is not None:
             device.links["to uplink"].send(device.cloud.branch, question, answered)

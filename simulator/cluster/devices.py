@@ -1,6 +1,4 @@
-"""An in-store device in virtual time: the machine that the real process runs, and a driver that flushes, sends and answers
-as the real one does. It has a disk, links, a clock of its own, and lives from boot to crash.
-"""
+"""An in-store device in virtual time: the machine that the real process runs, from boot to crash, with its disk and its links."""
 
 from __future__ import annotations
 
@@ -11,20 +9,18 @@ from typing import Any
 from refsystem.ordering.order import Order
 from refsystem.protocol.break_glass import BreakGlass
 from refsystem.protocol.device import Device, DeviceSettings, Parts
-from refsystem.protocol.messages import Ready, RegisterRead, RegisterState, RegisterSwap, Reply
+from refsystem.protocol.messages import RegisterState, Reply
 from refsystem.protocol.roles import Role
 from simulator.cluster.arbiter import VirtualArbiter
-from simulator.cluster.clock import MS, Clock, drawn_us
+from simulator.cluster.clock import Clock
 from simulator.cluster.cloud import VirtualCloud
-from simulator.cluster.describing import describe
+from simulator.cluster.device_driver import QUICK_FLUSH_US, DeviceDriver
 from simulator.cluster.device_loops import DeviceLoops
 from simulator.cluster.disks import Disk, OnSetAside
 from simulator.cluster.kitchen import VirtualKitchen
 from simulator.cluster.links import Link
 from simulator.cluster.watching import Watch
 
-TIMES_PER_HEARTBEAT_MAX = 12
-QUICK_FLUSH_US = (200, 2 * MS)
 OnReply = Callable[[int, Reply], None]
 
 
@@ -48,27 +44,20 @@ class VirtualDevice:
         self.gone = False
         self.isolated = False
         self.shunned = False
-        self.flush_us = QUICK_FLUSH_US
         self.clock_offset_us = 0
         self.stepped_at_us = -1
         self.paused_until_us = -1
-        self.swap_in_flight = False
         self._clock = clock
         self._settings = settings
         self._parts = parts
         self._watch = watch
         self._syncs = syncs
         self._generator = clock.generator(f"device {self.name}")
+        self.driver = DeviceDriver(clock, self, watch, self._generator)
         self._loops = DeviceLoops(clock, self, settings.store, self._generator)
         self._disks = 0
         self.disk = self._new_disk()
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._queue: list[Ready] = []
-        self._flushing: list[Ready] = []
-        self._flush_reached = True
-        self._timer_due_us: int | None = None
-        self._ticks: deque[int] = deque(maxlen=TIMES_PER_HEARTBEAT_MAX)
-        self._questions: deque[int] = deque(maxlen=TIMES_PER_HEARTBEAT_MAX)
         self._waiting: dict[int, OnReply] = {}
         self._requests = 0
 
@@ -110,25 +99,21 @@ class VirtualDevice:
         state = self.disk.state()
         self._clock.note(self.disk.node_id, "boots with", len(state.entries), "entries, epoch", state.epoch)
         self.machine = Device(self._settings, state, f"life{self.life}", self.own_now_us, self._parts)
-        self._timer_due_us = None
         self._watch.booted(self)
         self._loops.begin(self.life)
-        self._tick(self.life, None)
+        self.driver.tick_now()
 
     def crash(self) -> None:
         """The process ends; what is not flushed is gone. A flush under way may have reached the disk."""
         if self.machine is None:
             return
         self._clock.note(self.disk.node_id, "stops")
-        if self._flushing and self._generator.random() < 0.5:
-            self._apply_flush()
+        self.driver.stop()
         if not self._syncs:
             self.disk.lose_unsynced()
         self.machine, self.paused = None, False
-        self._queue, self._flushing = [], []
         self._inbox.clear()
         self._waiting.clear()
-        self.swap_in_flight = False
         self.life += 1
 
     def lose_disk(self) -> None:
@@ -180,20 +165,19 @@ class VirtualDevice:
             action, args = self._inbox.popleft()
             action(*args)
         if self.machine is not None:
-            self._timer_due_us = None
-            self._tick(self.life, None)
+            self.driver.tick_now()
 
     def step_clock(self, by_us: int) -> None:
         """Move the process's clock."""
         self.clock_offset_us += by_us
         self.stepped_at_us = self._clock.now_us
         if self.machine is not None:
-            self._timer_due_us = None
-            self.input(self.life, self._tick, self.life, None)
+            self.driver.forget_timer()
+            self.input(self.life, self.driver.tick, self.life, None)
 
     def heal(self) -> None:
         """Everything works again, and the process runs."""
-        self.flush_us = QUICK_FLUSH_US
+        self.driver.flush_us = QUICK_FLUSH_US
         self.rejoin()
         for link in self.links.values():
             link.heal()
@@ -218,7 +202,7 @@ class VirtualDevice:
         request_id = self._expect("submit", order.order_id, order.body_hash, on_reply)
         assert self.machine is not None
         self.machine.submit(request_id, order, self.own_now_us)
-        self.pump()
+        self.driver.pump()
 
     def read(self, order_id: str, on_reply: OnReply) -> None:
         """A question for an order arrives."""
@@ -227,128 +211,39 @@ class VirtualDevice:
         request_id = self._expect("read", order_id, "", on_reply)
         assert self.machine is not None
         self.machine.read(request_id, order_id, self.own_now_us)
-        self.pump()
+        self.driver.pump()
 
     def break_glass(self, word: BreakGlass) -> None:
         """A person names this device. Raises `BreakGlassRefused`."""
         assert self.machine is not None
         self.machine.break_glass(word, self.own_now_us)
-        self.pump()
+        self.driver.pump()
 
     def receive(self, message: Any) -> None:
         """A message of the peer or the arbiter arrives."""
         assert self.machine is not None
         if isinstance(message, RegisterState):
-            self.swap_in_flight = False
+            self.driver.swap_in_flight = False
         self.machine.receive(message, self.own_now_us)
-        self.pump()
+        self.driver.pump()
 
-    def _expect(self, kind: str, order_id: str, body_hash: str, on_reply: OnReply) -> int:
-        self._requests += 1
-        self._waiting[self._requests] = on_reply
-        self._watch.asked(self, self._requests, kind, order_id, body_hash)
-        return self._requests
-
-    # --- driver --------------------------------------------------------------------------------------------------------
-
-    def pump(self) -> None:
-        """Do what the machine says is to be done."""
-        device = self.machine
-        assert device is not None
-        ready = device.take_ready(self.own_now_us)
-        replica = device.replica
-        self._clock.note(
-            self.disk.node_id,
-            replica.role,
-            replica.epoch,
-            replica.commit_seq,
-            replica.log.last.seq,
-            replica.log.last.hash[:12],
-        )
-        self._send(ready.send)
-        if ready.needs_flush:
-            self._queue.append(ready)
-            self._start_flush()
-        self._watch.stepped(self, ready)
-        for reply in ready.replies:
+    def answer(self, replies: tuple[Reply, ...], epoch: int) -> None:
+        """Whoever asked is told; people who went to another device hear nothing. `epoch`: the machine's own."""
+        for reply in replies:
             on_reply = self._waiting.pop(reply.request_id)
             if self.shunned:
                 self._watch.not_heard(self, reply)
             else:
                 self._watch.replied(self, reply)
                 on_reply(self.life, reply)
-        if self.shunned and not self.isolated and replica.epoch >= self.arbiter.register.forked_epoch:
+        if self.shunned and not self.isolated and epoch >= self.arbiter.register.forked_epoch:
             self.shunned = False
-        self._set_timer()
 
-    def _send(self, messages: tuple[Any, ...]) -> None:
-        for message in messages:
-            if self._clock.tracing:
-                self._clock.lines.append(f"{'':14}{self.disk.node_id} sends {describe(message)}")
-            if isinstance(message, RegisterRead | RegisterSwap):
-                self._watch.pace(self, self._questions, "asks the arbiter")
-                self.swap_in_flight = self.swap_in_flight or isinstance(message, RegisterSwap)
-                self.links["to arbiter"].send(
-                    self.arbiter.receive, message, self._answer_of_arbiter(self.life, message)
-                )
-            else:
-                self.links["to peer"].send(self.peer.input, None, self.peer.receive, message)
-
-    def _answer_of_arbiter(self, life: int, request: RegisterRead | RegisterSwap) -> Callable[[Any], None]:
-        def answer(state: RegisterState) -> None:
-            sent = self.links["from arbiter"].send(self.input, life, self.receive, state)
-            if not sent and isinstance(request, RegisterSwap) and state.register == request.register:
-                self._clock.goals["an answer to a claim lost"] += 1
-
-        return answer
-
-    def _start_flush(self) -> None:
-        if self._flushing or not self._queue:
-            return
-        self._flushing, self._queue, self._flush_reached = self._queue, [], False
-        self._clock.after(drawn_us(self._generator, *self.flush_us), self._flush_done, self.life)
-
-    def _flush_done(self, life: int) -> None:
-        if life != self.life:
-            return
-        group = self._flushing
-        self._apply_flush()
-        self.input(life, self._flushed, group)
-
-    def _apply_flush(self) -> None:
-        if not self._flush_reached:
-            self._flush_reached = True
-            for ready in self._flushing:
-                self.disk.apply(ready.persist)
-
-    def _flushed(self, group: list[Ready]) -> None:
-        assert self.machine is not None
-        self._flushing = []
-        for ready in group:
-            self.machine.persisted(ready.token, self.own_now_us)
-            self._send(ready.send_after_persist)
-        self._start_flush()
-        self.pump()
-
-    def _set_timer(self) -> None:
-        assert self.machine is not None
-        due_us = self.machine.deadline_us()
-        if self._timer_due_us is None or due_us < self._timer_due_us:
-            self._timer_due_us = due_us
-            self._clock.after(due_us - self.own_now_us, self._on_timer, self.life, due_us)
-
-    def _on_timer(self, life: int, due_us: int) -> None:
-        if self.machine is None or life != self.life or self.paused or due_us != self._timer_due_us:
-            return
-        self._tick(life, due_us)
-
-    def _tick(self, life: int, due_us: int | None) -> None:
-        if self.machine is None or life != self.life or self.paused or due_us != self._timer_due_us:
-            return
-        self._timer_due_us = None
-        self._watch.pace(self, self._ticks, "ticks")
-        self.machine.tick(self.own_now_us)
-        self.pump()
+    def _expect(self, kind: str, order_id: str, body_hash: str, on_reply: OnReply) -> int:
+        self._requests += 1
+        self._waiting[self._requests] = on_reply
+        self._watch.asked(self, self._requests, kind, order_id, body_hash)
+        return self._requests
 
     def _new_disk(self) -> Disk:
         self._disks += 1

@@ -53,7 +53,9 @@ class Disasters:
         device, for_us = disaster.device, disaster.strike.for_us
         match disaster.strike.amount % 3:
             case 0:
-                self._strikes.when(for_us, lambda: device.swap_in_flight, self._lose_disk, disaster, device, for_us)
+                self._strikes.when(
+                    for_us, lambda: device.driver.swap_in_flight, self._lose_disk, disaster, device, for_us
+                )
             case 1:
                 self._strikes.crash(disaster.store, device, ALONE_AFTER_US)
                 back_us = drawn_us(disaster.generator, *SHORT_US)
@@ -83,7 +85,7 @@ class Disasters:
         if store.watch.would_lose([node_id, *store.staff.taken]):
             self._clock.goals["a second disaster spared"] += 1
             return
-        if device.swap_in_flight:
+        if device.driver.swap_in_flight:
             store.rows.happened(Row.DISK_GONE_WITH_REQUEST)
         store.rows.stops(device)
         self._clock.goals["a disk lost"] += 1

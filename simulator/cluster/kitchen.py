@@ -149,7 +149,7 @@ class VirtualKitchen:
         if content["kind"] == "order":
             key = (content["order_id"], content["version"], STATION)
             known = self.tickets.get(key)
-            if known is not None and (self._watch.left_behind(known.entry) or known.entry.hash == entry.hash):
+            if known is not None and (self._watch.commits.left_behind(known.entry) or known.entry.hash == entry.hash):
                 known.entry, known.given_up = entry, False
                 return
             self._watch.ticket(key, entry)

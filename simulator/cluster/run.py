@@ -13,7 +13,8 @@ from simulator.cluster.outcome import Broken, ClusterRun, End
 from simulator.cluster.schedule import TIMING, Schedule
 from simulator.cluster.stores import VirtualStore
 from simulator.cluster.variants import ClusterVariant, find_variant
-from simulator.cluster.watching import Violation, Watch
+from simulator.cluster.violation import Violation
+from simulator.cluster.watching import Watch
 
 HEAL_US = 6_000 * MS
 SETTLED_FOR_US = 300 * MS

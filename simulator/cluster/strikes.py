@@ -8,7 +8,8 @@ from typing import Any
 
 from refsystem.protocol.roles import Role
 from simulator.cluster.clock import MS, Clock, drawn_us
-from simulator.cluster.devices import QUICK_FLUSH_US, VirtualDevice
+from simulator.cluster.device_driver import QUICK_FLUSH_US
+from simulator.cluster.devices import VirtualDevice
 from simulator.cluster.goals import Row
 from simulator.cluster.schedule import TIMING
 from simulator.cluster.stores import VirtualStore
@@ -101,11 +102,11 @@ class Strikes:
 
     def slow_disk(self, device: VirtualDevice, flush_us: tuple[int, int], for_us: int) -> None:
         """Flushes take so long, for a while."""
-        device.flush_us = flush_us
+        device.driver.flush_us = flush_us
         self._clock.after(for_us, self._fast_disk, device)
 
     def _fast_disk(self, device: VirtualDevice) -> None:
-        device.flush_us = QUICK_FLUSH_US
+        device.driver.flush_us = QUICK_FLUSH_US
 
     # --- the register --------------------------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class Strikes:
 
     def grows(self, store: VirtualStore, device: VirtualDevice) -> bool:
         """Whether the device, alone, has a request in flight: most likely to take the other one in."""
-        return device.swap_in_flight and device.role is Role.PRIMARY and len(store.register.members) == 1
+        return device.driver.swap_in_flight and device.role is Role.PRIMARY and len(store.register.members) == 1
 
     def lose_peer_in_a_grow(self, store: VirtualStore, device: VirtualDevice, for_us: int) -> None:
         """The answer to a grow is late, and the peer that was to become a member goes silent."""

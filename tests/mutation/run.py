@@ -34,7 +34,15 @@ SURVIVORS = HERE / "survivors.toml"
 COPIED = ("refsystem", "simulator", "loadtests", "chaos", "tests/refsystem/protocol", "pyproject.toml")
 TESTS = "tests/refsystem/protocol"
 MODULES = ("replica", "log", "shipping", "claims", "flushing", "roles", "arbiter", "glass", "glass_replica", "returns")
-FAST_TESTS = ("test_traps", "test_transcripts", "test_properties", "test_mutants", "test_break_glass", "test_forks")
+FAST_TESTS = (
+    "test_traps",
+    "test_transcripts",
+    "test_properties",
+    "test_mutants",
+    "test_mutants_questions",
+    "test_break_glass",
+    "test_forks",
+)
 MACHINES = ("test_uplink_machine", "test_idempotency_machine", "test_downlink_machine")
 CAMPAIGN_SEEDS = 40
 PROCESSOR_S_MAX = 180

@@ -16,8 +16,8 @@ from refsystem.partners.payment_gateway import problems
 from refsystem.partners.payment_gateway.callbacks import again_after_us
 from refsystem.partners.payment_gateway.misbehaviour import Operation
 from refsystem.partners.payment_gateway.payment_desk import PaymentDesk
+from refsystem.partners.payment_gateway.records import Payment
 from refsystem.partners.payment_gateway.requests import Authorize, GatewayRequest, Sale
-from refsystem.partners.payment_gateway.rules import Payment
 from refsystem.partners.payment_gateway.settings import GatewaySettings
 from refsystem.partners.payment_gateway.store import GatewayStore, Kept, PayerConduct
 from refsystem.telemetry import Telemetry

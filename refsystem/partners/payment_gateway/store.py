@@ -10,6 +10,7 @@ from typing import Any
 from refsystem.partners.outbox import Outbox, Posting
 from refsystem.partners.partner_store import PartnerStore, named
 from refsystem.partners.payment_gateway import problems
+from refsystem.partners.payment_gateway.records import Decision, Dispute, Movement, Outcome, Payment, Situation
 from refsystem.partners.payment_gateway.requests import (
     AnswerDispute,
     GatewayRequest,
@@ -21,18 +22,7 @@ from refsystem.partners.payment_gateway.requests import (
     code_hash,
     content_hash,
 )
-from refsystem.partners.payment_gateway.rules import (
-    Decision,
-    Dispute,
-    Movement,
-    Outcome,
-    Payment,
-    Situation,
-    close_dispute,
-    decide,
-    expired,
-    settle,
-)
+from refsystem.partners.payment_gateway.rules import close_dispute, decide, expired, settle
 from refsystem.partners.payment_gateway.settings import Limits
 from refsystem.problems import ProblemError
 from refsystem.sqlite import load_queries

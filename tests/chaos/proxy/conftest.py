@@ -30,6 +30,8 @@ from chaos.proxy.address import resolve_listen
 from chaos.proxy.events import EventLog, EventName
 from chaos.proxy.proxy import Proxy
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 PATIENCE_S = 10.0
 BUILD_TIMEOUT_S = 240.0  # below the time-out of a test
 SERVERS = ("embedded", pytest.param("original", marks=pytest.mark.slow))

@@ -48,7 +48,7 @@ GOALS = (
 FOUND = r"seed \d+: (mischarged|charged, and not|settled without|something is never settled|.*captured twice)"
 
 TOLD = {"reverse-before-commit"}
-"""Rare: the search needs some hundred seeds for it. Its schedule is told in `test_payments.py`."""
+"""Rare: the search needs some hundred seeds for it. Its schedule is told in `test_payments_wallet.py`."""
 
 schedules = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 2**32 - 1)), max_size=80)
 

@@ -150,7 +150,7 @@ def test_only_the_lost_answer_to_a_claim_that_won_is_one() -> None:
         (claim, claim.register),
     ):
         assert clock.goals["an answer to a claim lost"] == 0
-        device._answer_of_arbiter(device.life, request)(RegisterState("1", state))
+        device.driver._answer_of_arbiter(device.life, request)(RegisterState("1", state))
     assert clock.goals["an answer to a claim lost"] == 1
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from simulator.model.draws import make_key
@@ -19,6 +20,9 @@ from simulator.model.timetable import draw_timetable, make_recipe
 from simulator.scenario import Scenario, load_scenario
 
 SEED = 20_26
+Column = npt.NDArray[np.float64]
+US = 1e6
+IN_STORE = {"channels": {"qr": 1.0, "cashier": 0.0, "mini_program": 0.0}}
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,19 @@ def _scenario(
         "faults": list(faults),
     }  # fmt: skip
     return load_scenario(json.dumps(said, indent=1))
+
+
+def tables_of(service_s: float, **seating: Any) -> dict[str, Any]:
+    return {
+        "visit": "table_only",
+        "seating": {
+            "dining_s": service_s, "dining_shape": "exponential", "party_dining": [1.0], "patience_shape": "endless", **seating
+        },
+    }  # fmt: skip
+
+
+def seconds_between(run: Run, later: str, earlier: str) -> Column:
+    """The time from one moment to a later one, of the diners who came when the start was forgotten."""
+    after = run.column("at") >= 0.2 * run.column("at").max()
+    whole = after & (run.column(later) >= 0) & (run.column(earlier) >= 0)
+    return (run.column(later) - run.column(earlier))[whole] / US
