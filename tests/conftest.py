@@ -9,9 +9,14 @@ import pytest
 
 
 def pytest_collection_finish() -> None:
-    """What is there before the first test stays: the collections below need not look at it."""
+    """What is there before the first test stays: the collections after each module need not look at it."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """The last collection, which is pytest's own, looks at everything."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,6 +30,7 @@ def _what_a_module_leaves_open_fails_in_it() -> Iterator[None]:
     sys.unraisablehook = lambda found: left.append(_told(found))
     try:
         gc.collect()
+        gc.freeze()  # what the tests so far share is looked at once
     finally:
         sys.unraisablehook = tell
     if left:
