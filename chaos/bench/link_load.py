@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.bench.result import BenchError
+from refsystem.stop_listening import stop_listening
 
 API_TIMEOUT_S = 10.0
 TRANSFER_TIMEOUT_S = 60.0
@@ -65,8 +66,10 @@ class Wire:
     async def connections(self, count: int, toxic: str, attributes: Mapping[str, Any]) -> AsyncIterator[list[Ends]]:
         """So many connections under one toxic in the downstream direction."""
         accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        writers: list[asyncio.StreamWriter] = []
 
         async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
             accepted.put_nowait(writer)
 
         upstream = await asyncio.start_server(accept, LOOPBACK, 0, backlog=count)
@@ -77,13 +80,13 @@ class Wire:
             host, _colon, listen = (await self._create(name, port, toxic, attributes)).rpartition(":")
             for _ in range(count):
                 reader, writer = await asyncio.open_connection(host, int(listen))
+                writers.append(writer)
                 ends.append(Ends(reader, writer, await accepted.get()))
             yield ends
         finally:
-            for each in ends:
-                each.client_writer.transport.abort()
-                each.server_writer.transport.abort()
-            upstream.close()
+            await stop_listening(upstream)
+            for writer in writers:
+                writer.transport.abort()
             await asyncio.to_thread(self._ask, "DELETE", f"/proxies/{name}", None)
 
     async def _create(self, name: str, port: int, toxic: str, attributes: Mapping[str, Any]) -> str:

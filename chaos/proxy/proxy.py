@@ -226,7 +226,7 @@ class Proxy:
             self._record(EventName.CONNECTION_ACCEPTED, connection=self.connections_accepted)
             task = asyncio.get_running_loop().create_task(self._open(sock, self.connections_accepted))
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            task.add_done_callback(partial(self._opened, sock, self.connections_accepted))
 
     def _pause_accepting(self) -> None:
         assert self._listener is not None, "only a listening proxy accepts"
@@ -265,6 +265,13 @@ class Proxy:
             return
         if connection.start(self.toxics, self.traffic, self._draws):
             self._connections.add(connection)
+
+    def _opened(self, sock: socket.socket, number: int, task: asyncio.Task[None]) -> None:
+        """The end of `_open`; one that was cancelled before its first step has closed nothing itself."""
+        self._opening.discard(task)
+        if task.cancelled() and sock.fileno() != -1:
+            sock.close()
+            self._record(EventName.CONNECTION_CLOSED, connection=number, how="proxy_disabled")
 
     def _draws(self, connection: int, direction: Direction, toxic: str, round_number: int = 1) -> Random:
         return draws_for(self._seed, self.name, connection, direction, toxic, round_number)

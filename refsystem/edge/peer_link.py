@@ -14,6 +14,7 @@ from typing import cast
 
 from refsystem.protocol.messages import PeerMessage
 from refsystem.protocol.wire import FrameReader, WireError, encode_frame
+from refsystem.stop_listening import stop_listening
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class PeerLink:
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         for connection in list(self._incoming):
             connection.close()
         if self._writer is not None:

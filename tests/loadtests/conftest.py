@@ -20,6 +20,7 @@ import pytest
 from loadtests.plan import LoadPlan, Retries, StoreTargets, monotonic_us, write_plan
 from refsystem.ordering.errors import NOT_PRIMARY, ORDER_UNKNOWN, Problem
 from refsystem.ordering.menu import DEMO_MENU
+from refsystem.stop_listening import stop_listening
 from simulator.diners import Diner, write_timetable
 from simulator.history import Attempt, read_history
 
@@ -129,9 +130,7 @@ class ScriptedStack:
         self._ready.set()
         await self._ended.wait()
         for server in servers:
-            server.close()
-        accepting = asyncio.all_tasks() - self._talks - {asyncio.current_task()}
-        await asyncio.gather(*accepting, return_exceptions=True)
+            await stop_listening(server)
         for talk in list(self._talks):
             talk.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)

@@ -19,6 +19,7 @@ from refsystem.partners.receipt_printer.misbehaviour import KINDS
 from refsystem.partners.receipt_printer.paper import Paper
 from refsystem.partners.receipt_printer.settings import PrinterSettings
 from refsystem.serving import listening_socket
+from refsystem.stop_listening import stop_listening
 from refsystem.telemetry import Telemetry
 
 CONNECTIONS_MAX = 8
@@ -91,16 +92,17 @@ class PrinterDriver:
         if not self.on:
             return
         self.on = False
-        self._close_connections()
+        await self._stop_listening()
+        for writer in self._writers:
+            writer.transport.abort()
         self.machine.switch_off()
         self._flush()
 
     async def set_refusing(self, refusing: bool) -> None:
         """Refuse new connections, or take them again; those that there are stay."""
         self.refusing = refusing
-        if refusing and self._server is not None:
-            self._server.close()
-            self._server = None
+        if refusing:
+            await self._stop_listening()
         elif self.on:
             await self._listen()
 
@@ -123,12 +125,10 @@ class PrinterDriver:
             self._listener = None
             self._server = await asyncio.start_server(self._serve, sock=listener, limit=READ_BYTES)
 
-    def _close_connections(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for writer in self._writers:
-            writer.transport.abort()
+    async def _stop_listening(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            await stop_listening(server)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1

@@ -14,6 +14,7 @@ from chaos.faults.networks import Direction, Links, cut
 from chaos.faults.toxics import Toxic
 from chaos.faults.toxiproxy import ProxyServer
 from refsystem.stack_settings import Link
+from refsystem.stop_listening import stop_listening
 from simulator.network import symmetric
 
 SENDERS = 8
@@ -115,7 +116,7 @@ def test_a_cut_does_not_leak_while_other_faults_come_and_go(proxy_url: str, dire
             for sender in senders:
                 sender.cancel()
             await asyncio.gather(*senders, return_exceptions=True)
-            upstream.close()
+            await stop_listening(upstream)
             await asyncio.to_thread(server.destroy_all)
             await traffic.stop()
 

@@ -75,13 +75,15 @@ def test_a_limit_that_was_not_lowered_proves_nothing(store: Any, monkeypatch: py
     fault = DescriptorsExhausted(store.program("s1.kitchen"), 0, target())
 
     async def conversation() -> None:
-        with monkeypatch.context() as broken:
-            broken.setattr(resources, "_set_limit", lambda *_: None)
-            await fault.begin()
-        effect = await fault.prove()
-        assert not effect.proven
-        assert effect.evidence.endswith("it answered 3 new connections")
-        await fault.undo()
+        try:
+            with monkeypatch.context() as broken:
+                broken.setattr(resources, "_set_limit", lambda *_: None)
+                await fault.begin()
+            effect = await fault.prove()
+            assert not effect.proven
+            assert effect.evidence.endswith("it answered 3 new connections")
+        finally:
+            await fault.undo()
 
     asyncio.run(conversation())
 
@@ -96,12 +98,14 @@ def test_a_process_without_memory_hangs_up_or_stops_and_is_well_afterwards(
     fault = MemoryExhausted(process, spare_mb, target())
 
     async def conversation() -> None:
-        await fault.begin()
-        effect = await fault.prove()
-        assert effect.proven, effect.evidence
-        assert effect.evidence.startswith(f"{name} may have ")
-        assert (await fault.held()).proven
-        await fault.undo()
+        try:
+            await fault.begin()
+            effect = await fault.prove()
+            assert effect.proven, effect.evidence
+            assert effect.evidence.startswith(f"{name} may have ")
+            assert (await fault.held()).proven
+        finally:
+            await fault.undo()
 
     asyncio.run(conversation())
     assert answers(store, name)
@@ -115,13 +119,16 @@ def test_a_process_that_ended_for_want_of_memory_is_started_again(store: Any) ->
     fault = MemoryExhausted(process, 0, target())
 
     async def conversation() -> None:
-        await fault.begin()
-        process.kill()
-        effect = await fault.prove()
-        assert effect.proven is False
-        held = await fault.held()
-        assert (held.proven, held.evidence) == (True, "s1.kitchen has ended, with exit code -9")
-        assert "s1.kitchen had ended with exit code -9 and runs as process " in await fault.undo()
+        try:
+            await fault.begin()
+            process.kill()
+            effect = await fault.prove()
+            assert effect.proven is False
+            held = await fault.held()
+            assert (held.proven, held.evidence) == (True, "s1.kitchen has ended, with exit code -9")
+        finally:
+            undone = await fault.undo()
+        assert "s1.kitchen had ended with exit code -9 and runs as process " in undone
 
     asyncio.run(conversation())
     assert process.pid not in (None, pid)
@@ -172,12 +179,13 @@ def test_memory_that_was_not_limited_proves_nothing(store: Any, monkeypatch: pyt
     fault = MemoryExhausted(store.program("s1.kitchen"), 0, target())
 
     async def conversation() -> Effect:
-        with monkeypatch.context() as broken:
-            broken.setattr(resources, "_set_limit", lambda *_: None)
-            await fault.begin()
-        effect = await fault.prove()
-        await fault.undo()
-        return effect
+        try:
+            with monkeypatch.context() as broken:
+                broken.setattr(resources, "_set_limit", lambda *_: None)
+                await fault.begin()
+            return await fault.prove()
+        finally:
+            await fault.undo()
 
     effect = asyncio.run(conversation())
     assert not effect.proven

@@ -29,6 +29,7 @@ from chaos.bench import proxy_servers
 from chaos.proxy.address import resolve_listen
 from chaos.proxy.events import EventLog, EventName
 from chaos.proxy.proxy import Proxy
+from refsystem.stop_listening import stop_listening
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -247,7 +248,7 @@ async def _echoing(seed: int = 1) -> AsyncIterator[Echoing]:
         yield world
     finally:
         proxy.close()
-        upstream.close()
+        await stop_listening(upstream)
         await world.until(lambda: proxy.connections_open == 0, "the connections' end")
 
 
@@ -258,6 +259,9 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     except ConnectionError:
         pass  # what tests do to connections on purpose
+    except asyncio.CancelledError:
+        writer.transport.abort()  # the test is over: nobody reads what was not sent yet
+        raise
     finally:
         writer.close()
 

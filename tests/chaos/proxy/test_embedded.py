@@ -21,6 +21,7 @@ from chaos.proxy.link import Link
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.server import ProxyServer
 from chaos.proxy.toxics import Bandwidth, Direction, Latency, LimitData, Timeout, Toxic
+from refsystem.stop_listening import stop_listening
 
 PATIENCE_S = 10.0
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -45,6 +46,9 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.write(b"bye")
     except ConnectionError:
         pass  # what these tests do to connections on purpose
+    except asyncio.CancelledError:
+        writer.transport.abort()  # the test is over: nobody reads what was not sent yet
+        raise
     finally:
         writer.close()
 
@@ -63,7 +67,7 @@ async def world(seed: int = 1) -> AsyncIterator[tuple[ProxyServer, httpx.AsyncCl
             assert (await api.post("/proxies", json=body)).status_code == 201
             yield server, api, server.proxies.get("p")
     finally:
-        upstream.close()
+        await stop_listening(upstream)
 
 
 async def connect(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -204,6 +204,21 @@ def test_who_ended_a_connection_is_told(echoing: Callable[..., Any]) -> None:
     asyncio.run(main())
 
 
+def test_a_connection_that_is_stopped_before_it_is_opened_is_closed(echoing: Callable[..., Any]) -> None:
+    async def main() -> None:
+        async with echoing() as world:
+            host, _colon, port = world.proxy.listen.rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=10) as client:
+                world.proxy._accept()
+                world.proxy.stop()
+                assert world.proxy.connections_open == 1
+                await world.until(lambda: world.proxy.connections_open == 0, "the end")
+                assert told(world.log, 1) == ["connection_accepted", "connection_closed proxy_disabled"]
+                assert await asyncio.to_thread(client.recv, 1) == b""
+
+    asyncio.run(main())
+
+
 def test_a_dial_that_failed_is_told() -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as nobody:

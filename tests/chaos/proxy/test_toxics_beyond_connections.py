@@ -15,6 +15,7 @@ from link_ends import BAD, GET, OK, answer, ends, is_dialled, receive, send_asid
 from chaos.proxy.collection import ProxyCollection
 from chaos.proxy.decoding import ProxyInput
 from chaos.proxy.toxics import Direction, HttpStatus, Toxic
+from refsystem.stop_listening import stop_listening
 
 if TYPE_CHECKING:
     from conftest import Api, Upstream
@@ -251,8 +252,10 @@ def test_a_client_that_does_not_read_its_answers_is_read_no_further() -> None:
         hold = asyncio.Event()
 
         async def upstream(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await hold.wait()
-            writer.close()
+            try:
+                await hold.wait()
+            finally:
+                writer.close()
 
         server = await asyncio.start_server(upstream, "127.0.0.1", 0)
         proxies = ProxyCollection(seed=1)
@@ -281,7 +284,7 @@ def test_a_client_that_does_not_read_its_answers_is_read_no_further() -> None:
             await asyncio.sleep(0.01)
         hold.set()
         proxies.close()
-        server.close()
+        await stop_listening(server)
         return seen_bytes
 
     held_bytes = asyncio.run(asyncio.wait_for(main(), 30))

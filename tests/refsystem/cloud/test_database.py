@@ -21,6 +21,7 @@ from refsystem.cloud import database as database_module
 from refsystem.cloud import orders as orders_module
 from refsystem.cloud.app import CloudSettings
 from refsystem.cloud.postgres import PrivatePostgres
+from refsystem.stop_listening import stop_listening
 
 
 def slug(answer: httpx.Response) -> str:
@@ -45,7 +46,7 @@ class Link:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        await stop_listening(self._server)
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -58,8 +59,9 @@ class Link:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        to_reader, to_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        to_writer: asyncio.StreamWriter | None = None
         try:
+            to_reader, to_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
             copies = [
                 asyncio.create_task(self._copy(reader, to_writer, self.asks)),
                 asyncio.create_task(self._copy(to_reader, writer, self.answers)),
@@ -74,7 +76,8 @@ class Link:
             pass  # The link was cut.
         finally:
             writer.transport.abort()
-            to_writer.transport.abort()
+            if to_writer is not None:
+                to_writer.transport.abort()
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event) -> None:
         while data := await reader.read(65536):

@@ -16,6 +16,7 @@ from refsystem.edge.peer_link import PeerLink
 from refsystem.protocol.log import GENESIS, chain
 from refsystem.protocol.messages import Append, PeerMessage, Rejected
 from refsystem.protocol.wire import encode_frame
+from refsystem.stop_listening import stop_listening
 
 
 def hello(number: int) -> Rejected:
@@ -47,14 +48,21 @@ class Relay:
 
     async def cut(self) -> None:
         assert self._server is not None
-        self._server.close()
+        await stop_listening(self._server)
         for writer in list(self._writers):
             writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
-        self._writers |= {writer, up_writer}
+        self._writers.add(writer)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers.add(up_writer)
+        if writer.transport.is_closing():  # cut while it was dialling
+            up_writer.transport.abort()
 
         async def forward(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
@@ -269,7 +277,7 @@ def test_a_message_to_a_connection_that_was_reset_a_moment_ago_is_dropped() -> N
                 await asyncio.sleep(0)
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
-        server.close()
+        await stop_listening(server)
         return resets
 
     assert uvloop.run(conversation()) == 3
