@@ -94,7 +94,7 @@ class _Course:
     """Walks from one change to the next."""
 
     def __init__(self, scenario: Scenario, store: Store, boot: int, join: int, open_round_trips: int) -> None:
-        self._store, self._boot, self._join = store, boot, join
+        self._store, self._join = store, join
         self._effects = FaultEffects()
         self._primary, self._two = 0, True
         self._changes: list[tuple[int, int, int, Fault]] = []
@@ -106,14 +106,11 @@ class _Course:
                     begin, end = link_span(fault, scenario.duration_s)
                     self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
                 continue
-            begin = round(fault.at_s * 1e6)
-            end = begin + round((fault.for_s or 0.0) * 1e6)
-            if takes_down(fault):
-                end += boot
-            self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
-            if takes_down(fault) and fault_target(fault) == "cloud":
-                opened = after_round_trips(scenario, store, "cloud_database", end, open_round_trips)
-                self._opening.append((end, opened))
+            for begin, end in _spans(fault, boot):
+                self._changes += [(begin, 0, number, fault), (end, 1, number, fault)]
+                if takes_down(fault) and fault_target(fault) == "cloud":
+                    opened = after_round_trips(scenario, store, "cloud_database", end, open_round_trips)
+                    self._opening.append((end, opened))
         self._changes.sort(key=lambda change: change[:3])
 
     def segments(self) -> Iterator[Segment]:
@@ -199,6 +196,14 @@ class _Course:
             tuple(effects.slow.get(name, NORMAL_SPEED) for name in names),
             (effects.flush_extra.get("edge_a", 0), effects.flush_extra.get("edge_b", 0)),
         )
+
+
+def _spans(fault: Fault, boot: int) -> list[tuple[int, int]]:
+    """From when to when a fault of a process or a disk lasts: once, or time and again."""
+    begin, lasts = round(fault.at_s * 1e6), round((fault.for_s or 0.0) * 1e6)
+    if isinstance(fault, RestartLoop):
+        return [(kill, kill + boot) for kill in range(begin, begin + lasts, round(fault.every_s * 1e6))]
+    return [(begin, begin + lasts + (boot if takes_down(fault) else 0))]
 
 
 _SECTIONS = ("stock", "pauses", "staff")

@@ -60,7 +60,7 @@ class FaultEffects:
                     self.cut[fault.link, way] += sign
             return
         if not ends:
-            self._targets[number] = _resolve(fault, primary)
+            self._targets.setdefault(number, _resolve(fault, primary))
         for process in self._targets[number]:
             if takes_down(fault):
                 self.down[process] += sign

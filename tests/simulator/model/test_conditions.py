@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from simulator.model.conditions import not_modelled, store_segments
+from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Condition
 from simulator.scenario import load_scenario
 
 CALM = "name: x\nduration_s: 30\ndiners: {arrivals: {rate_per_s: 1}}\nfaults:\n"
@@ -52,6 +54,22 @@ def _course(*faults: str, policy: str = "available") -> list[tuple[float, int, b
 )  # fmt: skip
 def test_roles_follow_the_protocol(faults: list[str], expected: list[Any]) -> None:
     assert _course(*faults) == expected
+
+
+def test_a_process_in_a_restart_loop_is_up_between_its_deaths_and_stays_the_same_one() -> None:
+    loop = "fault: restart_loop, at_s: 5, every_s: 1.5, for_s: 4"
+    cloud = [(5.0, 5.7), (6.5, 7.2), (8.0, 8.7)]
+    assert _down(CLOUD, f"{{{loop}, process: cloud}}") == cloud
+    assert _down(CLOUD, "{fault: restart_loop, at_s: 5, every_s: 0.5, for_s: 1, process: cloud}") == [(5.0, 6.2)]
+    assert _down(EDGE_A, f"{{{loop}, process: primary}}") == cloud, "device B may be primary meanwhile"
+    assert _down(EDGE_B, f"{{{loop}, process: primary}}") == []
+
+
+def _down(node: int, fault: str) -> list[tuple[float, float]]:
+    scenario = load_scenario(CALM + f"  - {fault}\nstores: [{{name: s1}}]\n")
+    segments = store_segments(scenario, scenario.stores[0], boot=700_000, join=600_000, open_round_trips=9)
+    changes = [segments[0], *(b for a, b in pairwise(segments) if a.condition[node] != b.condition[node])]
+    return [(a.at / 1e6, b.at / 1e6) for a, b in pairwise(changes) if a.condition[node] == Condition.DOWN]
 
 
 def test_what_is_not_modelled_is_named() -> None:
