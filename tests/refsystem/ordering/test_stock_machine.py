@@ -182,11 +182,16 @@ class Store(RuleBasedStateMachine):
 
     # --- faults ---
 
-    @precondition(lambda self: self.committed < len(self.log))
+    def _kept_at_least(self) -> int:
+        """What no failover sets aside: what has committed, and the record of a fork, without which nobody becomes a member (P8, P19)."""
+        forks = (seq for seq, (record, _) in enumerate(self.log, 1) if record["kind"] == "fork")
+        return max(self.committed, max(forks, default=0))
+
+    @precondition(lambda self: self._kept_at_least() < len(self.log))
     @rule(data=st.data())
     def a_tail_is_set_aside(self, data: st.DataObject) -> None:
-        """P12, at a failover: never what has committed."""
-        kept = data.draw(st.integers(self.committed, len(self.log) - 1))
+        """P12, at a failover."""
+        kept = data.draw(st.integers(self._kept_at_least(), len(self.log) - 1))
         del self.log[kept:]
         self.stock.set_aside(kept + 1)
         self.epoch += 1
