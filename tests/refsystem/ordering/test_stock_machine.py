@@ -183,7 +183,7 @@ class Store(RuleBasedStateMachine):
     # --- faults ---
 
     def _kept_at_least(self) -> int:
-        """What no failover sets aside: what has committed, and the record of a fork, without which nobody becomes a member (P8, P19)."""
+        """No failover sets aside what has committed, or the record of a fork, without which nobody becomes a member (P8, P19)."""
         forks = (seq for seq, (record, _) in enumerate(self.log, 1) if record["kind"] == "fork")
         return max(self.committed, max(forks, default=0))
 
