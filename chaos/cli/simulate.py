@@ -32,7 +32,7 @@ from chaos.cli.tracing import add_trace_options, read_replay, told_of
 from chaos.drill_evidence import EvidenceError
 from chaos.measured import Measured, MeasuredError, errors, read_measured
 from simulator.batches.tables import Design
-from simulator.model.figures import FIGURES, Figure
+from simulator.model.figures import BY_NAME, FIGURES, Figure
 from simulator.model.replications import Forecast, Interval, forecast
 from simulator.scenario_model import Scenario
 from simulator.trace_table import TraceError
@@ -171,7 +171,8 @@ def tell(
         Text(f"{times}{kept}, {events}, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
-    for sentence in found.not_known():
+    same = found.unvaried(BY_NAME if names is None else names)
+    for sentence in (*found.not_known(), *([] if same is None else [str(same)])):
         console.print(Text(sentence), soft_wrap=True)
     for line in told_of(found.series.replay, found.scenario):
         console.print(Text(line), soft_wrap=True)
