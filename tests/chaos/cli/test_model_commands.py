@@ -111,6 +111,11 @@ def test_an_automatic_sweep_draws_each_design_until_its_figures_are_known(
     said = capsys.readouterr()
     found = json.loads(said.out)
     few, many = (design["replications"] for design in found["designs"])
+    (beside,) = found["differences"]
+    assert beside["diners.arrivals.rate_per_s"] == 40
+    assert beside["replications"] == many
+    assert 9 * 37 / 2 < beside["diners_low"] < beside["diners"] < beside["diners_high"]
+    assert "less those of rate_per_s 3, over replications of the same draws:" in said.err
     assert found["replications"] == "auto"
     assert few > many == 10, "the number of few people is known worse"
     assert f"{few + many} replications\n" in said.err
@@ -195,6 +200,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
 ) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
     ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
+    ask += ["--least-told", "0.9"]
     out = tmp_path / "out"
     assert main([*ask, "--to", "4", "--keep", "reneged<=0.6", "--json", "--out", str(out)]) == 0
     said = capsys.readouterr()
