@@ -114,6 +114,13 @@ def told(found: Interval | None) -> str:
     return f"{found.mean:.4g} +{above:.2g} -{below:.2g}"
 
 
+def share_said(value: float) -> str:
+    """`12.50%`; with as many digits more as tell it from 0 % and 100 %: `99.9993%`."""
+    rest = min(abs(value), abs(1 - value))
+    digits = 2 if rest >= 0.0001 or rest == 0 else min(9, math.ceil(-math.log10(rest)) - 2)
+    return f"{value:.{digits}%}"
+
+
 def bounds(found: Interval | None) -> dict[str, float | None] | None:
     """Its mean and ends, as JSON."""
     return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}

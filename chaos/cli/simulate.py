@@ -26,6 +26,7 @@ from chaos.cli.modelling import (
     read_figures,
     read_replications,
     read_scenario,
+    share_said,
 )
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, told_of
@@ -183,7 +184,7 @@ def tell(
 
 
 def _number(figure: Figure, value: float) -> str:
-    return f"{value:.2%}" if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
+    return share_said(value) if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
 
 
 def _beside(figure: Figure, cell: Interval, measured: Sequence[Measured]) -> tuple[str, str]:

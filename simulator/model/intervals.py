@@ -36,7 +36,7 @@ class Interval:
 
 
 def interval(values: Sequence[float], least: float = -math.inf, most: float = math.inf) -> Interval:
-    """The t-interval of the mean of these values; it does not reach beyond `least` and `most`, which no value can."""
+    """The t-interval of the mean of these values; it does not reach beyond `least` and `most`, between which all are."""
     count = len(values)
     mean = math.fsum(values) / count
     if count < 2:

@@ -86,8 +86,8 @@ class Unvaried:
 
     def __str__(self) -> str:
         return (
-            f"{', '.join(self.figures)}: the same in each of the {self.replications:,} replications; up to "
-            f"{self.others_at_most:.2g} of all evenings may still be otherwise, in a way that none of these shows"
+            f"{', '.join(self.figures)}: 0 % or 100 % in each of the {self.replications:,} replications; "
+            f"still up to {self.others_at_most * 100:.2g} % of all evenings may be otherwise"
         )
 
     def to_json(self) -> dict[str, Any]:

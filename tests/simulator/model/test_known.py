@@ -24,6 +24,8 @@ def test_none_of_many_people_is_bounded_by_people_if_they_are_independent_and_by
     evenings = pytest.approx(1 - 0.025 ** (1 / 20))
     assert share_interval(nobody, people, None).high == evenings
     assert share_interval(nobody, people, 1e9).high == evenings, "an evening is one case at least"
+    one_evening = share_interval([0.2, *nobody[1:]], people, 1.0)
+    assert _ends(one_evening)[1] > 0.05, "48 people of one evening are one case, not 48"
     assert _ends(share_interval([1.0] * 20, people, 12.0)) == (pytest.approx(0.025 ** (1 / 400)), 1.0)
 
 
@@ -38,7 +40,7 @@ def test_where_there_are_many_cases_it_is_the_t_interval() -> None:
 def test_what_befalls_few_evenings_is_inside_the_interval_though_hardly_ever_seen(
     evening_fails: float, lost: float
 ) -> None:
-    """A few evenings turn into a storm; in all of them people fare so much alike that an evening's answers are six errors apart."""
+    """A few evenings turn into a storm; in all of them people fare so much alike that answers are six errors apart."""
     draws, people, rounds = np.random.default_rng(SEED), 240, 400
     held = held_by_t = 0
     for _ in range(rounds):
