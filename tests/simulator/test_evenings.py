@@ -8,7 +8,9 @@ import pytest
 from simulator.batches.series import digest
 from simulator.evenings import Stretch, busiest_stretches, by_evening, evening_timetable
 from simulator.headroom import loaded
-from simulator.model.replications import Replay, Replications, forecast
+from simulator.model.draws import make_key
+from simulator.model.people import AT
+from simulator.model.replications import Replay, Replications, forecast, replayed
 from simulator.replays import denser, evening_by_evening, replayed_in
 from simulator.scenario import Scenario, with_changes
 from simulator.streams import Streams
@@ -90,6 +92,19 @@ def test_replication_n_has_the_nth_evening_whatever_the_design(small: Scenario) 
     assert len(set(hashes)) == 12, "an evening that comes again has other draws"
     one_by_one = Replications(small, "simpy", replay).units(4, 5, rows=False)
     assert [unit.values["hash"] for unit in one_by_one] == [hashes[4]]
+
+
+def test_replications_place_the_same_orders_anew_and_no_other_seed_places_them_so(small: Scenario) -> None:
+    def arrivals(replay: Replay, seed: int, number: int) -> list[int]:
+        scenario = with_changes(small, {"seed": seed})
+        store = scenario.stores[0]
+        found: list[int] = replayed(scenario, replay)(number, store, make_key(seed, store.name, number))[:, AT].tolist()
+        return found
+
+    for replay in (evening_by_evening(Replay(TABLE), small, 1), Replay(TABLE, 300)):
+        placed = [arrivals(replay, seed, number) for seed, number in ((1, 0), (1, 1), (2, 0))]
+        assert len({tuple(each) for each in placed}) == 3
+        assert len({len(each) for each in placed}) == 1
 
 
 def test_a_denser_replay_has_the_same_evenings_with_more_of_each_order(small: Scenario) -> None:

@@ -267,18 +267,17 @@ def test_what_was_kept_of_one_table_does_not_answer_for_another(
     table = tmp_path / "own.csv"
     _evenings(table)
     ask = [
-        "sweep", evening, "--engine", "simpy", "--workers", "1", "--replications", "2", "--figures", "diners", "--json",
-        "--over", "stores.tables=8", "--out", str(tmp_path / "out"), "--trace", str(table),
+        "simulate", evening, "--engine", "simpy", "--workers", "1", "--replications", "2", "--json",
+        "--out", str(tmp_path / "out"), "--trace", str(table),
     ]  # fmt: skip
 
     def found(*more: str) -> tuple[float, bool]:
         assert main([*ask, *more]) == 0
         said = capsys.readouterr()
-        return json.loads(said.out)["designs"][0]["diners"], "kept from before" in said.err
+        return json.loads(said.out)["figures"]["diners"]["mean"], "kept from before" in said.err
 
     assert found() == (5.5, False)
     assert found() == (5.5, True)
-    assert found("--copies", "2") == (11, False)
     assert found("--rate-factor", "600") == (15, False)
     table.write_text(
         table.read_text(encoding="utf-8").replace("2018-04-28T18:00", "2018-04-28T19:59", 4), encoding="utf-8"
