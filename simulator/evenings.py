@@ -51,8 +51,13 @@ def busiest_stretches(orders: Sequence[TraceOrder], length_s: float, starts_at: 
     """The busiest `length_s` real seconds of each evening, or those from `starts_at` on.
 
     The busiest evening comes first, of equals the earliest. Evenings without an order in it are left out.
-    Raises `TraceError` for what is longer than a day.
+    Raises `TraceError` for what is longer than a day, or shorter than a minute.
     """
+    if length_s < MINUTE_S:
+        raise TraceError(
+            f"duration_s times time_scale are {length_s:.3g} s of real orders, and a table says the minute only; lengthen "
+            "duration_s, or give another --rate-factor, which squeezes the whole table"
+        )
     if length_s > DAY_S:
         raise TraceError(
             f"{length_s / HOUR_S:.3g} hours of real orders (duration_s times time_scale) are more than an evening; shorten "

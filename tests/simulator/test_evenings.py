@@ -45,6 +45,10 @@ def test_the_busiest_stretch_of_each_evening_is_found_and_the_busiest_evening_co
     assert busiest_stretches(TABLE, 24 * 3600)[0] == Stretch(datetime(2018, 4, 27, 12, 10), 8)
     with pytest.raises(TraceError, match=r"25 hours of real orders .* are more than an evening; shorten duration_s"):
         busiest_stretches(TABLE, 25 * 3600)
+    with pytest.raises(
+        TraceError, match="are 59 s of real orders, and a table says the minute only; lengthen duration_s"
+    ):
+        busiest_stretches(TABLE, 59)
 
 
 def test_a_time_of_day_that_is_said_is_that_of_the_evening_even_after_midnight() -> None:
