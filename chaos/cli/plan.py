@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         budgets = [read_budget(text) for text in options.keep]
         scenario = read_scenario(options)
         check_out(options, f"plan-{scenario.name}")
-        replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
+        replay, engine = read_replay(options, scenario, [options.find], options.replications), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
@@ -164,7 +164,7 @@ def run(options: argparse.Namespace) -> int:
     _tell(options, answer, console)
     for line in (
         f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}",
-        *told_of(replay, scenario),
+        *told_of(replay, scenario, options.replications),
         *caveats(points),
         *written,
     ):
