@@ -1,8 +1,9 @@
 """Reads a table of real orders, and makes a menu of it.
 
 The table is a CSV file, plain or gzipped, with one row for each line of an order and the columns `order, ordered_at, item,
-quantity, unit_price`. The lines of an order need not stand together. Any other column may be there and is not read: a store's
-export often says more.
+quantity, unit_price`. Between them stands a comma, a semicolon or a tab; in a table without commas between columns a price may be
+written 3,95. The lines of an order need not stand together. Any other column may be there and is not read: a store's export
+often says more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from refsystem.ordering.menu import Menu, MenuItem
 from refsystem.ordering.order import LINES_MAX, QUANTITY_MAX
 
 COLUMNS = ("order", "ordered_at", "item", "quantity", "unit_price")
+COMMA = ","
+SEPARATORS = (COMMA, ";", "\t")
 BYTES_MAX = 500_000_000
 PRICE_MINOR_MAX = 100_000_000
 NO_CURRENCY = "XXX"
@@ -59,8 +62,8 @@ def read_trace(path: Path) -> list[TraceOrder]:
     """All orders of a table, by time and then by order; raises `TraceError`."""
     times: dict[str, datetime] = {}
     lines: dict[str, list[TraceLine]] = {}
-    for number, row in _rows(path):
-        cell = _Cell(path, number)
+    for number, row, separator in _rows(path):
+        cell = _Cell(path, number, separator)
         order = cell.text(row, "order")
         ordered_at = cell.time(row, "ordered_at")
         if times.setdefault(order, ordered_at) != ordered_at:
@@ -124,6 +127,7 @@ class _Cell:
 
     path: Path
     number: int
+    separator: str
 
     def error(self, column: str, message: str) -> TraceError:
         return TraceError(f"{self.path}, line {self.number}: {column}: {message}")
@@ -153,7 +157,7 @@ class _Cell:
     def price_minor(self, row: dict[str, str], column: str) -> int:
         value = self.text(row, column)
         try:
-            minor = Decimal(value) * 100
+            minor = Decimal(value if self.separator == COMMA else value.replace(COMMA, ".")) * 100
         except InvalidOperation:
             raise self.error(column, f"{_short(value)} is not a price; write it like 3.95") from None
         if not minor.is_finite() or minor != minor.to_integral_value() or not 0 <= minor <= PRICE_MINOR_MAX:
@@ -161,9 +165,11 @@ class _Cell:
         return int(minor)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows below the heading, each with the line on which it ends."""
-    reader = csv.reader(io.StringIO(_text(path)), strict=True)
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str], str]]:
+    """The rows below the heading, each with the line on which it ends, and what separates its cells."""
+    text = _text(path)
+    separator = _separator(text)
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=separator)
     columns: Sequence[str] = ()
     try:
         for cells in reader:
@@ -175,9 +181,15 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 counts = f"has {len(cells)} cells; the heading has {len(columns)} columns"
                 raise TraceError(f"{path}, line {reader.line_num}: {counts}")
             else:
-                yield reader.line_num, dict(zip(columns, cells, strict=True))
+                yield reader.line_num, dict(zip(columns, cells, strict=True)), separator
     except csv.Error as error:
         raise TraceError(f"{path}, line {reader.line_num}: is not CSV ({error}); check the quotes") from error
+
+
+def _separator(text: str) -> str:
+    """What separates the columns of the heading: what stands in it most often."""
+    heading = text.lstrip().partition("\n")[0]
+    return max(SEPARATORS, key=heading.count)
 
 
 def _heading(path: Path, cells: Sequence[str]) -> Sequence[str]:
@@ -186,7 +198,8 @@ def _heading(path: Path, cells: Sequence[str]) -> Sequence[str]:
         if columns.count(column) != 1:
             wrong = "is missing" if column not in columns else "stands twice"
             raise TraceError(
-                f"{path}, line 1: {column}: {wrong} in the heading; it must hold {', '.join(COLUMNS)} once each"
+                f"{path}, line 1: {column}: {wrong} in the heading; it must hold {', '.join(COLUMNS)} once each, with commas, "
+                "semicolons or tabs between them"
             )
     return columns
 

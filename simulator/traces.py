@@ -1,4 +1,4 @@
-"""Replay of real orders: real evenings laid one behind another and squeezed into a drill.
+"""Replay of real orders: real evenings laid one behind another and squeezed into a drill (one by one: `evenings.py`).
 
 An evening is a business date: what is ordered before 05:00 belongs to the day before. The busiest evening comes first, then
 the following ones in order, and after the last of the table the earliest. Only trading hours count: an hour of the clock
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
+from refsystem.ordering.menu import Menu
 from simulator.arrivals import ARRIVALS_MAX
 from simulator.diners import Diner, make_diner
 from simulator.scenario_model import Scenario
@@ -26,6 +27,7 @@ __all__ = [
     "TraceOrder",
     "business_date",
     "check_copies",
+    "diners_of",
     "evenings",
     "fit_rate_factor",
     "orders_wanted",
@@ -90,26 +92,39 @@ def trace_timetable(
     rate_factor: float | None = None,
     copies: int = 1,
     duration_s: float | None = None,
+    replication: int = 0,
 ) -> list[Diner]:
     """The diners of a replay, in order of arrival, numbered from 0; baskets and times are real, all else is the scenario's.
 
     A diner comes when the real order was made, anywhere within its minute. `rate_factor` None fits `ORDERS_FIT`
     orders, or a tenth more than the scenario's `least_acknowledged`, into the duration. With `copies` the trace is
     replayed that often at once: the first copy keeps the minute of an order, the others only its trading hour.
-    `duration_s` (default: the scenario's) cuts the replay off. Raises `TraceError` for a factor or a number of copies
-    that cannot be.
+    `duration_s` (default: the scenario's) cuts the replay off; `replication` 0 is a drill's. Raises `TraceError` for a factor
+    or a number of copies that cannot be.
     """
     length_s = scenario.duration_s if duration_s is None else duration_s
     check_copies(copies)
     if rate_factor is None:
         rate_factor = fit_rate_factor(orders, length_s, orders_wanted(scenario, copies))
     _check_factor(rate_factor)
-    streams, ids, menu = Streams(seed), item_ids(orders), trace_menu(orders)
+    streams, ids, menu = Streams(seed, replication), item_ids(orders), trace_menu(orders)
     arrivals = sorted(_arrivals(trading_times_s(orders), streams, rate_factor, copies, length_s))
     if len(arrivals) > ARRIVALS_MAX:
         raise TraceError(
             f"the replay has {len(arrivals)} diners; {ARRIVALS_MAX} are the most, so lower copies or rate_factor"
         )
+    return diners_of(arrivals, orders, scenario, streams, ids, menu)
+
+
+def diners_of(
+    arrivals: Sequence[tuple[float, str]],
+    orders: Sequence[TraceOrder],
+    scenario: Scenario,
+    streams: Streams,
+    ids: dict[tuple[str, int], str],
+    menu: Menu,
+) -> list[Diner]:
+    """The diners who order what these orders say, at these seconds after the start of the run."""
     baskets = {order.order: trace_items(order, ids) for order in orders}
     return [
         make_diner(scenario, menu, streams, number, round(at_s * 1_000_000), baskets[order])
@@ -142,10 +157,10 @@ def _length_s(timed: Sequence[tuple[float, TraceOrder]], wanted: int) -> float:
     return timed[min(wanted, len(timed)) - 1][0] + MINUTE_S if timed else 0.0
 
 
-def check_copies(copies: int) -> None:
+def check_copies(copies: float) -> None:
     """Raise `TraceError` if a table cannot be replayed so often at once."""
     if not 1 <= copies <= 1_000:
-        raise TraceError(f"copies is {copies}; it must be from 1 to 1000")
+        raise TraceError(f"copies is {copies:g}; it must be from 1 to 1000")
 
 
 def _check_factor(rate_factor: float) -> None:

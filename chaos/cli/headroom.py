@@ -58,7 +58,7 @@ def run_headroom(options: argparse.Namespace) -> int:
         budgets = [read_budget(text) for text in options.keep or ()]
         scenario = read_scenario(options)
         check_out(options, f"headroom-{scenario.name}")
-        replay, engine = read_replay(options, scenario), engine_name(options)
+        replay, engine = read_replay(options, scenario, (), options.replications), engine_name(options)
         with batch_runner(options) as runner, progress("rushproof: headroom", None) as on_trial:
             found = headroom(
                 scenario,
@@ -85,7 +85,14 @@ def run_headroom(options: argparse.Namespace) -> int:
     console.print(_table(found))
     replications = f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}"
     same = unvaried_lines([load.point for load in found.loads if load.factor == found.holds], names)
-    for line in (*sentences(found), replications, *same, *told_of(replay, scenario), *caveats(points), *written):
+    for line in (
+        *sentences(found),
+        replications,
+        *same,
+        *told_of(replay, scenario, options.replications),
+        *caveats(points),
+        *written,
+    ):
         console.print(Text(line), soft_wrap=True)
     return 0 if found.holds is not None and found.holds >= 1 else 1
 

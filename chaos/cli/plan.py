@@ -145,7 +145,7 @@ def run(options: argparse.Namespace) -> int:
         budgets = [read_budget(text) for text in options.keep]
         scenario = read_scenario(options)
         check_out(options, f"plan-{scenario.name}")
-        replay, engine = read_replay(options, scenario, [options.find]), engine_name(options)
+        replay, engine = read_replay(options, scenario, [options.find], options.replications), engine_name(options)
         with batch_runner(options) as runner, progress(f"rushproof: plan {options.find}", None) as on_trial:
             answer = plan(
                 scenario,
@@ -175,7 +175,7 @@ def run(options: argparse.Namespace) -> int:
     for line in (
         f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}",
         *unvaried_lines([trial.point for trial in answer.trials if trial.value == answer.value], _names(answer)),
-        *told_of(replay, scenario),
+        *told_of(replay, scenario, options.replications),
         *caveats(points),
         *written,
     ):

@@ -49,7 +49,7 @@ time. Each replication draws other diners and other delays; the figures are mean
   rushproof simulate lunch_rush --out found      also draws the first replication, and keeps what it finds (Parquet)
   rushproof simulate mine.yaml --replications 1000 --out found --rows --workers 8
   rushproof simulate mine.yaml --replications 1000 --backend dask --scheduler tcp://127.0.0.1:8786
-  rushproof simulate calm --trace orders.csv.gz  real orders in place of drawn ones (columns as for a drill)
+  rushproof simulate calm --trace orders.csv.gz  real evenings in place of drawn ones, the busiest first
   rushproof simulate lunch_rush --beside runs/latest     beside what a drill has measured, and how far off
 
 What the model needs beyond a drill (service times, tables, stations, remedies) stands in the scenario's section `model`;
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     check_out(options, f"simulate-{scenario.name}")
     measured = _measured(options, scenario)
     try:
-        replay, engine = read_replay(options, scenario), engine_name(options)
+        replay, engine = read_replay(options, scenario, (), wanted), engine_name(options)
         with (
             batch_runner(options) as runner,
             progress(f"rushproof: simulate {scenario.name}", wanted) as on_replication,
@@ -175,7 +175,7 @@ def tell(
     same = found.unvaried(BY_NAME if names is None else names)
     for sentence in (*found.not_known(), *([] if same is None else [str(same)])):
         console.print(Text(sentence), soft_wrap=True)
-    for line in told_of(found.series.replay, found.scenario):
+    for line in told_of(found.series.replay, found.scenario, found.replications):
         console.print(Text(line), soft_wrap=True)
     for name in found.not_modelled():
         console.print(Text(f"not modelled: {name}"), soft_wrap=True)

@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     check_out(options, f"sweep-{scenario.name}")
     if options.csv is not None:
         check_file(options.csv)
-    replay, engine = read_replay(options, scenario, over), engine_name(options)
+    replay, engine = read_replay(options, scenario, over, wanted), engine_name(options)
     total = None if wanted is None else wanted * math.prod(len(values) for values in over.values())
     try:
         with batch_runner(options) as runner, progress(f"rushproof: sweep {scenario.name}", total) as on_replication:
@@ -153,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
         f"{counted(sum(point.found.replications for point in points), 'replication')}{kept_before(runner)}",
         *_shortened(_not_known(points)),
         *unvaried_lines(points, names),
-        *told_of(replay, scenario),
+        *told_of(replay, scenario, wanted),
         *caveats(points),
         *written,
     ):

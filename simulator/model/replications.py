@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias, cast
 from simulator.batches.runner import Runner, Stretch
 from simulator.batches.series import Kind, Unit, Values
 from simulator.diners import Diner
+from simulator.evenings import by_evening, evening_timetable
 from simulator.model.conditions import not_modelled, sections_not_modelled
 from simulator.model.draws import Key, make_key
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
@@ -31,29 +33,15 @@ from simulator.model.known import Unvaried, interval_of, unvaried
 from simulator.model.plan import make_plan
 from simulator.model.stopping import AT_LEAST, AT_MOST, PRECISION, judge, shortfall, watched_of
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
+from simulator.replays import Replay as Replay
 from simulator.replays import replayed_in
 from simulator.scenario_model import Scenario, Store
-from simulator.trace_table import TraceOrder, item_ids
-from simulator.traces import trace_timetable
+from simulator.streams import Streams
+from simulator.trace_table import item_ids
+from simulator.traces import trace_menu, trace_timetable
 
 Come: TypeAlias = Callable[[int, Store, Key], Integers]
 """Who comes to a store in a replication with this key, as the columns of `timetable`."""
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A table of real orders in place of drawn diners, as a drill replays it."""
-
-    orders: Sequence[TraceOrder]
-    rate_factor: float | None = None
-    copies: int = 1
-
-    def identity(self) -> Mapping[str, Any]:
-        """Its content, in short."""
-        found = hashlib.blake2b(digest_size=16)
-        for order in self.orders:
-            found.update(repr(order).encode() + b"\n")
-        return {"orders": found.hexdigest(), "rate_factor": self.rate_factor, "copies": self.copies}
 
 
 @dataclass(frozen=True)
@@ -81,6 +69,13 @@ class Replications:
             "engine": self.engine,
             "replay": None if self.replay is None else self.replay.identity(),
         }
+
+    @property
+    def rounds(self) -> int | None:
+        """How many there are if nobody says it and real evenings are replayed: each comes once, or so often that there are
+        `AT_LEAST`. None: no such evenings, so as many as the figures need."""
+        each = 0 if self.replay is None else len(self.replay.starts)
+        return each * math.ceil(AT_LEAST / each) if each else None
 
     def load(self) -> None:
         """The engine."""
@@ -209,19 +204,30 @@ def evenings(
 
 
 def replayed(scenario: Scenario, replay: Replay) -> Come:
-    """The diners of a replayed table of orders, as a drill replays it; each replication places them within their minutes anew.
+    """The diners of a replayed table of orders: evening by evening, or as a drill replays it.
 
-    A table does not say where an item is made: items are spread evenly over the stations.
+    Replication n has the n-th evening of `replay.starts`, and after the last the first again; without these, all have the same
+    orders. Each places them within their minutes anew. A table does not say where an item is made: items are spread evenly over
+    the stations.
     """
-    items = sorted(item_ids(replay.orders).values())
+    ids = item_ids(replay.orders)
+    items = sorted(ids.values())
     stations = {store.name: max(1, len(stations_of(scenario, store))) for store in scenario.stores}
     made = {name: {item_id: number % count for number, item_id in enumerate(items)} for name, count in stations.items()}
+    evenings, menu = by_evening(replay.orders), trace_menu(replay.orders)
     latest: list[tuple[int, list[Diner]]] = []
+
+    def diners(number: int) -> list[Diner]:
+        if not replay.starts:
+            factor, copies = replay.rate_factor, round(replay.copies)
+            return trace_timetable(replay.orders, scenario, scenario.seed, factor, copies, replication=number)
+        assert replay.rate_factor is not None
+        starts_at, streams = replay.starts[number % len(replay.starts)], Streams(scenario.seed, number)
+        return evening_timetable(evenings, starts_at, scenario, streams, replay.rate_factor, replay.copies, ids, menu)
 
     def come(number: int, store: Store, key: Key) -> Integers:
         if not latest or latest[0][0] != number:
-            seed = scenario.seed + number
-            latest[:] = [(number, trace_timetable(replay.orders, scenario, seed, replay.rate_factor, replay.copies))]
+            latest[:] = [(number, diners(number))]
         return timetable_of(latest[0][1], scenario, store, made[store.name], key)
 
     return come
@@ -239,7 +245,7 @@ def forecast(
     runner: Runner | None = None,
     on_replication: Callable[[int], None] = lambda number: None,
 ) -> Forecast:
-    """Run `replications` evenings, or (None) at least `AT_LEAST` and as many as the watched figures need.
+    """Run `replications` evenings, or (None) at least `AT_LEAST` and as many as the watched figures need; real ones: `rounds`.
 
     `watched`: these; None: those that the scenario is about (`stopping.watched_of`).
     """
@@ -273,7 +279,7 @@ def forecasts(
         for each in designs
     ]
     units: list[list[Values]] = [[] for _ in designs]
-    wanted = [min(AT_LEAST, at_most) if replications is None else replications for _ in designs]
+    wanted = [(each.rounds or min(AT_LEAST, at_most)) if replications is None else replications for each in designs]
     done = 0
     while open_ := [place for place, count in enumerate(wanted) if len(units[place]) < count]:
         stretches = [Stretch(designs[place], len(units[place]), wanted[place]) for place in open_]
@@ -285,7 +291,7 @@ def forecasts(
         for place, found in zip(open_, acting.collect(stretches, count), strict=True):
             units[place] += found
             done += len(found)
-            if replications is None:
+            if replications is None and designs[place].rounds is None:
                 scenario = designs[place].scenario
                 units[place], wanted[place] = judge(
                     units[place], len(found), scenario, ending[place], precision, at_most

@@ -22,7 +22,7 @@ def _orders(count: int) -> list[TraceOrder]:
 def test_what_is_told_of_a_replay_is_what_comes(small: Scenario) -> None:
     replay = Replay(_orders(90), rate_factor=240, copies=2)
     told = replayed_in(replay, small)
-    assert told == Replayed(60, 90, 240, 2, 30, 30)
+    assert told == Replayed(60, 90, 240, 2, 30, 30, 60)
     came = trace_timetable(replay.orders, small, 1, 240, copies=1)
     assert len(came) == told.orders
     assert str(told) == "replayed: 60 of 90 orders in 30 s, 240 times faster than they came, 2 copies of each at once"

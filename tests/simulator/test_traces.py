@@ -61,6 +61,23 @@ def test_a_table_needs_five_columns_and_others_are_not_read(table: Path, tmp_pat
     assert read_trace(plain) == read_trace(more) == read_trace(table)
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_with_semicolons_or_tabs_is_the_same_table_and_may_have_decimal_commas(
+    table: Path, tmp_path: Path, separator: str
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(ROWS.replace(",", separator).replace("2.50", "2,50").replace("8.95", '"8,95"'), encoding="utf-8")
+    assert read_trace(other) == read_trace(table)
+    other.write_text(ROWS.replace(",", separator).replace("2.50", "1.002,50"), encoding="utf-8")
+    with pytest.raises(TraceError, match=r"line 2: unit_price: '1\.002,50' is not a price"):
+        read_trace(other)
+    other.write_text(ROWS.replace(",", "|"), encoding="utf-8")
+    with pytest.raises(
+        TraceError, match=r"order: is missing in the heading; .* with commas, semicolons or tabs between them"
+    ):
+        read_trace(other)
+
+
 def test_a_gzipped_table_is_the_same_table(table: Path) -> None:
     zipped = table.with_suffix(".csv.gz")
     zipped.write_bytes(gzip.compress(table.read_bytes()))

@@ -225,6 +225,78 @@ def _export(path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def two_minutes(evening: str) -> str:
+    """The evening in real time: its 20 s are two minutes."""
+    with Path(evening).open("a", encoding="utf-8") as file:
+        file.write("time_scale: 6\n")
+    return evening
+
+
+def _evenings(path: Path) -> str:
+    """Three evenings, with 4, 6 and 5 orders within one minute."""
+    made = [(day, number) for day, count in ((27, 4), (28, 6), (29, 5)) for number in range(count)]
+    lines = [f"{day}-{number};2018-04-{day}T18:00;Naan;1;2,50" for day, number in made]
+    path.write_text("\n".join(["order;ordered_at;item;quantity;unit_price", *lines]), encoding="utf-8")
+    return str(path)
+
+
+def test_all_commands_replay_evening_by_evening_on_the_scenarios_clock(
+    two_minutes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [two_minutes, "--engine", "simpy", "--workers", "1", "--json", "--trace", _evenings(tmp_path / "own.csv")]
+    find = ["--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "reneged<=0.9", "--replications", "3"]
+    headroom = ["--headroom", "--to", "2", "--step", "1", "--replications", "3", "--starts-at", "18:00"]
+    sweep = ["--over", "stores.tables=8,24", "--figures", "diners", "--replications", "3"]
+    simulate = ["--evenings", "3", "--replications", "3", "--rate-factor", "6"]
+    for command, rest in (("simulate", simulate), ("sweep", sweep), ("plan", find), ("plan", headroom)):
+        assert main([command, *common, *rest]) == 0
+        said = capsys.readouterr()
+        content = json.loads(said.out)
+        assert [each["orders"] for each in content["replayed"]["evenings"]] == [6, 5, 4]
+        assert "replayed: 15 of 15 orders, 2 minutes of 3 of 3 evenings, the busiest first, on one clock" in said.err
+        assert "evenings (orders): 2018-04-28 18:00 (6), 2018-04-29 18:00 (5), 2018-04-27 18:00 (4)\n" in said.err
+        if command == "sweep":
+            assert [design["diners"] for design in content["designs"]] == [5, 5]
+    wrong = {
+        ("--evenings", "4"): "--evenings 4 are more than the 3 of the table",
+        ("--evenings", "3", "--replications", "2"): "--evenings 3 needs as many --replications, not 2",
+        ("--evenings", "2", "--rate-factor", "60"): "leave out --rate-factor 60",
+        ("--starts-at", "24:00"): "--starts-at takes a time of day like 17:30, not '24:00'",
+        ("--starts-at", "3:00"): "no evening of the table has an order from 03:00",
+    }
+    for options, sentence in wrong.items():
+        assert main(["simulate", *common, *options]) == 2
+        assert sentence in capsys.readouterr().err
+    assert main(["sweep", *common, "--over", "time_scale=1,2"]) == 2
+    assert "time_scale is the clock of the replayed evenings, too" in capsys.readouterr().err
+
+
+def test_what_was_kept_of_one_table_does_not_answer_for_another(
+    two_minutes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
+    table = tmp_path / "own.csv"
+    _evenings(table)
+    ask = [
+        "simulate", two_minutes, "--engine", "simpy", "--workers", "1", "--replications", "2", "--json",
+        "--out", str(tmp_path / "out"), "--trace", str(table),
+    ]  # fmt: skip
+
+    def found(*more: str) -> tuple[float, bool]:
+        assert main([*ask, *more]) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["figures"]["diners"]["mean"], "kept from before" in said.err
+
+    assert found() == (5.5, False)
+    assert found() == (5.5, True)
+    assert found("--rate-factor", "600") == (15, False)
+    table.write_text(
+        table.read_text(encoding="utf-8").replace("2018-04-28T18:00", "2018-04-28T19:59", 4), encoding="utf-8"
+    )
+    assert found() == (4.5, False)
+
+
 def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
     evening: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
