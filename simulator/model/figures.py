@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.model.drift import drift
 from simulator.model.goodput import goodput
 from simulator.model.records import ABSENT, BUSY, Run
 from simulator.model.settings import ModelSettings
@@ -91,6 +92,11 @@ def _offline(evening: Evening) -> Column:
     return evening.seconds(evening.of_order("stored"), evening.of_order("committed"), at_edge)
 
 
+def _drift(later: Whole, earlier: Whole) -> float | None:
+    both = (later != ABSENT) & (earlier != ABSENT)
+    return drift(earlier[both], later[both])
+
+
 def _late(evening: Evening) -> float | None:
     late = evening.scenario.scaled_us(evening.scenario.budgets.late_after_s) / 1e6
     return _share(evening.seconds(evening.of_order("shown"), evening.column("told")) > late)
@@ -134,6 +140,10 @@ FIGURES: tuple[Figure, ...] = (
     Figure("answer_p95", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
     Figure("answer_p99", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
     Figure(
+        "answer_drift", "s/s", "by how much answers took longer at the end, for each second since the middle",
+        lambda e: _drift(e.column("told"), e.column("meant")),
+    ),
+    Figure(
         "requests", "1/diner", "requests that a diner's devices send",
         lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
     ),
@@ -143,6 +153,10 @@ FIGURES: tuple[Figure, ...] = (
     Figure("table_wait", "s", "mean wait for a table, of parties that got one", _mean_wait),
     Figure("meal_p50", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.5)),
     Figure("meal_p95", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.95)),
+    Figure(
+        "meal_drift", "s/s", "by how much meals took longer at the end, for each second since the middle",
+        lambda e: _drift(e.of_order("served"), e.column("told")),
+    ),
     Figure("late", "share", "of orders told yes and shown in the kitchen, shown later than the budget says", _late),
     Figure(
         "offline_p99", "s", "from the store's commit to the cloud, of orders told yes that came there",
