@@ -148,7 +148,9 @@ def with_implied(
             asked.append(floor)
     of_tables = next((budget for budget in budgets if budget.figure in OF_TABLES), None)
     if of_tables is not None and not has_tables:
-        raise SweepError(f"{of_tables}: nobody needs a table in this scenario; say model.seating, or leave this budget out")
+        raise SweepError(
+            f"{of_tables}: nobody needs a table in this scenario; say model.seating, or leave this budget out"
+        )
     return asked
 
 

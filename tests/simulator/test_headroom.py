@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -72,6 +73,60 @@ def test_a_budget_beside_it_ends_it_sooner_and_a_stack_that_cannot_bear_today_ha
     assert headroom(storm, [read_budget("answer_p95<=1")], step=0.5, engine="simpy", replications=2).holds is None
     enough = headroom(storm, step=0.5, at_most=1.5, engine="simpy", replications=2)
     assert (enough.holds, enough.collapses) == (1.5, None)
+
+
+RESTAURANT = """\
+name: restaurant
+duration_s: 400
+stores: [{name: s1, tables: 60}]
+diners:
+  arrivals: {rate_per_s: 0.5}
+  channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}
+  think_s: 1
+  polls_max: 0
+  patience_s: 60
+model:
+  seating: {dining_s: 30, patience_s: 10}
+  kitchen: [{name: wok, cooks: 8, setup_s: 2}]
+"""
+
+
+def test_people_who_go_away_or_wait_for_meals_end_it_too_and_today_may_not_hold_already() -> None:
+    def found(*changes: tuple[str, float], budgets: Sequence[str] = (), most_reneged: float = 0.05) -> Headroom:
+        scenario = load_scenario(RESTAURANT)
+        for field, value in changes:
+            scenario = with_field(scenario, field, value)
+        asked = [read_budget(budget) for budget in budgets]
+        return headroom(
+            scenario, asked, step=1, at_most=4, engine="simpy", replications=2, most_reneged=most_reneged
+        )
+
+    plenty = (("stores.tables", 1000), ("model.kitchen.wok.cooks", 100))
+    assert (found(*plenty).holds, found(*plenty).today.holds) == (4, True)
+    tables = found(plenty[1])
+    assert (tables.holds, tables.collapses, _why(tables)) == (2, 3, "reneged<=0.05")
+    assert found(plenty[1], most_reneged=1).holds == 4, "no matter who goes away"
+    assert found(plenty[1], budgets=["reneged<=0.9"]).holds == 4, "a bound that is said is the one that counts"
+    few = found(plenty[1], ("stores.tables", 5))
+    assert few.today.gave_way == ["reneged<=0.05"]
+    assert few.holds is None
+    few_cooks = found(plenty[0], ("model.kitchen.wok.cooks", 2))
+    assert _why(few_cooks).startswith("the queue in the kitchen still grew when the evening ended and meal_p95<=")
+    assert _why(few_cooks).endswith("(2 times today's)")
+    assert few_cooks.holds == 1
+    assert found(plenty[0], ("model.kitchen.wok.cooks", 1), budgets=["meal_p95<=1e6"]).holds == 4
+
+
+def test_a_short_evening_may_end_before_the_queue_has_grown_and_that_is_said(storm: Scenario) -> None:
+    """A server for 25 orders a second and people who wait for a minute: all are told yes, most of them when the load is over."""
+    patient = with_field(with_field(storm, "diners.attempt_timeout_ms", 30_000), "duration_s", 4)
+    found = headroom(patient, step=1, at_most=10, engine="simpy", replications=4)
+    assert found.holds is not None
+    assert 3 <= found.holds <= CAPACITY_PER_S / 5
+    assert _why(found) == "the queue for answers still grew when the evening ended"
+    most = found.loads[-1].point.found.interval("told_yes")
+    assert most is not None
+    assert most.mean == 1
 
 
 def test_the_load_of_a_table_is_its_orders_and_a_platforms_grow_with_it(storm: Scenario) -> None:

@@ -208,8 +208,13 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
         load["load"] for load in found["loads"]
     ]
     assert (out / "headroom-evening.png").read_bytes().startswith(b"\x89PNG")
-    assert main([*ask, "--to", "1", "--keep", "reneged<=0"]) == 1
-    assert "no headroom" in capsys.readouterr().out
+    assert (found["today_holds"], found["limits"]) == (
+        True,
+        ["told_yes>=0.99", "gave_up<=0.01", "balked<=0.05", "reneged<=0.6"],
+    )
+    assert main([*ask, "--to", "1"]) == 1
+    told = capsys.readouterr().out
+    assert "\ntoday's load does not hold already: reneged<=0.05\nno headroom: " in told
 
 
 def _export(path: Path) -> str:
@@ -355,6 +360,11 @@ def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1e999"], "'1e999' is not a finite number"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--least-told", "nan"],
          "--least-told takes a share"),
+        (["plan", "calm", "--headroom", "--most-reneged", "1.5"], "--most-reneged takes a share from 0 to 1, not 1.5"),
+        (["plan", "calm", "--engine", "simpy", "--find", "seed", "--from", "1", "--to", "2", "--keep", "late<=1"],
+         "seed is no quantity"),
+        (["plan", "calm", "--engine", "simpy", "--headroom", "--keep", "table_wait<=9"], "nobody needs a table in this scenario"),
+        (["sweep", "calm", "--engine", "simpy", "--over", "stores.tables=5,9,5"], "stores.tables has the value 5 twice"),
         (["simulate", "calm", "--figures", ","], "--figures names none"),
         (["simulate", "calm", "--replications", "²"], "--replications takes a number from 1"),
     ],
