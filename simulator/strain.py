@@ -5,8 +5,8 @@ A load gives way if, by the 95 % intervals of its figures,
 - fewer than nearly all of those who order are told yes, or more than the rest of all who come give up;
 - where there are tables, more than `most_reneged` of the parties renege, or as many balk;
 - goodput is below that at a smaller load;
-- answers or meals took longer and longer from the middle of the evening to its end: the queue still grew, so the evening was too
-  short to show what becomes of it;
+- answers or meals took longer and longer from the middle of the evening to its end, and not by chance: the queue still grew, so
+  the evening was too short to show what becomes of it;
 - above today's load: meals take twice as long as today;
 - a budget that was asked for besides is not kept. One on meals stands in place of both rules about these.
 

@@ -36,6 +36,8 @@ def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
         "1",
         "--keep",
         "meal_p95<=2.5",
+        "--most-reneged",
+        "1",
     ]
     assert main([*common, "--find", "stores.tables", "--from", "2", "--to", "26", "--step", "24", "--json"]) == 0
     said = capsys.readouterr()

@@ -14,9 +14,10 @@ CHAIN = """\
 name: chain
 duration_s: 5
 stores: [{name: s1}, {name: s2}]
+diners: {arrivals: {rate_per_s: 1}}
 profiles: {ours: {rate_kbit_s: 90}}
 links: {edge_cloud: {latency_ms: 20}}
-faults: [{fault: link_weak, link: diner_edge, profile: ours, at_s: 1, for_s: 1}]
+faults: [{fault: link_weak, link: diner_edge, store: s1, profile: ours, at_s: 1, for_s: 1}]
 """
 
 
@@ -37,7 +38,15 @@ def test_a_cloud_for_each_store_and_a_rate_for_each_message_are_named() -> None:
     cloud, link = unshared(chain)
     assert "each of the 2 has one of its own" in cloud
     assert "(diner_edge): each message has all of it" in link
-    alone = with_field(load_scenario("name: one\nduration_s: 5\nlinks: {diner_edge: {profile: dining_wifi}}"), "seed", 3)
+    alone = with_field(
+        load_scenario(
+            CHAIN.replace("{name: s1}, {name: s2}", "{name: s1}").replace(
+                "profile: ours", "profile: store_wifi_crowded"
+            )
+        ),
+        "seed",
+        3,
+    )
     assert unshared(alone) == []
     (said,) = unshared(with_field(alone, "links.edge_cloud.rate_kbit_s", 90))
     assert "(edge_cloud)" in said
