@@ -81,7 +81,7 @@ def test_a_budget_beside_it_ends_it_sooner_and_a_stack_that_cannot_bear_today_ha
 RESTAURANT = """\
 name: restaurant
 duration_s: 150
-stores: [{name: s1, tables: 34}]
+stores: [{name: s1, tables: 38}]
 diners:
   arrivals: {rate_per_s: 0.4}
   channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}
