@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simulator.model.drift import drift
+from simulator.model.replications import Forecast, Replications
 from simulator.model.unshared import unshared
 from simulator.replaced_fields import with_field
 from simulator.scenario import load_scenario
@@ -35,7 +36,7 @@ def test_waits_drift_by_what_comes_beyond_what_is_served_however_long_they_are()
 
 def test_a_cloud_for_each_store_and_a_rate_for_each_message_are_named() -> None:
     chain = load_scenario(CHAIN)
-    cloud, link = unshared(chain)
+    cloud, link = Forecast(Replications(chain), ()).not_modelled()
     assert "each of the 2 has one of its own" in cloud
     assert "(diner_edge): each message has all of it" in link
     alone = with_field(
