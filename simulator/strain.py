@@ -80,7 +80,7 @@ def strained(factor: float, found: Forecast, limits: Sequence[Budget], smaller: 
     broken = [
         *_not_kept(limits, figures, found),
         *_fallen(figures["goodput"], smaller),
-        *((name, f"{QUEUES[name]} still grew when the evening ended") for name in QUEUES if _grew(figures.get(name))),
+        *(each for each in still_growing(found) if each[0] in names),
         *(() if asks_meals else _slower(figures["meal_p95"], smaller)),
     ]
     return Load(factor, figures, broken, Point({LOAD: factor}, found))
@@ -109,9 +109,12 @@ def _fallen(goodput: Interval | None, smaller: Sequence[Load]) -> Iterator[tuple
             return
 
 
-def _grew(drift: Interval | None) -> bool:
-    """Whether the wait became longer by more than a little, and not by chance."""
-    return drift is not None and drift.low is not None and drift.mean > GROWS and drift.low > 0
+def still_growing(found: Forecast) -> Iterator[tuple[str, str]]:
+    """The waits that became longer until the evening ended, by more than a little and not by chance."""
+    for name, queue in QUEUES.items():
+        drift = found.interval(name)
+        if drift is not None and drift.low is not None and drift.mean > GROWS and drift.low > 0:
+            yield name, f"{queue} still grew when the evening ended"
 
 
 def _slower(meal: Interval | None, smaller: Sequence[Load]) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, tol
 from simulator.effects import not_modelled, without_effect
 from simulator.model.intervals import Interval
 from simulator.model.stopping import AT_MOST
+from simulator.strain import still_growing
 from simulator.sweeps import LEAST_TOLD, MOST_RENEGED, Answer, Trial, designs_of, plan, read_budget
 
 DESCRIPTION = """\
@@ -205,6 +206,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
         "doubts": list(answer.doubts),
         "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
+        "growing": _growing(answer),
         "trials": trials,
         "without_effect": without_effect(points),
         "not_modelled": not_modelled(points),
@@ -213,6 +215,16 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
 
 def _bounds(found: Interval | None) -> dict[str, float | None] | None:
     return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def _growing(answer: Answer) -> list[str]:
+    """What still grew at the value that was found when the evening ended: a longer one may need another value."""
+    found = [trial.point.found for trial in answer.trials if trial.value == answer.value]
+    return [
+        f"at {answer.value:g} {sentence}; ask again with a longer duration_s"
+        for each in found
+        for _, sentence in still_growing(each)
+    ]
 
 
 def _cell(trial: Trial, name: str) -> str:
@@ -244,5 +256,5 @@ def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None
     else:
         which = "most" if options.most else "least"
         console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)
-    for doubt in answer.doubts:
-        console.print(Text(doubt), soft_wrap=True)
+    for line in (*answer.doubts, *_growing(answer)):
+        console.print(Text(line), soft_wrap=True)

@@ -182,6 +182,8 @@ def tell(
 
 
 def _number(figure: Figure, value: float) -> str:
+    if figure.unit == "s/s":
+        return f"{value:.3f}"
     return f"{value:.2%}" if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
 
 
