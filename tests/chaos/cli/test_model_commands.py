@@ -202,12 +202,12 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
     ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
     ask += ["--least-told", "0.9"]
     out = tmp_path / "out"
-    assert main([*ask, "--to", "4", "--keep", "reneged<=0.6", "--json", "--out", str(out)]) == 0
+    assert main([*ask, "--to", "4", "--keep", "reneged<=0.75", "--json", "--out", str(out)]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
     assert 1 <= found["holds"] < found["collapses"] == found["holds"] + 0.5
     assert (
-        f"headroom: {found['holds']:g} times today's load holds, {found['collapses']:g} times does not: reneged<=0.6"
+        f"headroom: {found['holds']:g} times today's load holds, {found['collapses']:g} times does not: reneged<=0.75"
         in said.err
     )
     assert sorted(set(read_figures(out / "headroom-evening.parquet")["load"])) == [
@@ -247,6 +247,7 @@ def test_all_commands_replay_evening_by_evening_on_the_scenarios_clock(
     common = [two_minutes, "--engine", "simpy", "--workers", "1", "--json", "--trace", _evenings(tmp_path / "own.csv")]
     find = ["--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "reneged<=0.9", "--replications", "3"]
     headroom = ["--headroom", "--to", "2", "--step", "1", "--replications", "3", "--starts-at", "18:00"]
+    headroom += ["--least-told", "0.5"]
     sweep = ["--over", "stores.tables=8,24", "--figures", "diners", "--replications", "3"]
     simulate = ["--evenings", "3", "--replications", "3", "--rate-factor", "6"]
     for command, rest in (("simulate", simulate), ("sweep", sweep), ("plan", find), ("plan", headroom)):
