@@ -102,7 +102,16 @@ def test_people_who_go_away_or_wait_for_meals_end_it_too_and_today_may_not_hold_
         for field, value in changes:
             scenario = with_field(scenario, field, value)
         asked = [read_budget(budget) for budget in budgets]
-        return headroom(scenario, asked, step=1, at_most=3, least_told=0.8, engine="simpy", replications=6, most_reneged=most_reneged)
+        return headroom(
+            scenario,
+            asked,
+            step=1,
+            at_most=3,
+            least_told=0.8,
+            engine="simpy",
+            replications=6,
+            most_reneged=most_reneged,
+        )
 
     plenty = (("stores.tables", 1000), ("model.kitchen.wok.cooks", 100))
     tables = found(plenty[1])

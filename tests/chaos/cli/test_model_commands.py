@@ -200,7 +200,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
 ) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
     ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
-    ask += ["--least-told", "0.9"]
+    ask += ["--least-told", "0.9", "--most-reneged", "0.6"]
     out = tmp_path / "out"
     assert main([*ask, "--to", "4", "--keep", "reneged<=0.75", "--json", "--out", str(out)]) == 0
     said = capsys.readouterr()
@@ -216,7 +216,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
     assert (out / "headroom-evening.png").read_bytes().startswith(b"\x89PNG")
     assert (found["today_holds"], found["limits"]) == (
         True,
-        ["told_yes>=0.9", "gave_up<=0.1", "balked<=0.05", "reneged<=0.75"],
+        ["told_yes>=0.9", "gave_up<=0.1", "balked<=0.6", "reneged<=0.75"],
     )
     assert main([*ask, "--to", "1"]) == 1
     told = capsys.readouterr().out
@@ -250,9 +250,22 @@ def test_all_commands_replay_evening_by_evening_on_the_scenarios_clock(
     two_minutes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = [two_minutes, "--engine", "simpy", "--workers", "1", "--json", "--trace", _evenings(tmp_path / "own.csv")]
-    find = ["--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "reneged<=0.9", "--replications", "3"]
+    find = [
+        "--find",
+        "stores.tables",
+        "--from",
+        "8",
+        "--to",
+        "8",
+        "--keep",
+        "reneged<=0.9",
+        "--most-reneged",
+        "1",
+        "--replications",
+        "3",
+    ]
     headroom = ["--headroom", "--to", "2", "--step", "1", "--replications", "3", "--starts-at", "18:00"]
-    headroom += ["--least-told", "0.5"]
+    headroom += ["--least-told", "0.5", "--most-reneged", "1"]
     sweep = ["--over", "stores.tables=8,24", "--figures", "diners", "--replications", "3"]
     simulate = ["--evenings", "3", "--replications", "3", "--rate-factor", "6"]
     for command, rest in (("simulate", simulate), ("sweep", sweep), ("plan", find), ("plan", headroom)):
