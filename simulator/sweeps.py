@@ -27,6 +27,9 @@ OF_THOSE_TOLD = frozenset({"answer_p50", "answer_p95", "answer_p99", "meal_p50",
 """Figures of diners who were told yes: who gave up is not in them, so they look best when hardly anybody is left."""
 OF_THOSE_ACCEPTED = frozenset({"platform_p95"})
 """Figures of a platform's orders that were accepted in time: who was too late is not in them."""
+_OF_WHOEVER_CAME = frozenset({"platform_late", "platform_cancelled", "balked", "reneged"})
+_IF_ANYBODY_HAS = {"platform_p95": "platform_late", "table_wait": "reneged"}
+"""Figures that somebody should have had where there is the other one."""
 _BUDGET = re.compile(r"^\s*([a-z_0-9]+)\s*(<=|>=)\s*([0-9.eE+-]+)\s*$")
 
 
@@ -102,15 +105,15 @@ class Budget:
 def lacking(found: Forecast, figure: str) -> int:
     """In how many replications people came who should have had this figure, and none had it: nobody got that far.
 
-    A share of a platform's orders is absent only where nobody ordered there: then nothing is lacking.
+    A share of a platform's orders, or of parties that came for a table, is absent only where there were none: then nothing is
+    lacking.
     """
-    if figure in ("platform_late", "platform_cancelled"):
+    if figure in _OF_WHOEVER_CAME:
         return 0
-    came = (
-        [share is not None for share in found.values["platform_late"]]
-        if figure == "platform_p95"
-        else [bool(count) for count in found.values["diners"]]
-    )
+    if figure in _IF_ANYBODY_HAS:
+        came = [share is not None for share in found.values[_IF_ANYBODY_HAS[figure]]]
+    else:
+        came = [bool(count) for count in found.values["diners"]]
     return sum(someone and value is None for someone, value in zip(came, found.values[figure], strict=True))
 
 

@@ -20,9 +20,9 @@ from simulator.model.people import (
     TENDER,
 )
 from simulator.model.plan import CARD, CASH, TWO, WALLET, make_plan
-from simulator.model.records import ABSENT, ARRIVED
+from simulator.model.records import ABSENT, ARRIVED, BUSY, BUSY_IN_LOAD
 from simulator.model.timetable import draw_timetable, make_recipe
-from simulator.model.vocabulary import EDGE_A, Event, Level, Outcome
+from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, EDGE_A, EDGE_B, Event, Level, Outcome
 from simulator.scenario import Scenario
 
 
@@ -71,6 +71,21 @@ def test_who_has_no_answer_in_time_taps_again_once_and_one_order_comes_of_it(eng
     assert hasty.servers[EDGE_A, ARRIVED] == patient.servers[EDGE_A, ARRIVED] + 1
     assert events_of(hasty)[Event.TICKET] == 2
     assert hasty.column("told").tolist() == patient.column("told").tolist()
+
+
+def test_a_server_s_work_counts_as_of_the_load_up_to_its_end(engine: EngineName) -> None:
+    """The second order is begun 1 ms before the load ends, and takes 4."""
+    scenario, people = evening(), people_who([0, 1_000])
+    whole = run_on(engine, scenario, people)
+    assert whole.trace is not None
+    worked = [(tick, key) for tick, key in whole.trace.tolist() if key >> CLASS_SHIFT == Event.WORKED]
+    begun = max(tick for tick, key in worked if (key >> ARGUMENT_BITS) & 0xFFFFFFFF == EDGE_A) - SERVICE
+    cut = run_on(engine, scenario, people, duration=begun + MS)
+    assert (cut.hash, cut.rows.tolist()) == (whole.hash, whole.rows.tolist())
+    for node in (EDGE_A, EDGE_B):
+        orders = whole.servers[node, BUSY] // SERVICE
+        assert whole.servers[node, BUSY_IN_LOAD] == whole.servers[node, BUSY] == orders * SERVICE
+    assert cut.servers[EDGE_A, BUSY] - cut.servers[EDGE_A, BUSY_IN_LOAD] == SERVICE - MS
 
 
 def test_who_switches_orders_again_at_the_other_door_and_others_do_not(engine: EngineName) -> None:
