@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from simulator.model.figures import Evening
 from simulator.model.records import ABSENT
@@ -61,6 +61,9 @@ def _draw_answers(axis: Axes, evening: Evening) -> None:
     took_ms = np.maximum(1, (told - meant)[yes] / 1e3)
     axis.scatter(meant[yes] / 1e6, took_ms, s=4, color=BLUE, linewidths=0, alpha=0.6)
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
     axis.set_ylabel("ms from meant to yes")
 
 
@@ -68,8 +71,8 @@ def _draw_kitchen(axis: Axes, evening: Evening) -> None:
     told, served = evening.column("told"), evening.of_order("served")
     whole = evening.ordering & (told != ABSENT) & (served != ABSENT)
     axis.step(*_present(told[whole], served[whole]), where="post", color=GREEN)
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel("orders in the kitchen")
+    _whole_heights(axis)
 
 
 def _draw_tables(axis: Axes, evening: Evening) -> None:
@@ -80,10 +83,14 @@ def _draw_tables(axis: Axes, evening: Evening) -> None:
     axis.step(*_present(seated[got], left[got]), where="post", color=BLUE, label="tables taken")
     waited = np.where(got, seated, left)
     axis.step(*_present(came, waited), where="post", color=ORANGE, linestyle="--", label="parties waiting for one")
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel("tables, parties")
-    axis.set_ylim(bottom=0)
+    _whole_heights(axis)
     legend_above(axis)
+
+
+def _whole_heights(axis: Axes) -> None:
+    axis.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+    axis.set_ylim(bottom=0)
 
 
 def _present(begin: Times, end: Times) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
