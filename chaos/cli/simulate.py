@@ -206,7 +206,7 @@ def _unit(figure: Figure) -> str:
 
 
 def _draw(found: Forecast, folder: Path) -> str:
-    from simulator.plots import draw_evening
+    from simulator.evening_plots import draw_evening
 
     path = folder / f"simulate-{found.scenario.name}.png"
     try:
