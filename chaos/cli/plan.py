@@ -25,6 +25,7 @@ from chaos.cli.modelling import (
     engine_name,
     progress,
     read_scenario,
+    shorter_times,
     told,
     unvaried_lines,
 )
@@ -32,6 +33,7 @@ from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
 from simulator.model.stopping import AT_MOST
+from simulator.scenario_model import Scenario
 from simulator.strain import still_growing
 from simulator.sweeps import LEAST_TOLD, MOST_RENEGED, Answer, Trial, designs_of, plan, read_budget
 
@@ -184,13 +186,14 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        content = _content(options, answer) | replayed_json(replay, scenario)
+        content = _content(options, scenario, answer) | replayed_json(replay, scenario)
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(options, answer, console)
     for line in (
         f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}",
         *unvaried_lines([trial.point for trial in answer.trials if trial.value == answer.value], _names(answer)),
+        *shorter_times([point.found.scenario for point in points]),
         *told_of(replay, scenario, options.replications),
         *caveats(points),
         *written,
@@ -199,7 +202,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if answer.value is not None else 1
 
 
-def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
+def _content(options: argparse.Namespace, scenario: Scenario, answer: Answer) -> dict[str, Any]:
     trials = [
         {
             "value": trial.value,
@@ -212,6 +215,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     points = [trial.point for trial in answer.trials]
     return {
         "kind": "plan",
+        "time_scale": scenario.time_scale,
         "find": options.find,
         "most": options.most,
         "doubts": list(answer.doubts),

@@ -27,6 +27,7 @@ from chaos.cli.modelling import (
     read_replications,
     read_scenario,
     share_said,
+    shorter_times,
 )
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, told_of
@@ -173,7 +174,7 @@ def tell(
         soft_wrap=True,
     )
     same = found.unvaried(BY_NAME if names is None else names)
-    for sentence in (*found.not_known(), *([] if same is None else [str(same)])):
+    for sentence in (*shorter_times([found.scenario]), *found.not_known(), *([] if same is None else [str(same)])):
         console.print(Text(sentence), soft_wrap=True)
     for line in told_of(found.series.replay, found.scenario, found.replications):
         console.print(Text(line), soft_wrap=True)
@@ -209,7 +210,7 @@ def _unit(figure: Figure) -> str:
 
 
 def _draw(found: Forecast, folder: Path) -> str:
-    from simulator.plots import draw_evening
+    from simulator.evening_plots import draw_evening
 
     path = folder / f"simulate-{found.scenario.name}.png"
     try:

@@ -30,6 +30,7 @@ from chaos.cli.modelling import (
     read_figures,
     read_replications,
     read_scenario,
+    shorter_times,
     told,
     unvaried_lines,
 )
@@ -135,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
         content = {
             "kind": "sweep",
             "scenario": scenario.name,
+            "time_scale": scenario.time_scale,
             "engine": engine,
             "replications": "auto" if wanted is None else wanted,
             **replayed_json(replay, scenario),
@@ -151,6 +153,7 @@ def run(options: argparse.Namespace) -> int:
         _tell_differences(beside_first, points[0], console)
     for line in (
         f"{counted(sum(point.found.replications for point in points), 'replication')}{kept_before(runner)}",
+        *shorter_times([point.found.scenario for point in points]),
         *_shortened(_not_known(points)),
         *unvaried_lines(points, names),
         *told_of(replay, scenario, wanted),

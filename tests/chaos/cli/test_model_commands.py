@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from chaos.cli import main
+from chaos.cli.modelling import shorter_times
 from simulator.batches.tables import read_diners, read_figures
+from simulator.scenario import load_scenario, with_changes
 
 EVENING = """\
 name: evening
@@ -87,6 +89,26 @@ def test_sweep_writes_a_table_and_plan_says_the_least(
     assert 10 < value < 40
     assert main([*find, "--keep", "reneged<=-1"]) == 1
     assert json.loads(capsys.readouterr().out)["value"] is None
+
+
+def test_the_commands_say_what_a_second_is_where_people_are_faster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evening.yaml"
+    path.write_text(EVENING.replace("model: {", "time_scale: 90\nmodel: {visit: table_only, "), encoding="utf-8")
+    common = [str(path), "--engine", "simpy", "--replications", "2", "--workers", "1", "--json"]
+    find = ["--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "diners>=1"]
+    for command in (["simulate", *common], ["sweep", *common, "--over", "stores.tables=8"], ["plan", *common, *find]):
+        assert main(command) == 0
+        said = capsys.readouterr()
+        assert "people's and the kitchen's times are 90 times shorter here: 1 s is 1.5 min" in said.err
+        assert json.loads(said.out)["time_scale"] == 90
+    assert main(["sweep", *common, "--over", "time_scale=1,60"]) == 0
+    assert "times are divided by time_scale here, each design's by its own" in capsys.readouterr().err
+    scenario = load_scenario(EVENING)
+    assert shorter_times([scenario, scenario]) == []
+    hours = shorter_times([with_changes(scenario, {"time_scale": 7_200})])
+    assert hours == ["people's and the kitchen's times are 7200 times shorter here: 1 s is 2 h"]
 
 
 def test_an_automatic_sweep_draws_each_design_until_its_figures_are_known(
@@ -218,9 +240,10 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
         True,
         ["told_yes>=0.9", "gave_up<=0.1", "balked<=0.6", "reneged<=0.75"],
     )
-    assert main([*ask, "--to", "1"]) == 1
+    assert main([*ask[:-2], "--to", "1"]) == 1
     told = capsys.readouterr().out
-    assert "\ntoday's load does not hold already: reneged<=0.05\nno headroom: " in told
+    assert "\ntoday's load does not hold already: " in told
+    assert "reneged<=0.05\nno headroom: " in told
 
 
 def _export(path: Path) -> str:
