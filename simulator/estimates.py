@@ -1,6 +1,6 @@
 """What a figure is known to: a value with the ends of its 95 % interval, and whether a sentence may say it.
 
-Means over replications have their own t-interval (`model.replications.Interval`). Here are the others: the share of independent
+Means over replications have their own interval (`model.intervals`). Here are the others: the share of independent
 cases, a quantile of many values, and either in another unit.
 """
 
@@ -13,12 +13,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, betaincinv, ndtri
+from scipy.special import bdtr, ndtri
 
-from simulator.model.replications import CONFIDENCE
+from simulator.model.intervals import TAIL, clopper_pearson
 
-_TAIL = (1 - CONFIDENCE) / 2
-NORMAL = float(ndtri(1 - _TAIL))
+NORMAL = float(ndtri(1 - TAIL))
 """How many standard deviations the interval of a normal value reaches to either side."""
 
 
@@ -62,14 +61,12 @@ class Share:
     @property
     def low(self) -> float:
         """The lower end."""
-        return float(betaincinv(self.cases, self.trials - self.cases + 1, _TAIL)) if self.cases else 0.0
+        return clopper_pearson(self.cases, self.trials)[0]
 
     @property
     def high(self) -> float:
         """The upper end."""
-        if self.cases >= self.trials:
-            return 1.0
-        return float(betaincinv(self.cases + 1, self.trials - self.cases, 1 - _TAIL))
+        return clopper_pearson(self.cases, self.trials)[1]
 
 
 def quantile(values: Sequence[float] | npt.NDArray[np.float64], share: float) -> Estimate:
@@ -77,7 +74,7 @@ def quantile(values: Sequence[float] | npt.NDArray[np.float64], share: float) ->
     inside = np.sort(np.asarray(values, dtype=np.float64))
     count = len(inside)
     below = bdtr(np.arange(count), count, share)
-    first, last = int(np.searchsorted(below, _TAIL, "right")), int(np.searchsorted(below, 1 - _TAIL))
+    first, last = int(np.searchsorted(below, TAIL, "right")), int(np.searchsorted(below, 1 - TAIL))
     middle = float(np.quantile(inside, share))
     if first < 1 or last >= count:
         return Estimate(middle, None, None)

@@ -174,6 +174,8 @@ def _broken(limits: Sequence[Budget], figures: Mapping[str, Interval | None], fo
         absent = lacking(found, limit.figure)
         if absent:
             yield f"nobody had {limit.figure} in {absent} of {found.replications} replications"
+        elif limit.is_open(figures[limit.figure]):
+            yield f"{limit} (its mean does, but {found.replications} replications are too few to know)"
         elif not limit.is_kept(figures[limit.figure]):
             yield str(limit)
 

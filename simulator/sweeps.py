@@ -101,6 +101,12 @@ class Budget:
             return (found.mean if found.high is None else found.high) <= self.limit
         return (found.mean if found.low is None else found.low) >= self.limit
 
+    def is_open(self, found: Interval | None, lacking: int = 0) -> bool:
+        """Whether the mean keeps it and the interval does not, so that more replications may show that it is kept."""
+        if found is None or self.is_kept(found, lacking):
+            return False
+        return not lacking and (found.mean <= self.limit if self.sign == "<=" else found.mean >= self.limit)
+
 
 def lacking(found: Forecast, figure: str) -> int:
     """In how many replications people came who should have had this figure, and none had it: nobody got that far.

@@ -14,12 +14,21 @@ from rich.text import Text
 from chaos.cli.batching import batch_runner, keep_figures, kept_before
 from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import caveats, counted, engine_name, progress, read_scenario, shorter_times
+from chaos.cli.modelling import (
+    bounds,
+    caveats,
+    counted,
+    engine_name,
+    progress,
+    read_scenario,
+    shorter_times,
+    told,
+    unvaried_lines,
+)
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import read_replay, replayed_json, told_of
 from simulator.effects import not_modelled
-from simulator.headroom import AT_MOST, Headroom, Load, at_least_told, headroom
-from simulator.model.replications import Interval
+from simulator.headroom import AT_MOST, Headroom, at_least_told, headroom
 from simulator.scenario import Scenario
 from simulator.sweeps import designs_of, read_budget
 
@@ -85,9 +94,11 @@ def run_headroom(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json, highlight=False)
     console.print(_table(found))
     replications = f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}"
+    same = unvaried_lines([load.point for load in found.loads if load.factor == found.holds], names)
     for line in (
         *sentences(found),
         replications,
+        *same,
         *shorter_times([scenario]),
         *told_of(replay, scenario, options.replications),
         *caveats(points),
@@ -123,15 +134,11 @@ def _content(found: Headroom, scenario: Scenario) -> dict[str, Any]:
                 "load": load.factor,
                 "holds": load.holds,
                 "gave_way": list(load.gave_way),
-                "figures": {name: _bounds(each) for name, each in load.figures.items()},
+                "figures": {name: bounds(each) for name, each in load.figures.items()},
             }
             for load in found.loads
         ],
     }
-
-
-def _bounds(found: Interval | None) -> dict[str, float | None] | None:
-    return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
 
 
 def _table(found: Headroom) -> Table:
@@ -140,10 +147,5 @@ def _table(found: Headroom) -> Table:
     for column in ("times today's load", *names, "holds"):
         table.add_column(column, justify="right")
     for load in found.loads:
-        table.add_row(f"{load.factor:g}", *(_cell(load, name) for name in names), "yes" if load.holds else "no")
+        table.add_row(f"{load.factor:g}", *(told(load.figures[name]) for name in names), "yes" if load.holds else "no")
     return table
-
-
-def _cell(load: Load, name: str) -> str:
-    found = load.figures[name]
-    return "-" if found is None else f"{found.mean:.4g} ±{found.half_width or 0:.2g}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import get_args
 
@@ -14,6 +15,8 @@ from chaos.cli.errors import CommandError
 from simulator.effects import not_modelled, without_effect
 from simulator.model.engines import DEFAULT_ENGINE, EngineMissing, EngineName, engine_of
 from simulator.model.figures import BY_NAME
+from simulator.model.intervals import Interval
+from simulator.model.known import Unvaried
 from simulator.model.stopping import AT_LEAST, AT_MOST, PATIENCE_FLOOR, PRECISION, SHARE_FLOOR
 from simulator.scenario import DEFAULT_SCENARIO, Scenario, ScenarioError, find_scenario, load_scenario, with_changes
 from simulator.sweeps import Point
@@ -21,7 +24,8 @@ from simulator.sweeps import Point
 UNTIL_KNOWN = (
     f"auto: {AT_LEAST} to {AT_MOST} times, until the figures that the scenario is about are known to {PRECISION * 100:g} % of "
     "themselves: told_yes, answer_p95; with tables table_wait, reneged; with stations meal_p95; with a platform platform_late "
-    f"(shares: or to {SHARE_FLOOR * 100:g} percentage points; table_wait: or to {PATIENCE_FLOOR * 100:g} % of the patience)"
+    f"(shares: or to {SHARE_FLOOR * 100:g} percentage points; table_wait: or to {PATIENCE_FLOOR * 100:g} % of the patience). "
+    "Ended by what was found, these intervals hold the true value a little less often than 95 % (91 % measured)"
 ).replace("%", "%%")
 """What auto means, for a help text."""
 FIGURES_SAID = "Figures, each with its unit (a share is from 0 to 1):\n" + "".join(
@@ -110,6 +114,39 @@ def shorter_times(scenarios: Sequence[Scenario]) -> list[str]:
 def caveats(points: Sequence[Point]) -> list[str]:
     """What whoever reads the figures of these designs must know: fields without effect, and what is not modelled."""
     return [*without_effect(points), *(f"not modelled: {name}" for name in not_modelled(points))]
+
+
+def told(found: Interval | None) -> str:
+    """`12.5 ±0.4`; `1 +0 -0.002` where the interval reaches further to one side; `-` if nobody had it."""
+    if found is None:
+        return "-"
+    if found.low is None or found.high is None:
+        return f"{found.mean:.4g}"
+    above, below = found.high - found.mean, found.mean - found.low
+    if math.isclose(above, below, rel_tol=1e-6, abs_tol=1e-12):
+        return f"{found.mean:.4g} ±{above:.2g}"
+    return f"{found.mean:.4g} +{above:.2g} -{below:.2g}"
+
+
+def share_said(value: float) -> str:
+    """`12.50%`; with as many digits more as tell it from 0 % and 100 %: `99.9993%`."""
+    rest = min(abs(value), abs(1 - value))
+    digits = 2 if rest >= 0.0001 or rest == 0 else min(9, math.ceil(-math.log10(rest)) - 2)
+    return f"{value:.{digits}%}"
+
+
+def bounds(found: Interval | None) -> dict[str, float | None] | None:
+    """Its mean and ends, as JSON."""
+    return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def unvaried_lines(points: Sequence[Point], names: Collection[str]) -> list[str]:
+    """A sentence on those of these figures that no replication of some of these designs saw otherwise, for the fewest of them."""
+    found = [same for point in points if (same := point.found.unvaried(names)) is not None]
+    if not found:
+        return []
+    seen = {name for same in found for name in same.figures}
+    return [str(Unvaried([name for name in BY_NAME if name in seen], min(same.replications for same in found)))]
 
 
 @contextmanager

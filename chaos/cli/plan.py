@@ -19,17 +19,19 @@ from chaos.cli.headroom import add_headroom_options, check_question, run_headroo
 from chaos.cli.modelling import (
     FIGURES_SAID,
     add_model_options,
+    bounds,
     caveats,
     counted,
     engine_name,
     progress,
     read_scenario,
     shorter_times,
+    told,
+    unvaried_lines,
 )
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
-from simulator.model.intervals import Interval
 from simulator.model.stopping import AT_MOST
 from simulator.scenario_model import Scenario
 from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
@@ -174,6 +176,7 @@ def run(options: argparse.Namespace) -> int:
     _tell(options, answer, console)
     for line in (
         f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}",
+        *unvaried_lines([trial.point for trial in answer.trials if trial.value == answer.value], _names(answer)),
         *shorter_times([point.found.scenario for point in points]),
         *told_of(replay, scenario, options.replications),
         *caveats(points),
@@ -188,7 +191,7 @@ def _content(options: argparse.Namespace, scenario: Scenario, answer: Answer) ->
         {
             "value": trial.value,
             "keeps": trial.keeps,
-            "figures": {name: _bounds(found) for name, found in trial.figures.items()},
+            "figures": {name: bounds(found) for name, found in trial.figures.items()},
             "lacking": dict(trial.lacking),
         }
         for trial in answer.trials
@@ -208,14 +211,10 @@ def _content(options: argparse.Namespace, scenario: Scenario, answer: Answer) ->
     }
 
 
-def _bounds(found: Interval | None) -> dict[str, float | None] | None:
-    return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high}
-
-
 def _cell(trial: Trial, name: str) -> str:
-    """The mean and half of its interval; and in how many replications nobody had the figure."""
+    """The mean and its interval; and in how many replications nobody had the figure."""
     found, lacking = trial.figures[name], trial.lacking[name]
-    shown = "-" if found is None else f"{found.mean:.4g} ±{found.half_width or 0:.2g}"
+    shown = told(found)
     return f"{shown} (nobody in {lacking} of {trial.point.found.replications})" if lacking else shown
 
 
@@ -241,5 +240,17 @@ def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None
     else:
         which = "most" if options.most else "least"
         console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)
+    open_at = [f"{trial.value:g}" for trial in answer.trials if _is_open(trial, answer)]
+    if open_at:
+        told_of_mean = f"at {', '.join(open_at)} the means keep all of it, but whole intervals do not"
+        console.print(Text(f"{told_of_mean}: more --replications may show that it is kept there"), soft_wrap=True)
     for doubt in answer.doubts:
         console.print(Text(doubt), soft_wrap=True)
+
+
+def _is_open(trial: Trial, answer: Answer) -> bool:
+    """Whether more replications may show that this value keeps the budgets."""
+    cells = [(budget, trial.figures[budget.figure], trial.lacking[budget.figure]) for budget in answer.budgets]
+    return not trial.keeps and all(
+        budget.is_kept(found, gone) or budget.is_open(found, gone) for budget, found, gone in cells
+    )

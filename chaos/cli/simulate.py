@@ -26,6 +26,7 @@ from chaos.cli.modelling import (
     read_figures,
     read_replications,
     read_scenario,
+    share_said,
     shorter_times,
 )
 from chaos.cli.outputs import check_out
@@ -33,7 +34,7 @@ from chaos.cli.tracing import add_trace_options, read_replay, told_of
 from chaos.drill_evidence import EvidenceError
 from chaos.measured import Measured, MeasuredError, errors, read_measured
 from simulator.batches.tables import Design
-from simulator.model.figures import FIGURES, Figure
+from simulator.model.figures import BY_NAME, FIGURES, Figure
 from simulator.model.replications import Forecast, Interval, forecast
 from simulator.scenario_model import Scenario
 from simulator.trace_table import TraceError
@@ -172,7 +173,8 @@ def tell(
         Text(f"{times}{kept}, {events}, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
-    for sentence in (*shorter_times([found.scenario]), *found.not_known()):
+    same = found.unvaried(BY_NAME if names is None else names)
+    for sentence in (*shorter_times([found.scenario]), *found.not_known(), *([] if same is None else [str(same)])):
         console.print(Text(sentence), soft_wrap=True)
     for line in told_of(found.series.replay, found.scenario, found.replications):
         console.print(Text(line), soft_wrap=True)
@@ -183,7 +185,7 @@ def tell(
 
 
 def _number(figure: Figure, value: float) -> str:
-    return f"{value:.2%}" if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
+    return share_said(value) if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
 
 
 def _beside(figure: Figure, cell: Interval, measured: Sequence[Measured]) -> tuple[str, str]:

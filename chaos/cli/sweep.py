@@ -31,9 +31,13 @@ from chaos.cli.modelling import (
     read_replications,
     read_scenario,
     shorter_times,
+    told,
+    unvaried_lines,
 )
 from chaos.cli.outputs import check_file, check_out
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
+from simulator.differences import Difference, differences
+from simulator.differences import rows as difference_rows
 from simulator.effects import not_modelled, without_effect
 from simulator.model.figures import BY_NAME
 from simulator.replaced_fields import FieldError, read_values
@@ -49,7 +53,9 @@ Run the model for every combination of values. All designs have the same draws, 
 
 A field is named as in the scenario's file, with dots between (`rushproof scenarios schema` describes all, with their units); in a
 list it is that of all members (stores.tables), or of the one named (stores.s2.tables). A cell is the mean over the replications ±
-half of its 95 % interval. A field that changes nothing, and what the scenario says that the model leaves out, are named below.
+half of its 95 % interval, or + and - to its ends. A second table has the differences to the first design, each with its interval:
+pairs of the same draws, so often known better than the designs themselves. A field that changes nothing, and what the scenario
+says that the model leaves out, are named below.
 """
 EPILOG = f"{FIGURES_SAID}\n{batching.EPILOG}\nExit code: 0 done, 2 usage or environment, 130 interrupted."
 FIGURES = "told_yes,answer_p95,gave_up,meal_p95"
@@ -125,6 +131,7 @@ def run(options: argparse.Namespace) -> int:
     found = list(rows(points, names))
     if options.csv is not None:
         _write(options.csv, found)
+    beside_first = differences(points, names)
     if options.json:
         content = {
             "kind": "sweep",
@@ -134,6 +141,7 @@ def run(options: argparse.Namespace) -> int:
             "replications": "auto" if wanted is None else wanted,
             **replayed_json(replay, scenario),
             "designs": found,
+            "differences": list(difference_rows(beside_first)),
             "not_known": _not_known(points),
             "without_effect": without_effect(points),
             "not_modelled": not_modelled(points),
@@ -141,10 +149,13 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(points, names, console)
+    if beside_first:
+        _tell_differences(beside_first, points[0], console)
     for line in (
         f"{counted(sum(point.found.replications for point in points), 'replication')}{kept_before(runner)}",
         *shorter_times([point.found.scenario for point in points]),
         *_shortened(_not_known(points)),
+        *unvaried_lines(points, names),
         *told_of(replay, scenario, wanted),
         *caveats(points),
         *written,
@@ -197,10 +208,21 @@ def _tell(points: list[Point], names: list[str], console: Console) -> None:
         if differ:
             cells.append(f"{point.found.replications:,}")
         for name in names:
-            found = point.found.interval(name)
-            half = None if found is None else found.half_width
-            cells.append("-" if found is None else f"{found.mean:.4g}" + ("" if half is None else f" ±{half:.2g}"))
+            cells.append(told(point.found.interval(name)))
         table.add_row(*cells)
+    console.print(table)
+
+
+def _tell_differences(found: Sequence[Difference], first: Point, console: Console) -> None:
+    said = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in first.settings.items())
+    console.print(Text(f"\nless those of {said}, over replications of the same draws:"), soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for path in first.settings:
+        table.add_column(path.rpartition(".")[2])
+    for name in found[0].figures:
+        table.add_column(f"{name} [{BY_NAME[name].unit or '1'}]", justify="right")
+    for each in found:
+        table.add_row(*map(str, each.settings.values()), *(told(cell) for cell in each.figures.values()))
     console.print(table)
 
 

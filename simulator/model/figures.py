@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,22 @@ class Figure:
     of: Callable[[Evening], float | None]
 
 
+@dataclass(frozen=True, slots=True)
+class ShareOf:
+    """The share of those people of whom something is true; `flags` has an entry for each of them.
+
+    `times` names times (`TIMES`) of the same people. They show how much people of one evening fare alike, also where the share is
+    the same on every evening.
+    """
+
+    flags: Callable[[Evening], npt.NDArray[np.bool_]]
+    times: str
+
+    def __call__(self, evening: Evening) -> float | None:
+        """Nothing, where there was nobody."""
+        return _share(self.flags(evening))
+
+
 def _share(flags: npt.NDArray[np.bool_]) -> float | None:
     return float(flags.mean()) if len(flags) else None
 
@@ -96,9 +112,12 @@ def _offline(evening: Evening) -> Column:
     return evening.seconds(evening.of_order("stored"), evening.of_order("committed"), at_edge)
 
 
-def _late(evening: Evening) -> float | None:
-    late = evening.scenario.scaled_us(evening.scenario.budgets.late_after_s) / 1e6
-    return _share(evening.seconds(evening.of_order("shown"), evening.column("told")) > late)
+def _shown(evening: Evening) -> Column:
+    return evening.seconds(evening.of_order("shown"), evening.column("told"))
+
+
+def _late(evening: Evening) -> npt.NDArray[np.bool_]:
+    return _shown(evening) > evening.scenario.scaled_us(evening.scenario.budgets.late_after_s) / 1e6
 
 
 def _told_in_time(evening: Evening) -> float:
@@ -130,16 +149,16 @@ def _busy(evening: Evening, node: int) -> float | None:
     return float(np.mean([run.servers[node, BUSY_IN_LOAD] / there for run in evening.runs]))
 
 
-def _outcome(*outcomes: Outcome) -> Callable[[Evening], float | None]:
-    return lambda evening: _share(np.isin(evening.column("outcome")[evening.own], outcomes))
+def _outcome(times: str, *outcomes: Outcome) -> ShareOf:
+    return ShareOf(lambda evening: np.isin(evening.column("outcome")[evening.own], outcomes), times)
 
 
-def _at_the_door(outcome: Outcome) -> Callable[[Evening], float | None]:
-    return lambda evening: _share(evening.column("outcome")[evening.wanting_tables] == outcome)
+def _at_the_door(outcome: Outcome) -> ShareOf:
+    return ShareOf(lambda evening: evening.column("outcome")[evening.wanting_tables] == outcome, "table")
 
 
-def _at_platform(*outcomes: Outcome) -> Callable[[Evening], float | None]:
-    return lambda evening: _share(np.isin(evening.column("outcome")[~evening.own], outcomes))
+def _at_platform(*outcomes: Outcome) -> ShareOf:
+    return ShareOf(lambda evening: np.isin(evening.column("outcome")[~evening.own], outcomes), "accepted")
 
 
 def _accepted(evening: Evening) -> Column:
@@ -148,7 +167,10 @@ def _accepted(evening: Evening) -> Column:
 
 FIGURES: tuple[Figure, ...] = (
     Figure("diners", "", "parties that came", lambda e: float(e.own.sum())),
-    Figure("told_yes", "share", "of those who ordered, told yes", lambda e: _share((e.column("told") != ABSENT)[e.ordering])),
+    Figure(
+        "told_yes", "share", "of those who ordered, told yes",
+        ShareOf(lambda e: (e.column("told") != ABSENT)[e.ordering], "answer"),
+    ),
     Figure(
         "goodput", "1/s", "orders told yes while the load lasts, over its time; later ones do not count", _told_in_time,
     ),
@@ -164,13 +186,16 @@ FIGURES: tuple[Figure, ...] = (
         "requests", "1/diner", "requests that a diner's devices send",
         lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
     ),
-    Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome(Outcome.REFUSED, Outcome.UNANSWERED)),
+    Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome("answer", Outcome.REFUSED, Outcome.UNANSWERED)),
     Figure("balked", "share", "of parties that came for a table, went away at the door", _at_the_door(Outcome.BALKED)),
     Figure("reneged", "share", "of parties that came for a table, had enough of waiting", _at_the_door(Outcome.RENEGED)),
     Figure("table_wait", "s", "mean wait for a table, of parties that came for one and got it", _mean_wait),
     Figure("meal_p50", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.5)),
     Figure("meal_p95", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.95)),
-    Figure("late", "share", "of orders told yes and shown in the kitchen, shown later than the budget says", _late),
+    Figure(
+        "late", "share", "of orders told yes and shown in the kitchen, shown later than the budget says",
+        ShareOf(_late, "shown"),
+    ),
     Figure(
         "offline_p99", "s", "from the store's commit to the cloud, of orders told yes that came there",
         lambda e: _quantile(_offline(e), 0.99),
@@ -187,7 +212,51 @@ FIGURES: tuple[Figure, ...] = (
 )  # fmt: skip
 BY_NAME = {figure.name: figure for figure in FIGURES}
 
+TIMES: Mapping[str, Callable[[Evening], Column]] = {
+    "answer": _answer,
+    "table": _table,
+    "shown": _shown,
+    "accepted": _accepted,
+}
+"""Times of people, by which it is seen how much those of one evening fare alike."""
+
+
+def people_column(name: str) -> str:
+    """The column with the number of people of whom a share is."""
+    return f"{name}_of"
+
+
+def mean_column(times: str) -> str:
+    """The column with the mean of some times, in seconds."""
+    return f"{times}_mean"
+
+
+def error_column(times: str) -> str:
+    """The column with the standard error of that mean, as of independent people."""
+    return f"{times}_error"
+
+
+COLUMNS = (
+    *BY_NAME,
+    *(people_column(figure.name) for figure in FIGURES if isinstance(figure.of, ShareOf)),
+    *(column(times) for times in TIMES for column in (mean_column, error_column)),
+)
+"""What is kept of a replication: all figures, and what their intervals are made of."""
+
 
 def figures_of(evening: Evening) -> dict[str, float | None]:
     """All figures of one replication."""
     return {figure.name: figure.of(evening) for figure in FIGURES}
+
+
+def columns_of(evening: Evening) -> dict[str, float | None]:
+    """All figures of one replication, and what their intervals are made of: `COLUMNS`."""
+    found = figures_of(evening)
+    for figure in FIGURES:
+        if isinstance(figure.of, ShareOf):
+            found[people_column(figure.name)] = float(len(figure.of.flags(evening)))
+    for times, of in TIMES.items():
+        values = of(evening)
+        found[mean_column(times)] = float(values.mean()) if len(values) else None
+        found[error_column(times)] = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else None
+    return found

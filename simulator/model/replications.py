@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, cast
@@ -23,12 +23,13 @@ from simulator.evenings import by_evening, evening_timetable
 from simulator.model.conditions import not_modelled, sections_not_modelled
 from simulator.model.draws import Key, make_key
 from simulator.model.engines import DEFAULT_ENGINE, EngineName, engine_of
-from simulator.model.figures import FIGURES, Evening, figures_of
+from simulator.model.figures import BY_NAME, COLUMNS, FIGURES, Evening, columns_of
 from simulator.model.intervals import CONFIDENCE as CONFIDENCE
 from simulator.model.intervals import Interval as Interval
 from simulator.model.intervals import interval as interval
 from simulator.model.intervals import paired as paired
 from simulator.model.kitchens import stations_of
+from simulator.model.known import Unvaried, interval_of, unvaried
 from simulator.model.plan import make_plan
 from simulator.model.stopping import AT_LEAST, AT_MOST, PRECISION, judge, shortfall, watched_of
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
@@ -58,8 +59,8 @@ class Replications:
 
     @property
     def columns(self) -> Mapping[str, Kind]:
-        """The figures, how many events there were, and their hash."""
-        return {**dict.fromkeys((figure.name for figure in FIGURES), "float"), "events": "integer", "hash": "unsigned"}
+        """The figures and what their intervals are made of, how many events there were, and their hash."""
+        return {**dict.fromkeys(COLUMNS, "float"), "events": "integer", "hash": "unsigned"}
 
     def identity(self) -> Mapping[str, Any]:
         """The scenario with all its defaults, the engine, and the orders that are replayed."""
@@ -90,7 +91,7 @@ class Replications:
         for evening in itertools.islice(self.evenings(first), after - first):
             events = sum(run.events for run in evening.runs)
             blocks = [(store.name, run.rows) for store, run in zip(self.scenario.stores, evening.runs, strict=True)]
-            values = {**figures_of(evening), "events": events, "hash": _hash(evening)}
+            values = {**columns_of(evening), "events": events, "hash": _hash(evening)}
             yield Unit(values, blocks if rows else ())
 
 
@@ -133,8 +134,11 @@ class Forecast:
 
     def interval(self, name: str) -> Interval | None:
         """A figure's interval; None if no replication had it."""
-        found = [value for value in self.values[name] if value is not None]
-        return interval(found) if found else None
+        return interval_of(name, self.values)
+
+    def unvaried(self, names: Iterable[str] = BY_NAME) -> Unvaried | None:
+        """Those of these figures that are a share, and the same 0 or 1 in every replication."""
+        return unvaried(names, self.values)
 
     def not_known(self) -> list[str]:
         """A sentence for each watched figure that is not known as well as was wanted."""
@@ -149,7 +153,7 @@ class Forecast:
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""
         figures: dict[str, Any] = {}
-        replay = self.series.replay
+        replay, same = self.series.replay, self.unvaried()
         for figure in FIGURES:
             found = self.interval(figure.name)
             figures[figure.name] = {
@@ -170,6 +174,7 @@ class Forecast:
             "confidence": CONFIDENCE,
             "events": self.events,
             "figures": figures,
+            "same_in_all": None if same is None else same.to_json(),
             "watched": list(self.watched),
             "not_known": self.not_known(),
             "not_modelled": self.not_modelled(),

@@ -8,12 +8,13 @@ wait for a table.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from simulator.batches.series import Values
 from simulator.model.figures import BY_NAME
-from simulator.model.intervals import Interval, interval
+from simulator.model.intervals import Interval
+from simulator.model.known import interval_of, made_of
 from simulator.model.settings import ModelSettings
 from simulator.scenario_model import Scenario
 
@@ -48,11 +49,13 @@ def judge(
 
     A figure that no replication has is not waited for. `latest`: how many of the units were not judged before.
     """
-    columns = {name: [cast("float | None", unit[name]) for unit in units] for name in watched}
+    kept = dict.fromkeys(column for name in watched for column in made_of(name))
+    columns = {name: [cast("float | None", unit[name]) for unit in units] for name in kept}
     floors = {name: floor_of(scenario, name) for name in watched}
     needed = len(units)
     for number in range(max(AT_LEAST, len(units) - latest + 1), len(units) + 1):
-        found = [(interval(values), floors[name]) for name, values in _there(columns, number)]
+        known = ((interval_of(name, columns, number), floors[name]) for name in watched)
+        found = [(each, floor) for each, floor in known if each is not None]
         if all(each.is_narrow(precision, floor) for each, floor in found):
             return units[:number], number
         needed = max(_needed(each, precision, floor) for each, floor in found)
@@ -79,14 +82,6 @@ def shortfall(scenario: Scenario, name: str, found: Interval | None, precision: 
         return f"{name} is not known: its interval reaches 0; {precision:g} of itself was wanted"
     part = found.half_width / (abs(found.mean) - found.half_width)
     return f"{name} is known to {part:.2g} of itself only; {precision:g} was wanted"
-
-
-def _there(columns: Mapping[str, Sequence[float | None]], number: int) -> Iterator[tuple[str, list[float]]]:
-    """The values of the figures that any of the first `number` replications has."""
-    for name, values in columns.items():
-        found = [value for value in values[:number] if value is not None]
-        if found:
-            yield name, found
 
 
 def _needed(found: Interval, precision: float, floor: float) -> int:

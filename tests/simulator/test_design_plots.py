@@ -13,15 +13,15 @@ from simulator.model.replications import Forecast, Replications
 from simulator.scenario import Scenario
 from simulator.sweeps import Budget, Point
 
+RENEGED = {"reneged": 0.1, "reneged_of": 200.0, "table_mean": 9.0, "table_error": 1.0}
+
 
 def _point(scenario: Scenario, settings: Mapping[str, Any], *values: float | None) -> Point:
-    return Point(
-        settings, Forecast(Replications(scenario), [{"table_wait": value, "reneged": 0.1} for value in values])
-    )
+    return Point(settings, Forecast(Replications(scenario), [{"table_wait": value, **RENEGED} for value in values]))
 
 
 def _columns(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Replications, "columns", {"table_wait": "float", "reneged": "float"})
+    monkeypatch.setattr(Replications, "columns", dict.fromkeys(("table_wait", *RENEGED), "float"))
 
 
 def _drawn(axis: Axes) -> list[Any]:

@@ -133,6 +133,11 @@ def test_an_automatic_sweep_draws_each_design_until_its_figures_are_known(
     said = capsys.readouterr()
     found = json.loads(said.out)
     few, many = (design["replications"] for design in found["designs"])
+    (beside,) = found["differences"]
+    assert beside["diners.arrivals.rate_per_s"] == 40
+    assert beside["replications"] == many
+    assert 9 * 37 / 2 < beside["diners_low"] < beside["diners"] < beside["diners_high"]
+    assert "less those of rate_per_s 3, over replications of the same draws:" in said.err
     assert found["replications"] == "auto"
     assert few > many == 10, "the number of few people is known worse"
     assert f"{few + many} replications\n" in said.err
@@ -217,6 +222,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
 ) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
     ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
+    ask += ["--least-told", "0.9"]
     out = tmp_path / "out"
     assert main([*ask, "--to", "4", "--keep", "reneged<=0.75", "--json", "--out", str(out)]) == 0
     said = capsys.readouterr()
@@ -263,6 +269,7 @@ def test_all_commands_replay_evening_by_evening_on_the_scenarios_clock(
     common = [two_minutes, "--engine", "simpy", "--workers", "1", "--json", "--trace", _evenings(tmp_path / "own.csv")]
     find = ["--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "reneged<=0.9", "--replications", "3"]
     headroom = ["--headroom", "--to", "2", "--step", "1", "--replications", "3", "--starts-at", "18:00"]
+    headroom += ["--least-told", "0.5"]
     sweep = ["--over", "stores.tables=8,24", "--figures", "diners", "--replications", "3"]
     simulate = ["--evenings", "3", "--replications", "3", "--rate-factor", "6"]
     for command, rest in (("simulate", simulate), ("sweep", sweep), ("plan", find), ("plan", headroom)):

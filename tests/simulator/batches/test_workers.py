@@ -21,7 +21,7 @@ from simulator.batches.series import OtherModel, Piece, Values, work_out
 from simulator.batches.tables import Design, read_diners, write_figures
 from simulator.batches.version import model_version
 from simulator.batches.workers import BatchError, Workers
-from simulator.model.figures import figures_of
+from simulator.model.figures import columns_of
 from simulator.model.records import FIELDS
 from simulator.model.replications import Replications, evenings, forecasts, interval
 from simulator.model.stopping import AT_LEAST
@@ -52,7 +52,7 @@ def expected() -> list[list[Values]]:
     for design in DESIGNS:
         units: list[Values] = []
         for evening in evenings(design.scenario, "simpy"):
-            units.append({**figures_of(evening), "events": sum(run.events for run in evening.runs)})
+            units.append({**columns_of(evening), "events": sum(run.events for run in evening.runs)})
             columns = [[value for unit in units if (value := unit[name]) is not None] for name in WATCHED]
             if len(units) >= AT_LEAST and all(interval(each).is_narrow(PRECISION) for each in columns):  # type: ignore[arg-type]
                 break
