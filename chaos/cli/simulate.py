@@ -167,6 +167,8 @@ def tell(
         if cell is not None and (names is None or figure.name in names):
             said = _beside(figure, cell, measured) if measured else (figure.says,)
             table.add_row(figure.name, _number(figure, cell.mean), _bounds(figure, cell), _unit(figure), *said)
+        elif names is not None and figure.name in names:
+            table.add_row(figure.name, "-", "-", _unit(figure), *([""] * len(words) if measured else [figure.says]))
     console.print(table)
     times, events = counted(found.replications, "replication"), counted(found.events, "event")
     console.print(

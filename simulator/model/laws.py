@@ -128,28 +128,20 @@ def geometric(u: float, decay: float, largest: int) -> int:
 
 
 @leaf
-def transfer(
-    latency: int,
-    jitter: int,
-    byte_ns: int,
-    paced_ns: int,
-    size: int,
-    loss: float,
-    round_trip: int,
-    u_jitter: float,
-    u_loss: float,
-) -> int:
-    """How long a message of `size` bytes takes over a link: latency and jitter, its bytes, and retransmissions.
+def transfer(latency: int, jitter: int, byte_ns: int, size: int, u: float) -> int:
+    """How long a message of `size` bytes takes over a link that loses nothing: latency and jitter, and its bytes."""
+    return max(0, latency + ticks((2.0 * u - 1.0) * jitter)) + (size * byte_ns) // 1000
+
+
+@leaf
+def delay_by_losses(byte_ns: int, paced_ns: int, size: int, round_trip: int, loss: float, u: float) -> int:
+    """How much longer a message takes over a link that loses packets: it is sent more slowly, and what was lost again.
 
     Its packets leave one by one at the sender's pace (`paced_ns` a byte) and pass the link at the link's (`byte_ns`).
     """
-    time = max(0, latency + ticks((2.0 * u_jitter - 1.0) * jitter))
-    time += (size * max(byte_ns, paced_ns) + min(size, PACKET_BYTES) * min(byte_ns, paced_ns)) // 1000
-    if loss <= 0.0:
-        return time
-    return time + stall(
-        -(-size // PACKET_BYTES), PACKET_BYTES * paced_ns // 1000, RETRANSMISSION_US + round_trip, loss, u_loss
-    )
+    slower = size * max(0, paced_ns - byte_ns) + min(size, PACKET_BYTES) * min(byte_ns, paced_ns)
+    packets, packet_us = -(-size // PACKET_BYTES), PACKET_BYTES * paced_ns // 1000
+    return slower // 1000 + stall(packets, packet_us, RETRANSMISSION_US + round_trip, loss, u)
 
 
 @leaf

@@ -54,7 +54,7 @@ from simulator.model.compiled.memory import (
     TRACED,
 )
 from simulator.model.draws import uniform
-from simulator.model.laws import NEVER, drawn, ticks, transfer
+from simulator.model.laws import NEVER, delay_by_losses, drawn, ticks, transfer
 from simulator.model.links import (
     BYTE_NS,
     CLOSING,
@@ -196,6 +196,12 @@ def link_place(m: Any, link: int) -> int:
     return int(link * width + place)
 
 
+@compiled
+def _delay_by_losses(m: Any, row: int, way: int, size: int, loss: float, u: float) -> int:
+    round_trip = m[row + LATENCY + TO] + m[row + LATENCY + FROM]
+    return int(delay_by_losses(m[row + BYTE_NS + way], m[row + PACED_NS], size, round_trip, loss, u))
+
+
 @inlined
 def _time(m: Any, f: Any, place: int, way: int, size: int, purpose: int, entity: int, index: int) -> int:
     row = m[LINK] + place * LINK_COLUMNS
@@ -203,20 +209,10 @@ def _time(m: Any, f: Any, place: int, way: int, size: int, purpose: int, entity:
     u_jitter, u_loss = 0.5, 0.5
     if jitter != 0 or loss > 0.0:
         u_jitter, u_loss = both(m[KEY_LOW], m[KEY_HIGH], purpose, entity, index)
-        if not loss > 0.0:
-            u_loss = 0.5
-    round_trip = m[row + LATENCY + TO] + m[row + LATENCY + FROM]
-    return transfer(
-        m[row + LATENCY + way],
-        jitter,
-        m[row + BYTE_NS + way],
-        m[row + PACED_NS],
-        size,
-        loss,
-        round_trip,
-        u_jitter,
-        u_loss,
-    )
+    time = transfer(m[row + LATENCY + way], jitter, m[row + BYTE_NS + way], size, u_jitter)
+    if loss > 0.0:
+        time += _delay_by_losses(m, row, way, size, loss, u_loss)
+    return time
 
 
 @compiled

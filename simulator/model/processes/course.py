@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simpy import Environment, Event
 
 from simulator.model.draws import Draws, Key
-from simulator.model.laws import NEVER, transfer
+from simulator.model.laws import NEVER, delay_by_losses, transfer
 from simulator.model.links import BYTE_NS, CLOSING, CUT, FROM, JITTER, LATENCY, PACED_NS, REFUSING, TO
 from simulator.model.people import SEAT
 from simulator.model.plan import CONDITION, Plan
@@ -148,12 +148,14 @@ class Course:
     def _time(self, link: int, way: int, place: int, size: int, purpose: int, entity: int, index: int) -> int:
         state, loss = self._links[link][place], self._losses[link][place]
         u_jitter = self.draws.uniform(purpose, entity, 2 * index) if state[JITTER] else 0.5
-        u_loss = self.draws.uniform(purpose, entity, 2 * index + 1) if loss > 0.0 else 0.5
-        round_trip = state[LATENCY + TO] + state[LATENCY + FROM]
-        return transfer(
-            state[LATENCY + way], state[JITTER], state[BYTE_NS + way], state[PACED_NS], size, loss, round_trip, u_jitter,
-            u_loss,
-        )  # fmt: skip
+        time = transfer(state[LATENCY + way], state[JITTER], state[BYTE_NS + way], size, u_jitter)
+        if loss <= 0.0:
+            return time
+        u_loss, round_trip = (
+            self.draws.uniform(purpose, entity, 2 * index + 1),
+            state[LATENCY + TO] + state[LATENCY + FROM],
+        )
+        return time + delay_by_losses(state[BYTE_NS + way], state[PACED_NS], size, round_trip, loss, u_loss)
 
     def _place(self, link: int) -> int:
         """The present place in a link's row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_simulate_goes_on_until_the_figures_that_are_named_are_known_and_tells_t
     assert "table_wait" not in told
     assert int(told.partition(" replications")[0].split()[-1]) > 10, "ten evenings of 45 parties are too few for 5 %"
     assert "nobody had platform_late, so nothing is known of it" in told
+    assert re.search(r"^platform_late +- +- ", told, re.MULTILINE)
 
 
 def test_sweep_writes_a_table_and_plan_says_the_least(

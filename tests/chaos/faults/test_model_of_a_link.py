@@ -10,7 +10,7 @@ import pytest
 
 from chaos.faults.toxics import toxics_of
 from chaos.proxy.toxics import TOXIC_TYPES, Attributes, BurstLoss, Chunk, Item, Stage
-from simulator.model.laws import transfer
+from simulator.model.laws import delay_by_losses, transfer
 from simulator.network import BUILT_IN_PROFILES, LinkProfile, symmetric
 
 SEED = 11
@@ -57,7 +57,8 @@ def _modelled(profile: LinkProfile, size: int, u: float) -> float:
     rates = (profile.rate_to_kbit_s, profile.rate_with_losses_kbit_s)
     byte_ns, paced_ns = (0 if rate is None else round(8e6 / rate) for rate in rates)
     latency, round_trip = (round(1000 * ms) for ms in (profile.latency_to_ms, profile.round_trip_ms))
-    return transfer(latency, 0, byte_ns, paced_ns, size, profile.loss_percent / 100, round_trip, 0.5, u) / 1e6
+    slower = delay_by_losses(byte_ns, paced_ns, size, round_trip, profile.loss_percent / 100, u)
+    return (transfer(latency, 0, byte_ns, size, 0.5) + slower) / 1e6
 
 
 def _rendered(profile: LinkProfile, size: int, draws: Random) -> float:

@@ -14,7 +14,7 @@ from known_evening import FLUSH, MS, SEED, SERVICE, S, evening, events_of, peopl
 
 from simulator.model.draws import make_key
 from simulator.model.engines import EngineName
-from simulator.model.laws import RETRANSMISSION_US, transfer
+from simulator.model.laws import RETRANSMISSION_US, delay_by_losses, transfer
 from simulator.model.people import (
     BALKS,
     TENDER,
@@ -172,26 +172,25 @@ def test_a_wallet_waits_for_its_owner_and_a_slow_gateway_delays_every_card(engin
 
 def test_a_lost_packet_is_sent_again_after_a_time_that_doubles() -> None:
     grid = [(number + 0.5) / 100_000 for number in range(100_000)]
-    whole = transfer(7 * MS, 0, 8_000, 0, 500, 0.0, 10 * MS, 0.5, 0.5)
-    assert whole == 7 * MS + 4 * MS
-    times = Counter(transfer(7 * MS, 0, 8_000, 0, 500, 0.2, 10 * MS, 0.5, u) - whole for u in grid)
+    assert transfer(7 * MS, 0, 8_000, 500, 0.5) == 7 * MS + 4 * MS
+    times = Counter(delay_by_losses(8_000, 0, 500, 10 * MS, 0.2, u) for u in grid)
     lost = [(RETRANSMISSION_US + 10 * MS) * (2**number - 1) for number in range(7)]
     assert sorted(times) == lost
     for number, time in enumerate(lost[:-1]):
         assert times[time] / len(grid) == pytest.approx(0.2**number * 0.8, abs=2e-5)
     assert times[lost[-1]] / len(grid) == pytest.approx(0.2**6, abs=2e-5), "after six it gets through"
-    assert transfer(7 * MS, 2 * MS, 0, 0, 500, 0.0, 0, 0.0, 0.5) == 5 * MS
-    assert transfer(7 * MS, 2 * MS, 0, 0, 500, 0.0, 0, 1.0, 0.5) == 9 * MS
+    assert transfer(7 * MS, 2 * MS, 0, 500, 0.0) == 5 * MS
+    assert transfer(7 * MS, 2 * MS, 0, 500, 1.0) == 9 * MS
 
 
 def test_each_packet_of_a_long_message_may_be_lost() -> None:
     grid = [(number + 0.5) / 10_000 for number in range(10_000)]
-    times = [transfer(0, 0, 0, 0, 8_000, 0.1, 0, 0.5, u) for u in grid]
+    times = [delay_by_losses(0, 0, 8_000, 0, 0.1, u) for u in grid]
     assert times == sorted(times, reverse=True), "the smaller the draw, the later"
     for often in (1, 2):
         late = sum(time >= RETRANSMISSION_US * (2**often - 1) for time in times)
         assert late / len(grid) == pytest.approx(1 - (1 - 0.1**often) ** 6, abs=2e-4)
-    one_a_second = [transfer(0, 0, 0, 666_667, 3_000, 0.1, 0, 0.5, u) - 2_000_001 for u in grid]
+    one_a_second = [delay_by_losses(0, 666_667, 3_000, 0, 0.1, u) - 2_000_001 for u in grid]
     assert sum(time > 0 for time in one_a_second) / len(grid) == pytest.approx(0.1 + 0.9 * 0.1**3, abs=2e-4), (
         "the first of two packets has a second before the last arrives"
     )

@@ -98,26 +98,39 @@ def test_a_store_that_is_never_asked_for_more_than_it_can_refuses_nobody() -> No
     assert waits.min() >= 50_000, "the declared delay"
 
 
+def _both(people: list[tuple[int, int]], least_peak: float = 0.0) -> tuple[float, float] | None:
+    """The best 5 s and the worst, as the model says and as a drill's verdict does of the same (meant, told); None: too few."""
+    meant, told = (np.array(column, dtype=np.int64) for column in zip(*people, strict=True))
+    ours = goodput(meant, told, least_peak)
+    theirs = judged([_story(number, *person) for number, person in enumerate(people)], 0, least_peak)
+    if theirs is None:
+        assert ours is None or ours.least_ratio is None
+        return None
+    assert ours is not None
+    assert (ours.peak_per_s, ours.least_ratio) == pytest.approx((theirs.peak_per_s, theirs.least_ratio))
+    return theirs.peak_per_s, theirs.least_ratio
+
+
 def test_goodput_is_what_a_drill_s_verdict_says_of_the_same_people() -> None:
     draw = random.Random(SEED)
-    for least_peak, people in ((0.0, 150), (12.0, 150), (0.0, 60), (4.0, 60)):
-        spans = [(0, 30_000_000)] * people + [(11_000_000, 13_000_000)] * people
-        meant = np.array(sorted(draw.randint(*span) for span in spans), dtype=np.int64)
-        told = np.array([each + draw.randint(0, 4_000_000) if draw.random() < 0.7 else ABSENT for each in meant])
-        stories = [_story(number, int(m), int(t)) for number, (m, t) in enumerate(zip(meant, told, strict=True))]
-        ours, theirs = goodput(meant, told, least_peak), judged(stories, 0, least_peak)
-        assert ours is not None
-        assert theirs is not None
-        assert (ours.peak_per_s, ours.least_ratio) == pytest.approx((theirs.peak_per_s, theirs.least_ratio))
-        assert 0 < ours.least_ratio < 1
-    few = goodput(meant[::12], told[::12])
-    assert few is not None
-    assert few.least_ratio is None
-    assert (
-        judged([_story(12 * number, int(meant[12 * number]), int(told[12 * number])) for number in range(10)], 0)
-        is None
-    )
-    assert goodput(meant[meant < 4_000_000], told[meant < 4_000_000]) is None, "no whole window"
+    for least_peak, count in ((0.0, 150), (12.0, 150), (0.0, 60), (4.0, 60)):
+        spans = [(0, 30_000_000)] * count + [(11_000_000, 13_000_000)] * count
+        meant = [draw.randint(*span) for span in spans]
+        people = [(each, each + draw.randint(0, 4_000_000) if draw.random() < 0.7 else ABSENT) for each in meant]
+        found = _both(people, least_peak)
+        assert found is not None
+        assert 0 < found[1] < 1
+        assert _both(people[: count // 6]) is None, "too few"
+        assert _both([person for person in people if person[0] < 4_000_000]) is None, "no whole window"
+
+
+def test_a_rush_of_which_half_are_served_and_late_answers_of_others_leave_goodput_as_good_as_can_be() -> None:
+    calm = [at * 50_000 for at in (*range(160), *range(360, 620))]
+    rush = [(8_000_000 + number * 12_500, number % 2) for number in range(800)]
+    served = [(at, at + 50_000) for at in calm] + [(at, at + 50_000 if yes else ABSENT) for at, yes in rush]
+    assert _both(served) == (40.0, pytest.approx(1, abs=0.03))
+    late = [(at, at + 5_000_000) for at in range(0, 4_500_000, 500_000)]
+    assert _both(late + [(at, at + 50_000) for at in range(5_000_000, 11_000_000, 250_000)]) == (5.8, 1.0)
 
 
 def _story(number: int, meant: int, told: int) -> OrderStory:
