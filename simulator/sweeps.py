@@ -112,15 +112,16 @@ class Budget:
 def lacking(found: Forecast, figure: str) -> int:
     """In how many replications people came who should have had this figure, and none had it: nobody got that far.
 
-    A share of a platform's orders is absent only where nobody ordered there: then nothing is lacking.
+    A share of a platform's orders is absent only where nobody ordered there, one of parties only where nobody came who needs a
+    table: then nothing is lacking.
     """
-    if figure in ("platform_late", "platform_cancelled"):
+    if figure in ("platform_late", "platform_cancelled", "reneged", "balked"):
         return 0
-    came = (
-        [share is not None for share in found.values["platform_late"]]
-        if figure == "platform_p95"
-        else [bool(count) for count in found.values["diners"]]
-    )
+    came_by = {"platform_p95": "platform_late", "table_wait": "reneged"}.get(figure)
+    if came_by is None:
+        came = [bool(count) for count in found.values["diners"]]
+    else:
+        came = [share is not None for share in found.values[came_by]]
     return sum(someone and value is None for someone, value in zip(came, found.values[figure], strict=True))
 
 
