@@ -227,6 +227,19 @@ def _growing(answer: Answer) -> list[str]:
     ]
 
 
+def _implied(options: argparse.Namespace, answer: Answer) -> list[str]:
+    """What no trial kept although nobody said it, and by which option another bound is said."""
+    changed_by = {"told_yes": "--least-told", "platform_late": "--least-told"}
+    return [
+        f"{budget} goes with what is asked, and no trial keeps it; "
+        f"{changed_by.get(budget.figure, '--most-reneged')} says another bound"
+        for budget in answer.budgets[len(options.keep) :]
+        if not any(
+            budget.is_kept(trial.figures[budget.figure], trial.lacking[budget.figure]) for trial in answer.trials
+        )
+    ]
+
+
 def _cell(trial: Trial, name: str) -> str:
     """The mean and half of its interval; and in how many replications nobody had the figure."""
     found, lacking = trial.figures[name], trial.lacking[name]
@@ -256,5 +269,5 @@ def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None
     else:
         which = "most" if options.most else "least"
         console.print(Text(f"the {which} {options.find} that keeps {wanted}: {answer.value:g}"), soft_wrap=True)
-    for line in (*answer.doubts, *_growing(answer)):
+    for line in (*_implied(options, answer), *answer.doubts, *_growing(answer)):
         console.print(Text(line), soft_wrap=True)
