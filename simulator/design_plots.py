@@ -11,11 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from simulator.model.figures import BY_NAME
-from simulator.plots import LINES, picture, reach, save
+from simulator.plots import LINES, legend_above, picture, reach, save, whole_ticks
 from simulator.sweeps import Budget, Point
 
 MARK = "black"
 """Budgets and what was found: no line has this colour."""
+NEAR_ONE = 0.9
+"""From here on a budget on a share has a scale that is stretched towards 1."""
 LABELS = {"load": "times today's load"}
 
 
@@ -56,15 +58,21 @@ def draw_designs(
                     places, means, yerr=np.array([below, above]), color=color, marker=marker, linestyle=dash, markersize=5,
                     capsize=3, label=label,
                 )  # fmt: skip
-        _mark(axis, [budget for budget in budgets if budget.figure == name], chosen)
+        asked = [budget for budget in budgets if budget.figure == name]
         axis.set_ylabel(f"{name}, {BY_NAME[name].unit or 'number'}")
-        axis.set_ylim(0, 1.08 * axis.dataLim.y1 if axis.dataLim.y1 > 0 else 1)
-        if not all(map(_is_number, ticks)):
+        axis.set_ylim(0, 1.08 * max([axis.dataLim.y1, *(budget.limit for budget in asked)]) or 1)
+        near_one = [budget.limit for budget in asked if BY_NAME[name].unit == "share" and NEAR_ONE <= budget.limit < 1]
+        if near_one:
+            _stretch(axis, max(near_one))
+        _mark(axis, asked, chosen)
+        if all(map(_is_number, ticks)):
+            whole_ticks(axis, ticks)
+        else:
             axis.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
     axes[-1].set_xlabel(LABELS.get(along, along))
     axes[0].set_title(title, fontsize=10)
     if len(lines) > 1:
-        axes[0].legend(frameon=False)
+        legend_above(axes[0])
     return made
 
 
@@ -95,13 +103,30 @@ def _lines(points: Sequence[Point], along: str) -> Mapping[str, Sequence[Point]]
     return found
 
 
+def _stretch(axis: Axes, limit: float) -> None:
+    """A scale by what is missing to 1, so that a line can be seen to cross a limit close to it, wherever it ends."""
+    rest = (1 - limit) / 5
+
+    def forward(shares: Any) -> Any:
+        return -np.log10(np.maximum(1 - np.asarray(shares) + rest, rest / 1000))
+
+    def back(heights: Any) -> Any:
+        return 1 + rest - 10 ** -np.asarray(heights)
+
+    axis.set_yscale("function", functions=(forward, back))
+    axis.set_yticks(sorted({0.0, 0.5, 0.9, limit, 1.0}))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+    axis.set_ylim(0, 1 + rest / 4)
+
+
 def _mark(axis: Axes, budgets: Sequence[Budget], chosen: float | None) -> None:
-    """The budgets across, and the value that was found upright."""
+    """The budgets across, named beside the picture, where no line is; and the value that was found upright."""
     for budget in budgets:
         axis.axhline(budget.limit, color=MARK, linestyle="--", linewidth=1.2)
         axis.annotate(
-            str(budget), (0.01, budget.limit), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-            fontsize=8, color=MARK,
+            f"{budget.sign} {budget.limit:g}", (1.01, budget.limit), xycoords=("axes fraction", "data"), va="center",
+            fontsize=8, color=MARK, annotation_clip=False,
         )  # fmt: skip
     if chosen is not None:
         axis.axvline(chosen, color=MARK, linestyle=":", linewidth=1.2)

@@ -18,7 +18,11 @@ and the tool "Comcast", as collected by their vendors; "[G]" marks a guess of th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+
+PACKET_BYTES = 1_500
+MATHIS_CONSTANT = math.sqrt(3 / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,18 @@ class LinkProfile:
     def round_trip_ms(self) -> float:
         """The latency of both directions."""
         return self.latency_to_ms + self.latency_from_ms
+
+    @property
+    def rate_with_losses_kbit_s(self) -> float | None:
+        """What losses leave of a sender's rate (MSS / RTT · sqrt(3/2) / sqrt(q), Mathis and others 1997); None: all of it.
+
+        q is the number of bursts of losses for each packet, since a sender slows down once for all losses of one burst.
+        """
+        loss = self.loss_percent / 100
+        bursts = loss * (1 - loss) if self.burst_packets is None else loss / self.burst_packets
+        if not self.round_trip_ms or not bursts:
+            return None
+        return 8 * PACKET_BYTES / self.round_trip_ms * MATHIS_CONSTANT / math.sqrt(bursts)
 
     def replaying(self, trace_to: str, trace_from: str) -> LinkProfile:
         """The profile with the recorded capacity of two files in place of its rates."""

@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
 
 from simulator.estimates import Span
-from simulator.model.figures import Evening
-from simulator.model.records import ABSENT
-from simulator.scenario_faults import fault_end_s
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767b84"
 """Told apart by the colour-blind, too (Okabe and Ito 2008), and by their markers and dashes where lines meet."""
@@ -34,46 +32,6 @@ def picture(rows: int = 1, columns: int = 1, height: float = 2.6, width: float =
     return made, flat
 
 
-def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
-    """One replication over time: what was asked and told, how long an answer took, and how many wait for the kitchen."""
-    scenario = evening.scenario
-    meant, told, served = evening.column("meant"), evening.column("told"), evening.of_order("served")
-    asked = meant != ABSENT
-    yes = asked & (told != ABSENT)
-    made, (rates, answers, waiting) = picture(3, height=2.3)
-    end_s = max(scenario.duration_s, float(told.max()) / 1e6 if len(told) else 0.0)
-    edges = np.linspace(0, end_s, 61)
-    width = edges[1] - edges[0]
-    rates.step(edges[:-1], np.histogram(meant[asked] / 1e6, edges)[0] / width, where="post", color=GREY, label="meant")
-    rates.step(edges[:-1], np.histogram(told[yes] / 1e6, edges)[0] / width, where="post", color=BLUE, label="told yes")
-    rates.set_ylabel("orders a second")
-    rates.legend(frameon=False, loc="upper left", ncols=2)
-    answers.scatter(
-        meant[yes] / 1e6, np.maximum(1, (told - meant)[yes] / 1e3), s=4, color=BLUE, linewidths=0, alpha=0.6
-    )
-    answers.set_yscale("log")
-    answers.set_ylabel("ms from meant to yes")
-    steps = np.concatenate([told[yes & (served != ABSENT)], served[yes & (served != ABSENT)]]) / 1e6
-    signs = np.repeat([1, -1], len(steps) // 2)
-    order = np.lexsort((-signs, steps))
-    waiting.step(steps[order], np.cumsum(signs[order]), where="post", color=GREEN)
-    waiting.set_ylabel("orders in the kitchen")
-    waiting.set_xlabel("seconds of the evening (real time)")
-    for axis in (rates, answers, waiting):
-        axis.set_xlim(0, end_s)
-        for fault in scenario.faults:
-            axis.axvspan(
-                fault.at_s,
-                max(fault_end_s(fault, scenario.duration_s), fault.at_s + 0.1),
-                color=ORANGE,
-                alpha=0.12,
-                lw=0,
-            )
-    shaded = f", {len(scenario.faults)} faults shaded" if scenario.faults else ""
-    rates.set_title(f"{scenario.name}: one replication{shaded}", fontsize=10)
-    return save(made, path)
-
-
 def draw_lines(
     places: Sequence[float], lines: Mapping[str, Sequence[Span]], x_label: str, y_label: str, title: str
 ) -> Picture:
@@ -89,10 +47,29 @@ def draw_lines(
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.set_title(title, fontsize=10)
-    axis.set_ylim(bottom=0)
+    whole_ticks(axis, places)
+    axis.set_ylim(0, axis.get_ylim()[1])
     if len(lines) > 1:
-        axis.legend(frameon=False)
+        legend_above(axis)
     return made
+
+
+def whole_ticks(axis: Axes, places: Sequence[float]) -> None:
+    """Ticks along the bottom at whole numbers, if all places are."""
+    if all(float(place).is_integer() for place in places):
+        axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+
+
+def legend_above(axis: Axes, columns: int = 2) -> None:
+    """The legend over the lines, in room of its own."""
+    names = axis.get_legend_handles_labels()[1]
+    rows = -(-len(names) // columns)
+    bottom, top = axis.get_ylim()
+    axis.set_yticks([tick for tick in axis.get_yticks() if bottom <= tick <= top])
+    scale = axis.yaxis.get_transform()
+    low, high = scale.transform([bottom, top])
+    axis.set_ylim(bottom, float(scale.inverted().transform([low + (high - low) * (1 + 0.14 * rows)])[0]))
+    axis.legend(frameon=False, loc="upper left", ncols=columns, borderaxespad=0.1)
 
 
 def reach(found: Span) -> tuple[float, float]:

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
+from simulator.arrivals import PROFILE_POINTS
 from simulator.estimates import NORMAL, Span, say, scaled
 from simulator.model.replications import interval
 from simulator.model.timetable import make_recipe
 from simulator.network import BUILT_IN_PROFILES
 from simulator.plots import BLUE, GREY, ORANGE, draw_lines, picture, reach
 from simulator.scenario import load_scenario
-from simulator.studies import HOTPOT, RENEGED_MOST, Chain, Lost, busy_evenings, table_minutes
-from simulator.sweeps import Answer, Point
+from simulator.studies import HOTPOT, RENEGED_MOST, Chain, Lost, Needed, busy_evenings, table_minutes
+from simulator.sweeps import Point
 
 TABLES, COOKS = "stores.tables", "model.kitchen.plating.cooks"
 
@@ -39,11 +40,17 @@ def table_of_dinner() -> pd.DataFrame:
     diners, said = scenario.diners, scenario.model
     assert said is not None, "the dinner has a kitchen"
     assert said.seating is not None, "the dinner has tables"
-    curve = make_recipe(scenario).curve_rate
+    recipe = make_recipe(scenario)
+    curve = recipe.curve_rate
+    begins, ends = (float(at) * scenario.duration_s / 60 for at in _rush(diners.arrivals.profile))
     hour = 3600 * diners.arrivals.rate_per_s
     seating, (broth, plating) = said.seating, said.kitchen
     rows = {
         "parties an hour": (f"{hour:.0f} on average, {hour * curve.max():.0f} in the rush", "guess"),
+        "the rush": (
+            f"from minute {begins:.0f} to {ends:.0f} (profile {diners.arrivals.profile})",
+            "guess, from a noon rush",
+        ),
         "doors are open for, min": (f"{scenario.duration_s / 60:.0f}, from an empty house", "guess"),
         "a party waits for a table, min": (
             f"mean {seating.patience_s / 60:.0f}, exponential",
@@ -64,8 +71,17 @@ def table_of_dinner() -> pd.DataFrame:
     return _table("assumption", {name: {"value": value, "from": source} for name, (value, source) in rows.items()})
 
 
-def draw_tables(points: Sequence[Point], answer: Answer) -> Picture:
+def _rush(profile: str) -> tuple[float, float]:
+    """Between which fractions of the time most people come."""
+    points = PROFILE_POINTS[profile]
+    most = max(rate for _, rate in points)
+    busiest = [fraction for fraction, rate in points if rate == most]
+    return busiest[0], busiest[-1]
+
+
+def draw_tables(needed: Needed) -> Picture:
     """Share of parties that go away, by the number of tables, and where the budget is kept."""
+    points, found = needed.points, needed.tables
     places = [float(point.settings[TABLES]) for point in points]
     made = draw_lines(
         places,
@@ -80,11 +96,12 @@ def draw_tables(points: Sequence[Point], answer: Answer) -> Picture:
         f"budget: {100 * RENEGED_MOST:g} %", (places[0], 100 * RENEGED_MOST), (0, 4), textcoords="offset points",
         color=ORANGE,
     )  # fmt: skip
-    if answer.value is not None:
-        axis.axvline(answer.value, color=GREY, linestyle=":", linewidth=1.5)
-        axis.annotate(
-            f"{answer.value:.0f} tables", (answer.value, axis.get_ylim()[1]), (5, -12), textcoords="offset points"
-        )
+    assert found.low is not None, "it has been searched for"
+    assert found.high is not None, "it has been searched for"
+    axis.axvspan(found.low, found.high, color=GREY, alpha=0.2, linewidth=0)
+    axis.axvline(found.mean, color=GREY, linestyle=":", linewidth=1.5)
+    said = f"{found.mean:.0f} tables\n({found.low:.0f} to {found.high:.0f})"
+    axis.annotate(said, (found.high, axis.get_ylim()[1]), (5, -2), textcoords="offset points", va="top")
     return made
 
 
@@ -95,7 +112,7 @@ def table_of_tables(points: Sequence[Point]) -> pd.DataFrame:
         {
             str(point.settings[TABLES]): {
                 "parties that go away, %": say(figure(point, "reneged", 100)),
-                "mean wait for a table, min": say(figure(point, "table_wait", 1 / 60)),
+                "mean wait of those who got one, min": say(figure(point, "table_wait", 1 / 60)),
                 f"evenings that lose more than {100 * RENEGED_MOST:g} %, %": say(scaled(busy_evenings(point), 100), 0),
             }
             for point in points

@@ -33,6 +33,9 @@ OF_THOSE_SEATED = frozenset({"table_wait", "meal_p50", "meal_p95"})
 """Figures of parties that got a table, where there are tables: who went away is not in them."""
 OF_THOSE_ACCEPTED = frozenset({"platform_p95"})
 """Figures of a platform's orders that were accepted in time: who was too late is not in them."""
+_OF_WHOEVER_CAME = frozenset({"platform_late", "platform_cancelled", "balked", "reneged"})
+_IF_ANYBODY_HAS = {"platform_p95": "platform_late", "table_wait": "reneged"}
+"""Figures that somebody should have had where there is the other one."""
 _BUDGET = re.compile(r"^\s*([a-z_0-9]+)\s*(<=|>=)\s*([0-9.eE+-]+)\s*$")
 
 
@@ -112,16 +115,15 @@ class Budget:
 def lacking(found: Forecast, figure: str) -> int:
     """In how many replications people came who should have had this figure, and none had it: nobody got that far.
 
-    A share of a platform's orders is absent only where nobody ordered there, one of parties only where nobody came who needs a
-    table: then nothing is lacking.
+    A share of a platform's orders, or of parties that came for a table, is absent only where there were none: then nothing is
+    lacking.
     """
-    if figure in ("platform_late", "platform_cancelled", "reneged", "balked"):
+    if figure in _OF_WHOEVER_CAME:
         return 0
-    came_by = {"platform_p95": "platform_late", "table_wait": "reneged"}.get(figure)
-    if came_by is None:
-        came = [bool(count) for count in found.values["diners"]]
+    if figure in _IF_ANYBODY_HAS:
+        came = [share is not None for share in found.values[_IF_ANYBODY_HAS[figure]]]
     else:
-        came = [share is not None for share in found.values[came_by]]
+        came = [bool(count) for count in found.values["diners"]]
     return sum(someone and value is None for someone, value in zip(came, found.values[figure], strict=True))
 
 

@@ -82,7 +82,7 @@ def read_storm(folder: Path) -> Storm:
     verdict: dict[str, Any] = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
     found = goodput(stories.values(), environment.start_us)
     if found is None:
-        raise BenchError("no order was told yes in a whole window of the load")
+        raise BenchError("too few orders were told yes for a peak, so nothing says what was possible")
     sent = sum(len(story.attempts) for story in stories.values())
     slots = windows(stories.values(), environment.start_us, CURVE_S)
     told = [slot.told_yes / CURVE_S for slot in slots]

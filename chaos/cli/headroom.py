@@ -14,7 +14,7 @@ from rich.text import Text
 from chaos.cli.batching import batch_runner, keep_figures, kept_before
 from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
-from chaos.cli.modelling import caveats, counted, engine_name, progress, read_scenario
+from chaos.cli.modelling import caveats, counted, engine_name, progress, read_scenario, shorter_times
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import read_replay, replayed_json, told_of
 from simulator.effects import not_modelled
@@ -91,6 +91,7 @@ def run_headroom(options: argparse.Namespace) -> int:
     for line in (
         *sentences(found),
         replications,
+        *shorter_times([scenario]),
         *told_of(replay, scenario, options.replications),
         *caveats(points),
         *written,
@@ -128,6 +129,7 @@ def _content(found: Headroom, scenario: Scenario) -> dict[str, Any]:
     return {
         "kind": "headroom",
         "scenario": scenario.name,
+        "time_scale": scenario.time_scale,
         "holds": found.holds,
         "collapses": found.collapses,
         "step": found.step,

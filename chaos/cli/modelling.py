@@ -93,6 +93,20 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
+def shorter_times(scenarios: Sequence[Scenario]) -> list[str]:
+    """A line where people's and the kitchen's times are scaled, for the figures' seconds are real ones; else none."""
+    scales = sorted({scenario.time_scale for scenario in scenarios})
+    if scales == [1]:
+        return []
+    if len(scales) > 1:
+        return ["people's and the kitchen's times are divided by time_scale here, each design's by its own"]
+    (scale,) = scales
+    if scale < 1:
+        return [f"people's and the kitchen's times are {1 / scale:g} times longer here: 1 s is {scale:g} s"]
+    size, unit = next((size, unit) for size, unit in ((3_600, "h"), (60, "min"), (1, "s")) if scale >= size)
+    return [f"people's and the kitchen's times are {scale:g} times shorter here: 1 s is {scale / size:g} {unit}"]
+
+
 def caveats(points: Sequence[Point]) -> list[str]:
     """What whoever reads the figures of these designs must know: fields without effect, and what is not modelled."""
     return [*without_effect(points), *(f"not modelled: {name}" for name in not_modelled(points))]

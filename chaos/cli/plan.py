@@ -16,12 +16,22 @@ from chaos.cli.batching import add_batch_options, batch_runner, check_batch_opti
 from chaos.cli.drawing import draw
 from chaos.cli.errors import CommandError
 from chaos.cli.headroom import add_headroom_options, check_question, run_headroom
-from chaos.cli.modelling import FIGURES_SAID, add_model_options, caveats, counted, engine_name, progress, read_scenario
+from chaos.cli.modelling import (
+    FIGURES_SAID,
+    add_model_options,
+    caveats,
+    counted,
+    engine_name,
+    progress,
+    read_scenario,
+    shorter_times,
+)
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
 from simulator.effects import not_modelled, without_effect
 from simulator.model.intervals import Interval
 from simulator.model.stopping import AT_MOST
+from simulator.scenario_model import Scenario
 from simulator.strain import still_growing
 from simulator.sweeps import LEAST_TOLD, MOST_RENEGED, Answer, Trial, designs_of, plan, read_budget
 
@@ -174,12 +184,13 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
-        content = _content(options, answer) | replayed_json(replay, scenario)
+        content = _content(options, scenario, answer) | replayed_json(replay, scenario)
         sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     console = Console(stderr=options.json, highlight=False)
     _tell(options, answer, console)
     for line in (
         f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}",
+        *shorter_times([point.found.scenario for point in points]),
         *told_of(replay, scenario, options.replications),
         *caveats(points),
         *written,
@@ -188,7 +199,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if answer.value is not None else 1
 
 
-def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
+def _content(options: argparse.Namespace, scenario: Scenario, answer: Answer) -> dict[str, Any]:
     trials = [
         {
             "value": trial.value,
@@ -201,6 +212,7 @@ def _content(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     points = [trial.point for trial in answer.trials]
     return {
         "kind": "plan",
+        "time_scale": scenario.time_scale,
         "find": options.find,
         "most": options.most,
         "doubts": list(answer.doubts),

@@ -26,6 +26,7 @@ from chaos.cli.modelling import (
     read_figures,
     read_replications,
     read_scenario,
+    shorter_times,
 )
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import add_trace_options, read_replay, told_of
@@ -171,7 +172,7 @@ def tell(
         Text(f"{times}{kept}, {events}, engine {found.engine}, seed {found.scenario.seed}"),
         soft_wrap=True,
     )
-    for sentence in found.not_known():
+    for sentence in (*shorter_times([found.scenario]), *found.not_known()):
         console.print(Text(sentence), soft_wrap=True)
     for line in told_of(found.series.replay, found.scenario, found.replications):
         console.print(Text(line), soft_wrap=True)
@@ -207,7 +208,7 @@ def _unit(figure: Figure) -> str:
 
 
 def _draw(found: Forecast, folder: Path) -> str:
-    from simulator.plots import draw_evening
+    from simulator.evening_plots import draw_evening
 
     path = folder / f"simulate-{found.scenario.name}.png"
     try:

@@ -30,6 +30,7 @@ from chaos.cli.modelling import (
     read_figures,
     read_replications,
     read_scenario,
+    shorter_times,
 )
 from chaos.cli.outputs import check_file, check_out
 from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, told_of
@@ -128,6 +129,7 @@ def run(options: argparse.Namespace) -> int:
         content = {
             "kind": "sweep",
             "scenario": scenario.name,
+            "time_scale": scenario.time_scale,
             "engine": engine,
             "replications": "auto" if wanted is None else wanted,
             **replayed_json(replay, scenario),
@@ -141,6 +143,7 @@ def run(options: argparse.Namespace) -> int:
     _tell(points, names, console)
     for line in (
         f"{counted(sum(point.found.replications for point in points), 'replication')}{kept_before(runner)}",
+        *shorter_times([point.found.scenario for point in points]),
         *_shortened(_not_known(points)),
         *told_of(replay, scenario, wanted),
         *caveats(points),

@@ -12,6 +12,10 @@ from chaos.judge.orders import OrderStory
 
 WINDOW_S = 5.0
 SLOT_S = 0.5
+QUEUE_MAX = 2
+"""So many orders may wait from one slot for the next: people do not come evenly. A rush has gone away by then."""
+LEAST_POSSIBLE = 10
+"""A window in which fewer orders were possible says too little: one more or less moves its share by more than a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,12 @@ class Goodput:
 
 
 def goodput(stories: Iterable[OrderStory], start_us: int, least_peak_per_s: float = 0.0) -> Goodput | None:
-    """None without a whole window in which somebody came, or without any peak.
+    """None without a whole window in which `LEAST_POSSIBLE` orders were possible.
 
-    Possible is what was offered, slot by slot, and never more than in the best window, or than `least_peak_per_s` if that is
-    more: so neither a window in which few came nor one in which a rush begins looks bad, and a store that is bad throughout
-    does. People of a rush who are told yes after it only make a later window look good.
+    Possible is what can be done of what is offered, slot by slot, at the rate of the best window, or at `least_peak_per_s` if
+    that is more, when `QUEUE_MAX` may wait for the next slot: so neither a window in which few came nor one in which a rush
+    begins looks bad, and a store that is bad throughout does. People of a rush who are told yes after it only make a later
+    window look good, and none better than all that was possible.
     """
     slots = windows(stories, start_us, SLOT_S)
     per_window = round(WINDOW_S / SLOT_S)
@@ -68,10 +73,21 @@ def goodput(stories: Iterable[OrderStory], start_us: int, least_peak_per_s: floa
     peak = max(best, least_peak_per_s * WINDOW_S)
     ratios: list[tuple[float, float]] = []
     for window in every:
-        possible = sum(min(slot.offered, peak / per_window) for slot in window)
-        if possible:
-            ratios.append((sum(slot.told_yes for slot in window) / possible, window[0].at_s))
+        possible = _possible([slot.offered for slot in window], peak / per_window)
+        if possible >= LEAST_POSSIBLE:
+            ratios.append((min(1.0, sum(slot.told_yes for slot in window) / possible), window[0].at_s))
     return Goodput(best / WINDOW_S, *min(ratios)) if ratios else None
+
+
+def _possible(offered: Iterable[int], most: float) -> float:
+    """What can be done of what is offered in each slot, `most` in each."""
+    possible = waiting = 0.0
+    for each in offered:
+        wants = waiting + each
+        done = min(wants, most)
+        possible += done
+        waiting = min(wants - done, QUEUE_MAX)
+    return possible
 
 
 def _by_intent(stories: Iterable[OrderStory]) -> dict[str, list[OrderStory]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from chaos.judge.gate import Budgets
-from chaos.judge.goodput import WINDOW_S, goodput
+from chaos.judge.goodput import LEAST_POSSIBLE, WINDOW_S, goodput
 from chaos.judge.orders import OrderStory
 from chaos.judge.verdict import Check
 
@@ -32,7 +32,8 @@ def goodput_checks(
         return
     found = goodput(stories, start_us, peak_per_s)
     if found is None:
-        yield Check("goodput", "unknown", "nobody came in a whole window of the load")
+        text = f"in no {WINDOW_S:g} s of the load were {LEAST_POSSIBLE} orders possible, so none says how good it was"
+        yield Check("goodput", "unknown", text)
         return
     seen = (
         f"goodput was {found.least_ratio:.0%} of what was possible at its worst, in the {WINDOW_S:g} s from "

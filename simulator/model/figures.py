@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.model.drift import drift
-from simulator.model.goodput import goodput
-from simulator.model.records import ABSENT, BUSY, Run
+from simulator.model.goodput import LEAST_POSSIBLE, Goodput, goodput
+from simulator.model.records import ABSENT, BUSY_IN_LOAD, Run
 from simulator.model.settings import ModelSettings
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Level, Outcome
 from simulator.scenario_model import Scenario
@@ -47,6 +47,11 @@ class Evening:
         return np.asarray(self.column("placed") == ABSENT)
 
     @property
+    def wanting_tables(self) -> npt.NDArray[np.bool_]:
+        """Who came for a table, got or not; nobody without seating."""
+        return np.asarray(self.column("wanted_table") == 1)
+
+    @property
     def ordering(self) -> npt.NDArray[np.bool_]:
         """Who came as far as ordering."""
         return np.asarray(self.column("meant") != ABSENT)
@@ -79,7 +84,7 @@ def _meal(evening: Evening) -> Column:
 
 
 def _table(evening: Evening) -> Column:
-    return evening.seconds(evening.column("seated"), evening.column("at"))
+    return evening.seconds(evening.column("seated"), evening.column("at"), evening.wanting_tables)
 
 
 def _mean_wait(evening: Evening) -> float | None:
@@ -102,21 +107,41 @@ def _late(evening: Evening) -> float | None:
     return _share(evening.seconds(evening.of_order("shown"), evening.column("told")) > late)
 
 
-def _goodput(evening: Evening, part: str) -> float | None:
+def _told_in_time(evening: Evening) -> float:
+    """Orders told yes while the load lasted, a second of it."""
+    told, load = evening.column("told")[evening.own], evening.scenario.duration_s
+    return float(((told != ABSENT) & (told < load * 1e6)).sum()) / load
+
+
+def _goodput(evening: Evening) -> Goodput | None:
     said = evening.scenario.budgets.least_goodput_peak_per_s
     least_peak = (declared_per_s(evening.scenario) or 0.0) if said is None else said
-    found = goodput(evening.column("meant"), evening.column("told"), least_peak)
-    return None if found is None else float(getattr(found, part))
+    return goodput(evening.column("meant"), evening.column("told"), least_peak)
+
+
+def _peak(evening: Evening) -> float | None:
+    found = _goodput(evening)
+    return None if found is None else found.peak_per_s
+
+
+def _least(evening: Evening) -> float | None:
+    found = _goodput(evening)
+    return None if found is None else found.least_ratio
 
 
 def _busy(evening: Evening, node: int) -> float | None:
     said = evening.scenario.model or ModelSettings()
     workers = said.cloud.workers if node == CLOUD else said.edge.workers
-    return float(np.mean([run.servers[node, BUSY] / (max(1, run.ended) * workers) for run in evening.runs]))
+    there = evening.scenario.duration_s * 1e6 * workers
+    return float(np.mean([run.servers[node, BUSY_IN_LOAD] / there for run in evening.runs]))
 
 
 def _outcome(*outcomes: Outcome) -> Callable[[Evening], float | None]:
     return lambda evening: _share(np.isin(evening.column("outcome")[evening.own], outcomes))
+
+
+def _at_the_door(outcome: Outcome) -> Callable[[Evening], float | None]:
+    return lambda evening: _share(evening.column("outcome")[evening.wanting_tables] == outcome)
 
 
 def _at_platform(*outcomes: Outcome) -> Callable[[Evening], float | None]:
@@ -131,11 +156,13 @@ FIGURES: tuple[Figure, ...] = (
     Figure("diners", "", "parties that came", lambda e: float(e.own.sum())),
     Figure("told_yes", "share", "of those who ordered, told yes", lambda e: _share((e.column("told") != ABSENT)[e.ordering])),
     Figure(
-        "goodput", "1/s", "orders told yes, over the time of the load",
-        lambda e: float((e.column("told") != ABSENT)[e.own].sum()) / e.scenario.duration_s,
+        "goodput", "1/s", "orders told yes while the load lasts, over its time; later ones do not count", _told_in_time,
     ),
-    Figure("goodput_peak", "1/s", "orders told yes, in the best 5 s", lambda e: _goodput(e, "peak_per_s")),
-    Figure("goodput_least", "share", "of what was possible, told yes in the worst 5 s", lambda e: _goodput(e, "least_ratio")),
+    Figure("goodput_peak", "1/s", "orders told yes, in the best 5 s", _peak),
+    Figure(
+        "goodput_least", "share",
+        f"of what was possible, told yes in the worst 5 s in which {LEAST_POSSIBLE} orders or more were possible", _least,
+    ),
     Figure("answer_p50", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.5, 1e3)),
     Figure("answer_p95", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
     Figure("answer_p99", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
@@ -148,9 +175,9 @@ FIGURES: tuple[Figure, ...] = (
         lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
     ),
     Figure("gave_up", "share", "of all who came, gave up without a yes", _outcome(Outcome.REFUSED, Outcome.UNANSWERED)),
-    Figure("balked", "share", "of all who came, went away at the door", _outcome(Outcome.BALKED)),
-    Figure("reneged", "share", "of all who came, had enough of waiting for a table", _outcome(Outcome.RENEGED)),
-    Figure("table_wait", "s", "mean wait for a table, of parties that got one", _mean_wait),
+    Figure("balked", "share", "of parties that came for a table, went away at the door", _at_the_door(Outcome.BALKED)),
+    Figure("reneged", "share", "of parties that came for a table, had enough of waiting", _at_the_door(Outcome.RENEGED)),
+    Figure("table_wait", "s", "mean wait for a table, of parties that came for one and got it", _mean_wait),
     Figure("meal_p50", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.5)),
     Figure("meal_p95", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.95)),
     Figure(
@@ -168,9 +195,9 @@ FIGURES: tuple[Figure, ...] = (
         "platform_p95", "s", "from the order at a platform to its acceptance, of those accepted in time",
         lambda e: _quantile(_accepted(e), 0.95),
     ),
-    Figure("edge_a_busy", "share", "of the time, device A's event loop at work", lambda e: _busy(e, EDGE_A)),
-    Figure("edge_b_busy", "share", "of the time, device B's event loop at work", lambda e: _busy(e, EDGE_B)),
-    Figure("cloud_busy", "share", "of the time, the cloud's event loops at work", lambda e: _busy(e, CLOUD)),
+    Figure("edge_a_busy", "share", "of the time of the load, device A's event loops at work", lambda e: _busy(e, EDGE_A)),
+    Figure("edge_b_busy", "share", "of the time of the load, device B's event loops at work", lambda e: _busy(e, EDGE_B)),
+    Figure("cloud_busy", "share", "of the time of the load, the cloud's event loops at work", lambda e: _busy(e, CLOUD)),
 )  # fmt: skip
 BY_NAME = {figure.name: figure for figure in FIGURES}
 

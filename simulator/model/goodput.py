@@ -1,6 +1,6 @@
 """Goodput: people who were told yes while they still waited for it, beside those who came and wanted to order.
 
-The same measure as a drill's verdict takes of its history (windows of 5 s in slots of 0.5 s, and what was possible in them).
+The same measure as a drill's verdict takes of its history (`chaos.judge.goodput`).
 """
 
 from __future__ import annotations
@@ -15,32 +15,43 @@ from simulator.model.records import ABSENT
 WINDOW_S = 5.0
 SLOT_S = 0.5
 PER_WINDOW = round(WINDOW_S / SLOT_S)
+QUEUE_MAX = 2
+"""So many orders may wait from one slot for the next: people do not come evenly. A rush has gone away by then."""
+LEAST_POSSIBLE = 10
+"""A window in which fewer orders were possible says too little: one more or less moves its share by more than a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """The best window in orders a second, and what was told yes in the worst, of what was possible in it."""
+    """The best window in orders a second, and the share told yes in the worst, of what was possible in it; None if none says."""
 
     peak_per_s: float
-    least_ratio: float
+    least_ratio: float | None
 
 
 def goodput(meant: npt.NDArray[np.int64], told: npt.NDArray[np.int64], least_peak_per_s: float = 0.0) -> Goodput | None:
     """From when each meant to order and was told yes, in ticks. None without a whole window.
 
-    Possible is what was offered, slot by slot, and never more than in the best window, or `least_peak_per_s` if that is more.
+    Possible is what can be done of what is offered, slot by slot, at the rate of the best window, or at `least_peak_per_s` if
+    that is more, when `QUEUE_MAX` may wait for the next slot. More than that are yeses of people who came earlier.
     """
     wanted = meant[meant != ABSENT]
-    if not len(wanted):
-        return None
     slot = round(SLOT_S * 1e6)
-    last = int(wanted.max()) // slot
+    last = int(wanted.max()) // slot if len(wanted) else 0
     count = last // PER_WINDOW * PER_WINDOW
+    if not count:
+        return None
     offered = np.bincount(wanted // slot, minlength=last + 1)[:count].reshape(-1, PER_WINDOW)
     good = told[(told != ABSENT) & (meant != ABSENT)] // slot
     yes = np.bincount(good[good < count], minlength=count)[:count].reshape(-1, PER_WINDOW).sum(axis=1)
-    best = int(yes.max()) if len(yes) else 0
+    best = int(yes.max())
     peak = max(float(best), least_peak_per_s * WINDOW_S)
-    possible = np.minimum(offered, peak / PER_WINDOW).sum(axis=1)
-    ratios = yes[possible > 0] / possible[possible > 0]
-    return Goodput(best / WINDOW_S, float(ratios.min())) if len(ratios) else None
+    possible, waiting = np.zeros(len(offered)), np.zeros(len(offered))
+    for each in offered.T:
+        wants = waiting + each
+        done = np.minimum(wants, peak / PER_WINDOW)
+        possible += done
+        waiting = np.minimum(wants - done, QUEUE_MAX)
+    enough = possible >= LEAST_POSSIBLE
+    ratios = np.minimum(1.0, yes[enough] / possible[enough])
+    return Goodput(best / WINDOW_S, float(ratios.min()) if len(ratios) else None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from simulator.model.leaf import leaf
+from simulator.network import PACKET_BYTES
 
 TICKS_PER_S = 1_000_000
 NEVER = 1 << 61
@@ -17,7 +18,7 @@ DETERMINISTIC, EXPONENTIAL, LOGNORMAL, UNIFORM = range(4)
 
 RETRANSMISSION_US = 200_000
 RETRANSMISSIONS_MAX = 6
-"""A lost packet is sent again after this time, doubled each time (RFC 6298's least timeout on Linux: 200 ms)."""
+"""A lost packet is sent again after a round trip and this time, doubled each time (RFC 6298's least timeout on Linux: 200 ms)."""
 
 
 @leaf
@@ -127,14 +128,49 @@ def geometric(u: float, decay: float, largest: int) -> int:
 
 
 @leaf
-def transfer(latency: int, jitter: int, byte_ns: int, size: int, loss: float, u_jitter: float, u_loss: float) -> int:
-    """How long a message of `size` bytes takes over a link: latency and jitter, its bytes, and retransmissions."""
+def transfer(
+    latency: int,
+    jitter: int,
+    byte_ns: int,
+    paced_ns: int,
+    size: int,
+    loss: float,
+    round_trip: int,
+    u_jitter: float,
+    u_loss: float,
+) -> int:
+    """How long a message of `size` bytes takes over a link: latency and jitter, its bytes, and retransmissions.
+
+    Its packets leave one by one at the sender's pace (`paced_ns` a byte) and pass the link at the link's (`byte_ns`).
+    """
     time = max(0, latency + ticks((2.0 * u_jitter - 1.0) * jitter))
-    time += (size * byte_ns) // 1000
-    if u_loss < loss:
-        lost = min(RETRANSMISSIONS_MAX, int(math.floor(math.log(u_loss) / math.log(loss))))  # noqa: RUF046
-        time += RETRANSMISSION_US * ((1 << lost) - 1)
-    return time
+    time += (size * max(byte_ns, paced_ns) + min(size, PACKET_BYTES) * min(byte_ns, paced_ns)) // 1000
+    if loss <= 0.0:
+        return time
+    return time + stall(
+        -(-size // PACKET_BYTES), PACKET_BYTES * paced_ns // 1000, RETRANSMISSION_US + round_trip, loss, u_loss
+    )
+
+
+@leaf
+def stall(packets: int, packet_us: int, timeout: int, loss: float, u: float) -> int:
+    """How much later the last of some packets arrives because each may be lost, by inverse transform; falls with `u`.
+
+    They leave one by one, each `packet_us` after the one before; one that was lost n times comes (2^n - 1) time-outs later.
+    """
+    late = 0
+    while True:
+        all_by_then, next_late = 1.0, NEVER
+        for behind in range(packets):
+            times, lost_so_often = 1, loss
+            while times <= RETRANSMISSIONS_MAX and timeout * ((1 << times) - 1) - behind * packet_us <= late:
+                times, lost_so_often = times + 1, lost_so_often * loss
+            if times <= RETRANSMISSIONS_MAX:
+                all_by_then *= 1.0 - lost_so_often
+                next_late = min(next_late, timeout * ((1 << times) - 1) - behind * packet_us)
+        if u >= 1.0 - all_by_then:
+            return late
+        late = next_late
 
 
 @leaf

@@ -22,8 +22,8 @@ LINKS = (
 TO, FROM = 0, 1
 
 # Columns of `link`: each direction's latency, nanoseconds a byte and whether it is cut; jitter; whether it refuses connections;
-# whether it closes those that are open when this state begins.
-LATENCY, BYTE_NS, CUT, JITTER, REFUSING, CLOSING, LINK_COLUMNS = 0, 2, 4, 6, 7, 8, 9
+# whether it closes those that are open when this state begins; nanoseconds a byte of a sender that losses slow down.
+LATENCY, BYTE_NS, CUT, JITTER, REFUSING, CLOSING, PACED_NS, LINK_COLUMNS = 0, 2, 4, 6, 7, 8, 9, 10
 
 
 def link_span(fault: LinkFault, duration_s: float) -> tuple[int, int]:
@@ -105,6 +105,7 @@ class _Link:
             round(profile.jitter_ms * 1_000),
             refusing,
             int(self._closes(at)),
+            _byte_ns(profile.rate_with_losses_kbit_s),
         ]
         return at, columns, profile.loss_percent / 100, error, orders_only
 

@@ -30,18 +30,20 @@ FIELDS = (
     "paid",  # the check is closed
     "left",  # end of the visit
     "placed",  # at a delivery platform; whoever comes by themselves: never
+    "wanted_table",  # 1: came for a table, got or not
 )
 PLACE = {name: place for place, name in enumerate(FIELDS)}
 (
     AT, OUTCOME, SEATED, MENU_TOLD, MEANT, TOLD, LEVEL, WHICH, ATTEMPTS, COMMITTED_0, COMMITTED_1, SHOWN_0, SHOWN_1,
-    SERVED_0, SERVED_1, STORED_0, STORED_1, PAID, LEFT, PLACED,
+    SERVED_0, SERVED_1, STORED_0, STORED_1, PAID, LEFT, PLACED, WANTED_TABLE,
 ) = range(len(FIELDS))  # fmt: skip
 ABSENT = -1
 
-COUNTERS = ("arrived", "done", "refused", "dropped", "waited", "stayed", "busy", "waiting_most")
+COUNTERS = ("arrived", "done", "refused", "dropped", "waited", "stayed", "busy", "waiting_most", "busy_in_load")
 """Of each server: requests that came; were worked off; were answered 503; were dropped unworked; ticks they waited and stayed
-altogether; ticks its workers were at work; the longest queue."""
-ARRIVED, DONE, REFUSED, DROPPED, WAITED, STAYED, BUSY, WAITING_MOST = range(len(COUNTERS))
+altogether; ticks its workers were at work on what was worked off; the longest queue; of the ticks at work, those in which load
+was offered."""
+ARRIVED, DONE, REFUSED, DROPPED, WAITED, STAYED, BUSY, WAITING_MOST, BUSY_IN_LOAD = range(len(COUNTERS))
 
 
 @dataclass(frozen=True)

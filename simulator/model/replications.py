@@ -164,6 +164,7 @@ class Forecast:
             "kind": "forecast",
             "scenario": self.scenario.name,
             "seed": self.scenario.seed,
+            "time_scale": self.scenario.time_scale,
             "engine": self.engine,
             "replications": self.replications,
             "replayed": None if replay is None else replayed_in(replay, self.scenario).to_json(),

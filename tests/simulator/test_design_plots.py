@@ -68,3 +68,26 @@ def test_words_stand_side_by_side_and_five_lines_are_refused(small: Scenario, mo
     many = [_point(small, {"a": a, "b": b}, 1, 2) for a in range(6) for b in range(5)]
     with pytest.raises(NoPicture, match="5 lines are too many"):
         draw_designs(many, ["reneged"], "")
+
+
+def test_a_budget_close_to_1_is_seen_to_be_crossed_and_its_name_is_beside_the_lines(
+    small: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replications, "columns", {"told_yes": "float"})
+    points = [
+        Point({"diners.patience_s": value, "b": b}, Forecast(Replications(small), [{"told_yes": share}]))
+        for value, share in ((1, 1.0), (2, 0.985), (3, 0.2))
+        for b in "xy"
+    ]
+    (axis,) = draw_designs(points, ["told_yes"], "", [Budget("told_yes", ">=", 0.99)]).axes
+    axis.figure.draw_without_rendering()
+    bottom, below, budget, top = (axis.transData.transform((1, share))[1] for share in (0, 0.985, 0.99, 1))
+    assert budget - below > 0.05 * (top - bottom) < top - budget
+    assert [tick for tick in axis.get_yticks() if tick >= 0.9] == [0.9, 0.99, 1.0]
+    assert all(float(tick).is_integer() for tick in axis.get_xticks())
+    (said,) = axis.texts
+    assert said.get_text() == ">= 0.99"
+    assert said.get_window_extent().x0 > axis.get_window_extent().x1, "no line is there"
+    legend = axis.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().y0 > top

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from simulator.batches.runner import Runner
-from simulator.model.replications import forecast, interval, paired
+from simulator.batches.series import Values
+from simulator.model.replications import Forecast, Replications, forecast, interval, paired
 from simulator.model.stopping import AT_LEAST, floor_of, watched_of
 from simulator.replaced_fields import FieldError, read_values, with_field, with_fields
 from simulator.scenario import Scenario, load_scenario
-from simulator.sweeps import Budget, SweepError, plan, read_budget, rows, sweep, with_implied
+from simulator.sweeps import Budget, SweepError, lacking, plan, read_budget, rows, sweep, with_implied
 
 EVENING = """\
 name: evening
@@ -196,6 +197,18 @@ def test_few_fast_answers_do_not_keep_a_budget_when_most_diners_give_up() -> Non
     said = [*fast, read_budget("told_yes>=0.5")]
     assert with_implied(said, storm) == said, "a least share that is said is the one that counts"
     assert with_implied([read_budget("gave_up<=0.1")], storm) == [Budget("gave_up", "<=", 0.1)]
+
+
+def test_a_wait_for_tables_is_lacking_only_where_somebody_came_for_one(evening: Scenario) -> None:
+    series = Replications(evening, "simpy")
+    nobody: Values = dict.fromkeys(series.columns, None) | {"diners": 4.0}
+    found = Forecast(
+        series, [nobody, nobody | {"reneged": 1.0, "balked": 0.0}, nobody | {"reneged": 0.0, "table_wait": 7.0}]
+    )
+    assert [lacking(found, name) for name in ("table_wait", "reneged", "balked", "answer_p95")] == [1, 0, 0, 3]
+    by_app = with_field(evening, "diners.channels", {"qr": 0.0, "cashier": 0.0, "mini_program": 1.0})
+    wait = forecast(with_field(by_app, "duration_s", 3), "simpy", 2)
+    assert (wait.interval("table_wait"), wait.interval("reneged"), lacking(wait, "table_wait")) == (None, None, 0)
 
 
 def test_a_figure_that_one_replication_lacks_keeps_nothing() -> None:

@@ -55,7 +55,19 @@ from simulator.model.compiled.memory import (
 )
 from simulator.model.draws import uniform
 from simulator.model.laws import NEVER, drawn, ticks, transfer
-from simulator.model.links import BYTE_NS, CLOSING, CUT, FROM, JITTER, LATENCY, LINK_COLUMNS, LINKS, REFUSING, TO
+from simulator.model.links import (
+    BYTE_NS,
+    CLOSING,
+    CUT,
+    FROM,
+    JITTER,
+    LATENCY,
+    LINK_COLUMNS,
+    LINKS,
+    PACED_NS,
+    REFUSING,
+    TO,
+)
 from simulator.model.plan import CONDITION, SEGMENT_COLUMNS
 from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, HASH_MIX, HASH_PRIME, REFUSED_US, Condition, Event
 
@@ -193,7 +205,18 @@ def _time(m: Any, f: Any, place: int, way: int, size: int, purpose: int, entity:
         u_jitter, u_loss = both(m[KEY_LOW], m[KEY_HIGH], purpose, entity, index)
         if not loss > 0.0:
             u_loss = 0.5
-    return transfer(m[row + LATENCY + way], jitter, m[row + BYTE_NS + way], size, loss, u_jitter, u_loss)
+    round_trip = m[row + LATENCY + TO] + m[row + LATENCY + FROM]
+    return transfer(
+        m[row + LATENCY + way],
+        jitter,
+        m[row + BYTE_NS + way],
+        m[row + PACED_NS],
+        size,
+        loss,
+        round_trip,
+        u_jitter,
+        u_loss,
+    )
 
 
 @compiled

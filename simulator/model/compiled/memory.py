@@ -39,14 +39,14 @@ _PLAN = (
     "pay_patience", "queue_max", "waiting_max", "deadline_drop", "priority", "lifo_after", "retry_after",
     "retry_budget", "retry_burst", "flush_shape", "connections", "connections_open", "connect_round_trips",
     "transaction_shape", "stations", "stages",
-    "gates", "manners", "platform", "accepts_at_cloud", "accept_within", "push_again", "slow_extra",
+    "gates", "manners", "platform", "accepts_at_cloud", "accept_within", "push_again", "slow_extra", "duration",
 )  # fmt: skip
 (
     ORDERS, TABLES, TABLE_QUEUE_MAX, ATTEMPTS_MAX, BACKOFF, BACKOFF_MAX, ATTEMPT_TIMEOUT, POLLS_MAX, RETAP,
     PAY_PATIENCE, QUEUE_MAX, WAITING_MAX, DEADLINE_DROP, PRIORITY_ON, LIFO_AFTER, RETRY_AFTER,
     RETRY_BUDGET, RETRY_BURST, FLUSH_SHAPE, CONNECTIONS, CONNECTIONS_OPEN, CONNECT_ROUND_TRIPS,
     TRANSACTION_SHAPE, STATIONS, STAGES,
-    GATES, MANNERS, PLATFORM_ON, ACCEPTS_AT_CLOUD, ACCEPT_WITHIN, PUSH_AGAIN, SLOW_EXTRA,
+    GATES, MANNERS, PLATFORM_ON, ACCEPTS_AT_CLOUD, ACCEPT_WITHIN, PUSH_AGAIN, SLOW_EXTRA, DURATION,
 ) = range(len(_PLAN))  # fmt: skip
 # Counters and state.
 (
@@ -96,8 +96,8 @@ EVENTS_EACH = 40
 I_STATE, I_FIRST, I_LAST, ITEM_SIZE = range(4)
 # A request at a server.
 (
-    R_KIND, R_ENTITY, R_ATTEMPT, R_ITEM, R_DEADLINE, R_NODE, R_CLIENT, R_ARRIVED, R_TIME, R_NEXT, R_BEFORE, REQUEST_SIZE,
-) = range(12)  # fmt: skip
+    R_KIND, R_ENTITY, R_ATTEMPT, R_ITEM, R_DEADLINE, R_NODE, R_CLIENT, R_ARRIVED, R_BEGUN, R_TIME, R_NEXT, R_BEFORE, REQUEST_SIZE,
+) = range(13)  # fmt: skip
 # A node.
 N_WAITING, N_FREE, N_HELD, N_LIFE, N_WORKERS, N_SHAPE, NODE_SIZE = range(7)
 # A gate, and after it: each priority's line, the bound on its waiting, and the least latencies.

@@ -69,9 +69,9 @@ from simulator.model.compiled.uplink import send_batch, up, uplinked
 from simulator.model.compiled.visits import answered, wake
 from simulator.model.draws import Key
 from simulator.model.laws import NEVER
-from simulator.model.people import AT, COLUMNS, DOOR, FIRST_EDGE, TAPS, TENDER, TWO_DOORS
+from simulator.model.people import AT, COLUMNS, DOOR, FIRST_EDGE, SEAT, TAPS, TENDER, TWO_DOORS
 from simulator.model.plan import Plan
-from simulator.model.records import ABSENT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WHICH, Run
+from simulator.model.records import ABSENT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WANTED_TABLE, WHICH, Run
 from simulator.model.records import AT as ROW_AT
 from simulator.model.vocabulary import ARGUMENT_BITS, ARGUMENT_MAX, CLASS_SHIFT, CLOUD, ENTITY_BITS, Code, Event
 
@@ -197,7 +197,7 @@ def begin(m: Any) -> None:
         for column in range(N_FIELDS):
             m[row + column] = ABSENT
         m[row + OUTCOME] = m[row + LEVEL] = m[row + WHICH] = m[row + ATTEMPTS] = 0
-        m[row + ROW_AT] = m[wants + AT]
+        m[row + ROW_AT], m[row + WANTED_TABLE] = m[wants + AT], m[wants + SEAT]
         for column in range(PERSON_SIZE):
             m[person + column] = 0
         m[person + P_TENDER] = m[wants + TENDER]

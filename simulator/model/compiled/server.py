@@ -10,6 +10,7 @@ from simulator.model.compiled.jit import compiled, inlined
 from simulator.model.compiled.limits import request_ends
 from simulator.model.compiled.memory import (
     DEADLINE_DROP,
+    DURATION,
     FREE_REQUESTS,
     FREE_WORKERS,
     GATES,
@@ -33,6 +34,7 @@ from simulator.model.compiled.memory import (
     R_ARRIVED,
     R_ATTEMPT,
     R_BEFORE,
+    R_BEGUN,
     R_CLIENT,
     R_DEADLINE,
     R_ENTITY,
@@ -58,7 +60,18 @@ from simulator.model.compiled.platform import answer_webhook
 from simulator.model.laws import NEVER
 from simulator.model.links import DINER_CLOUD, DINER_EDGE, FROM
 from simulator.model.plan import SLOW
-from simulator.model.records import ARRIVED, BUSY, COUNTERS, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
+from simulator.model.records import (
+    ARRIVED,
+    BUSY,
+    BUSY_IN_LOAD,
+    COUNTERS,
+    DONE,
+    DROPPED,
+    REFUSED,
+    STAYED,
+    WAITED,
+    WAITING_MOST,
+)  # fmt: skip
 from simulator.model.vocabulary import (
     ANSWER_BYTES,
     ASKED_AGAIN_US,
@@ -217,6 +230,7 @@ def start(m: Any, f: Any, node: int) -> None:
             purpose = purposes.SERVICE_WEBHOOK
         mean, spread = f[SERVICE + node * KINDS + kind], f[SERVICE_SPREAD + node]
         time = random_time(m, m[n + N_SHAPE], mean, spread, purpose, m[r + R_ENTITY], m[r + R_ATTEMPT])
+        m[r + R_BEGUN] = m[NOW]
         m[r + R_TIME] = time * now_is(m, SLOW + node) // 1000
         at(m, m[NOW] + m[r + R_TIME], E_WORKED, node, worker << COOK_BITS | m[n + N_LIFE], 0)
 
@@ -293,4 +307,5 @@ def finish(m: Any, node: int, worker: int) -> int:
     m[counters + DONE] += 1
     m[counters + STAYED] += m[NOW] - m[r + R_ARRIVED]
     m[counters + BUSY] += m[r + R_TIME]
+    m[counters + BUSY_IN_LOAD] += min(m[r + R_TIME], max(0, m[DURATION] - m[r + R_BEGUN]))
     return int(number)

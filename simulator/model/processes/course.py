@@ -11,9 +11,10 @@ from simpy import Environment, Event
 
 from simulator.model.draws import Draws, Key
 from simulator.model.laws import NEVER, transfer
-from simulator.model.links import BYTE_NS, CLOSING, CUT, FROM, JITTER, LATENCY, REFUSING, TO
+from simulator.model.links import BYTE_NS, CLOSING, CUT, FROM, JITTER, LATENCY, PACED_NS, REFUSING, TO
+from simulator.model.people import SEAT
 from simulator.model.plan import CONDITION, Plan
-from simulator.model.records import ABSENT, AT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WHICH, empty_servers
+from simulator.model.records import ABSENT, AT, ATTEMPTS, FIELDS, LEVEL, OUTCOME, WANTED_TABLE, WHICH, empty_servers
 from simulator.model.vocabulary import HASH_MIX, HASH_PRIME, HASH_SEED, REFUSED_US, Condition, key_of
 
 Steps: TypeAlias = Generator[Event, Any, Any]
@@ -47,7 +48,7 @@ class Course:
         for row in self.rows:
             row[OUTCOME] = row[LEVEL] = row[WHICH] = row[ATTEMPTS] = 0
         for row, diner in zip(self.rows, self.diners, strict=True):
-            row[AT] = diner[0]
+            row[AT], row[WANTED_TABLE] = diner[0], diner[SEAT]
         self.servers: list[list[int]] = empty_servers().tolist()
         self.events, self.hash = 0, HASH_SEED
         self.trace: list[tuple[int, int]] | None = [] if traced else None
@@ -148,7 +149,11 @@ class Course:
         state, loss = self._links[link][place], self._losses[link][place]
         u_jitter = self.draws.uniform(purpose, entity, 2 * index) if state[JITTER] else 0.5
         u_loss = self.draws.uniform(purpose, entity, 2 * index + 1) if loss > 0.0 else 0.5
-        return transfer(state[LATENCY + way], state[JITTER], state[BYTE_NS + way], size, loss, u_jitter, u_loss)
+        round_trip = state[LATENCY + TO] + state[LATENCY + FROM]
+        return transfer(
+            state[LATENCY + way], state[JITTER], state[BYTE_NS + way], state[PACED_NS], size, loss, round_trip, u_jitter,
+            u_loss,
+        )  # fmt: skip
 
     def _place(self, link: int) -> int:
         """The present place in a link's row."""

@@ -12,7 +12,7 @@ from simulator.model.links import DINER_CLOUD, DINER_EDGE, FROM
 from simulator.model.overload import NOT_SAID
 from simulator.model.plan import CONDITION, SLOW
 from simulator.model.processes.course import Course
-from simulator.model.records import ARRIVED, BUSY, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
+from simulator.model.records import ARRIVED, BUSY, BUSY_IN_LOAD, DONE, DROPPED, REFUSED, STAYED, WAITED, WAITING_MOST
 from simulator.model.vocabulary import (
     ANSWER_BYTES,
     CLOUD,
@@ -51,6 +51,7 @@ class Request:
     answered: Callable[[int, int], None] | None = None
     useful: int = NOT_SAID
     arrived: int = 0
+    begun: int = 0
     time: int = 0
 
 
@@ -159,6 +160,7 @@ class Server:
             self._counters[WAITED] += course.now - request.arrived
             u = course.draws.uniform(_SERVICE[request.kind], request.entity, request.attempt)
             time = ticks(drawn(self._shape, self._service[request.kind], self._spread, u))
+            request.begun = course.now
             request.time = time * course.segment[SLOW + self._node] // 1000
             life = self._life
             course.at(
@@ -192,4 +194,5 @@ class Server:
         self._counters[DONE] += 1
         self._counters[STAYED] += self._course.now - request.arrived
         self._counters[BUSY] += request.time
+        self._counters[BUSY_IN_LOAD] += min(request.time, max(0, self._plan.duration - request.begun))
         self._work(request)

@@ -64,6 +64,29 @@ def test_a_collapse_that_outlives_the_rush_is_seen_with_its_moment() -> None:
     assert goodput([], START_US) is None
 
 
+def test_few_people_who_come_in_groups_are_measured_too_and_too_few_are_not() -> None:
+    """Three at once every second; two of each three in vain from 10 s to 15 s."""
+    groups = [list(orders(at, 3_000, 0.001, 0.05, f"group {at}")) for at in range(21)]
+    lonely = [one for at in range(10, 15) for one in orders(at, 2_000, 0.001, None, f"vain {at}")]
+    well = goodput(stories(*groups), START_US)
+    assert well is not None
+    assert (well.peak_per_s, well.least_ratio) == (3, 1.0)
+    ill = goodput(stories(*groups[:10], *(group[:1] for group in groups[10:15]), lonely, *groups[15:]), START_US)
+    assert ill is not None
+    assert (ill.least_at_s, ill.least_ratio) == (10, pytest.approx(5 / 15, abs=0.03))
+    few = stories(orders(0, 1, 21, 0.05, "few"))
+    assert goodput(few, START_US) is None
+    (check,) = goodput_checks(few, START_US, Budgets(least_goodput_ratio=0.9), None, 1.0)
+    assert (check.verdict, "in no 5 s of the load were 10 orders possible" in check.detail) == ("unknown", True)
+
+
+def test_yeses_of_people_who_came_earlier_make_no_window_better_than_all() -> None:
+    """Nine of the first 5 s, too few to say, are told yes in the next, beside its own."""
+    found = goodput(stories(orders(0, 2, 4.5, 5.0, "late"), orders(5, 4, 6, 0.05, "after")), START_US)
+    assert found is not None
+    assert (found.peak_per_s, found.least_ratio, found.least_at_s) == (5.8, 1.0, 5.0)
+
+
 def test_a_person_counts_once_however_many_orders_they_make() -> None:
     first = list(orders(0, 10, 6, None, "person"))
     again = [

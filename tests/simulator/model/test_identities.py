@@ -16,7 +16,7 @@ from simulator.model.engines import EngineName, engine_of
 from simulator.model.people import DOOR, ITEMS, SEAT, SEAT_PATIENCE
 from simulator.model.plan import CONDITION, Plan, make_plan
 from simulator.model.platforms import AT_PLATFORM
-from simulator.model.records import ABSENT, ARRIVED, BUSY, DONE, DROPPED, REFUSED, STAYED, WAITED, Run
+from simulator.model.records import ABSENT, ARRIVED, BUSY, BUSY_IN_LOAD, DONE, DROPPED, REFUSED, STAYED, WAITED, Run
 from simulator.model.timetable import Integers, draw_timetable, make_recipe
 from simulator.model.vocabulary import ARGUMENT_MAX, CLASS_SHIFT, COOK_BITS, NODES, Event, Outcome
 from simulator.scenario import Scenario, load_scenario, shipped_scenarios
@@ -47,6 +47,7 @@ def _hold_diners(people: Integers, run: Run, events: Counter[int]) -> None:
     assert ((seated >= at) == came_in)[people[:, DOOR] != AT_PLATFORM].all()
     assert ((run.column("told") != ABSENT) == (outcome == Outcome.SERVED))[came_in].all()
     sent = int(run.column("attempts")[people[:, DOOR] != AT_PLATFORM].sum())
+    assert (run.column("wanted_table") == people[:, SEAT]).all()
     assert events[Event.TIMEOUT] == sent >= events[Event.REQUEST] >= events[Event.ANSWER]
 
 
@@ -108,6 +109,7 @@ def _hold_servers(plan: Plan, run: Run) -> None:
         counters = run.servers[node]
         assert counters[ARRIVED] == counters[DONE] + counters[DROPPED] + counters[REFUSED]
         assert counters[BUSY] <= plan.workers[node] * run.ended
+        assert counters[BUSY_IN_LOAD] <= min(int(counters[BUSY]), int(plan.workers[node]) * plan.duration)
         always_up = (plan.segment[:, CONDITION + node] == 0).all()
         if always_up and counters[DROPPED] == 0:
             assert counters[STAYED] == counters[WAITED] + counters[BUSY]

@@ -20,9 +20,9 @@ from simulator.model.people import (
     TENDER,
 )
 from simulator.model.plan import CARD, CASH, TWO, WALLET, make_plan
-from simulator.model.records import ABSENT, ARRIVED
+from simulator.model.records import ABSENT, ARRIVED, BUSY, BUSY_IN_LOAD
 from simulator.model.timetable import draw_timetable, make_recipe
-from simulator.model.vocabulary import EDGE_A, Event, Level, Outcome
+from simulator.model.vocabulary import ARGUMENT_BITS, CLASS_SHIFT, EDGE_A, EDGE_B, Event, Level, Outcome
 from simulator.scenario import Scenario
 
 
@@ -71,6 +71,21 @@ def test_who_has_no_answer_in_time_taps_again_once_and_one_order_comes_of_it(eng
     assert hasty.servers[EDGE_A, ARRIVED] == patient.servers[EDGE_A, ARRIVED] + 1
     assert events_of(hasty)[Event.TICKET] == 2
     assert hasty.column("told").tolist() == patient.column("told").tolist()
+
+
+def test_a_server_s_work_counts_as_of_the_load_up_to_its_end(engine: EngineName) -> None:
+    """The second order is begun 1 ms before the load ends, and takes 4."""
+    scenario, people = evening(), people_who([0, 1_000])
+    whole = run_on(engine, scenario, people)
+    assert whole.trace is not None
+    worked = [(tick, key) for tick, key in whole.trace.tolist() if key >> CLASS_SHIFT == Event.WORKED]
+    begun = max(tick for tick, key in worked if (key >> ARGUMENT_BITS) & 0xFFFFFFFF == EDGE_A) - SERVICE
+    cut = run_on(engine, scenario, people, duration=begun + MS)
+    assert (cut.hash, cut.rows.tolist()) == (whole.hash, whole.rows.tolist())
+    for node in (EDGE_A, EDGE_B):
+        orders = whole.servers[node, BUSY] // SERVICE
+        assert whole.servers[node, BUSY_IN_LOAD] == whole.servers[node, BUSY] == orders * SERVICE
+    assert cut.servers[EDGE_A, BUSY] - cut.servers[EDGE_A, BUSY_IN_LOAD] == SERVICE - MS
 
 
 def test_who_switches_orders_again_at_the_other_door_and_others_do_not(engine: EngineName) -> None:
@@ -157,11 +172,26 @@ def test_a_wallet_waits_for_its_owner_and_a_slow_gateway_delays_every_card(engin
 
 def test_a_lost_packet_is_sent_again_after_a_time_that_doubles() -> None:
     grid = [(number + 0.5) / 100_000 for number in range(100_000)]
-    times = Counter(transfer(7 * MS, 0, 8_000, 500, 0.2, 0.5, u) - 7 * MS - 4 * MS for u in grid)
-    lost = [RETRANSMISSION_US * (2**number - 1) for number in range(7)]
+    whole = transfer(7 * MS, 0, 8_000, 0, 500, 0.0, 10 * MS, 0.5, 0.5)
+    assert whole == 7 * MS + 4 * MS
+    times = Counter(transfer(7 * MS, 0, 8_000, 0, 500, 0.2, 10 * MS, 0.5, u) - whole for u in grid)
+    lost = [(RETRANSMISSION_US + 10 * MS) * (2**number - 1) for number in range(7)]
     assert sorted(times) == lost
     for number, time in enumerate(lost[:-1]):
         assert times[time] / len(grid) == pytest.approx(0.2**number * 0.8, abs=2e-5)
     assert times[lost[-1]] / len(grid) == pytest.approx(0.2**6, abs=2e-5), "after six it gets through"
-    assert transfer(7 * MS, 2 * MS, 0, 500, 0.0, 0.0, 0.5) == 5 * MS
-    assert transfer(7 * MS, 2 * MS, 0, 500, 0.0, 1.0, 0.5) == 9 * MS
+    assert transfer(7 * MS, 2 * MS, 0, 0, 500, 0.0, 0, 0.0, 0.5) == 5 * MS
+    assert transfer(7 * MS, 2 * MS, 0, 0, 500, 0.0, 0, 1.0, 0.5) == 9 * MS
+
+
+def test_each_packet_of_a_long_message_may_be_lost() -> None:
+    grid = [(number + 0.5) / 10_000 for number in range(10_000)]
+    times = [transfer(0, 0, 0, 0, 8_000, 0.1, 0, 0.5, u) for u in grid]
+    assert times == sorted(times, reverse=True), "the smaller the draw, the later"
+    for often in (1, 2):
+        late = sum(time >= RETRANSMISSION_US * (2**often - 1) for time in times)
+        assert late / len(grid) == pytest.approx(1 - (1 - 0.1**often) ** 6, abs=2e-4)
+    one_a_second = [transfer(0, 0, 0, 666_667, 3_000, 0.1, 0, 0.5, u) - 2_000_001 for u in grid]
+    assert sum(time > 0 for time in one_a_second) / len(grid) == pytest.approx(0.1 + 0.9 * 0.1**3, abs=2e-4), (
+        "the first of two packets has a second before the last arrives"
+    )

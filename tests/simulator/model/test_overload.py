@@ -100,8 +100,9 @@ def test_a_store_that_is_never_asked_for_more_than_it_can_refuses_nobody() -> No
 
 def test_goodput_is_what_a_drill_s_verdict_says_of_the_same_people() -> None:
     draw = random.Random(SEED)
-    for least_peak in (0.0, 12.0):
-        meant = np.array(sorted(draw.randint(0, 30_000_000) for _ in range(150)), dtype=np.int64)
+    for least_peak, people in ((0.0, 150), (12.0, 150), (0.0, 60), (4.0, 60)):
+        spans = [(0, 30_000_000)] * people + [(11_000_000, 13_000_000)] * people
+        meant = np.array(sorted(draw.randint(*span) for span in spans), dtype=np.int64)
         told = np.array([each + draw.randint(0, 4_000_000) if draw.random() < 0.7 else ABSENT for each in meant])
         stories = [_story(number, int(m), int(t)) for number, (m, t) in enumerate(zip(meant, told, strict=True))]
         ours, theirs = goodput(meant, told, least_peak), judged(stories, 0, least_peak)
@@ -109,6 +110,14 @@ def test_goodput_is_what_a_drill_s_verdict_says_of_the_same_people() -> None:
         assert theirs is not None
         assert (ours.peak_per_s, ours.least_ratio) == pytest.approx((theirs.peak_per_s, theirs.least_ratio))
         assert 0 < ours.least_ratio < 1
+    few = goodput(meant[::12], told[::12])
+    assert few is not None
+    assert few.least_ratio is None
+    assert (
+        judged([_story(12 * number, int(meant[12 * number]), int(told[12 * number])) for number in range(10)], 0)
+        is None
+    )
+    assert goodput(meant[meant < 4_000_000], told[meant < 4_000_000]) is None, "no whole window"
 
 
 def _story(number: int, meant: int, told: int) -> OrderStory:
