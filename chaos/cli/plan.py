@@ -238,6 +238,19 @@ def _growing(answer: Answer) -> list[str]:
     ]
 
 
+def _implied(options: argparse.Namespace, answer: Answer) -> list[str]:
+    """What no trial kept although nobody said it, and by which option another bound is said."""
+    changed_by = {"told_yes": "--least-told", "platform_late": "--least-told"}
+    return [
+        f"{budget} goes with what is asked, and no trial keeps it; "
+        f"{changed_by.get(budget.figure, '--most-reneged')} says another bound"
+        for budget in answer.budgets[len(options.keep) :]
+        if not any(
+            budget.is_kept(trial.figures[budget.figure], trial.lacking[budget.figure]) for trial in answer.trials
+        )
+    ]
+
+
 def _cell(trial: Trial, name: str) -> str:
     """The mean and its interval; and in how many replications nobody had the figure."""
     found, lacking = trial.figures[name], trial.lacking[name]
@@ -271,7 +284,7 @@ def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None
     if open_at:
         told_of_mean = f"at {', '.join(open_at)} the means keep all of it, but whole intervals do not"
         console.print(Text(f"{told_of_mean}: more --replications may show that it is kept there"), soft_wrap=True)
-    for line in (*answer.doubts, *_growing(answer)):
+    for line in (*_implied(options, answer), *answer.doubts, *_growing(answer)):
         console.print(Text(line), soft_wrap=True)
 
 

@@ -189,7 +189,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("answer_p95", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
     Figure("answer_p99", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
     Figure(
-        "answer_drift", "s/s", "by how much answers took longer at the end, for each second since the middle",
+        "answer_drift", "s/s", "how fast answers became slower until the end",
         lambda e: _drift(e.column("told"), e.column("meant")),
     ),
     Figure(
@@ -203,7 +203,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("meal_p50", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.5)),
     Figure("meal_p95", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.95)),
     Figure(
-        "meal_drift", "s/s", "by how much meals took longer at the end, for each second since the middle",
+        "meal_drift", "s/s", "how fast meals became slower until the end",
         lambda e: _drift(e.of_order("served"), e.column("told")),
     ),
     Figure(

@@ -50,7 +50,7 @@ def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
     assert "0 means as many as there are tickets" in capsys.readouterr().err
 
 
-def test_a_plan_tells_that_the_queue_still_grew_when_the_evening_ended(
+def test_a_plan_tells_that_a_queue_still_grew_and_which_bound_that_nobody_said_is_never_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "kitchen.yaml"
@@ -72,3 +72,10 @@ def test_a_plan_tells_that_the_queue_still_grew_when_the_evening_ended(
     growing = "at 50 the queue in the kitchen still grew when the evening ended; ask again with a longer duration_s"
     assert json.loads(said.out)["growing"] == [growing]
     assert growing in said.err
+    full = ["--from", "1", "--to", "2", "--keep", "meal_p95<=100"]
+    path.write_text(KITCHEN, encoding="utf-8")
+    assert main([*common, *full]) == 1
+    assert (
+        "\nreneged<=0.05 goes with what is asked, and no trial keeps it; --most-reneged says another bound\n"
+        in capsys.readouterr().out
+    )
