@@ -1,53 +1,46 @@
-"""How many times today's load the stack bears before it collapses.
+"""How many times today's load a store bears before it gives way: its stack, its tables and its kitchen.
 
-The load is all that comes: diners, or the orders of a replayed table, and orders at a delivery platform. It holds if, by their
-95 % intervals, nearly all who order are told yes, hardly anybody gives up, goodput is not below that at a smaller load, and what
-was asked for besides is kept. Where people came and none had a figure, it does not hold. All loads have the same draws.
+The load is all that comes: diners, or the orders of a replayed table, and orders at a delivery platform. Whether one holds is
+asked of `strain`: the same rules for each. All loads have the same draws.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from simulator.batches.runner import Runner
 from simulator.model.engines import DEFAULT_ENGINE, EngineName
-from simulator.model.replications import Forecast, Interval, Replay, forecast
+from simulator.model.replications import Replay, forecast
 from simulator.replaced_fields import with_field
 from simulator.replays import denser
 from simulator.scenario import Scenario
-from simulator.sweeps import LEAST_TOLD, Budget, Point, SweepError, lacking, with_least_told
+from simulator.strain import Load, limits_of, strained
+from simulator.sweeps import LEAST_TOLD, MOST_RENEGED, Budget, SweepError
 
 AT_MOST = 64.0
 """No load beyond so many times today's is tried."""
 STEPS_MAX = 10_000
-LOAD = "load"
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One load that was tried, in times of today's: the figures it is judged by, and in what it gave way (empty: it holds)."""
-
-    factor: float
-    figures: Mapping[str, Interval | None]
-    gave_way: Sequence[str]
-    point: Point
-
-    @property
-    def holds(self) -> bool:
-        """Whether it did not give way in anything."""
-        return not self.gave_way
 
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """The greatest load that holds (None: not even the smallest), the smallest that does not (None: none was found), and all."""
+    """The greatest load that holds (None: not even the smallest), the smallest that does not (None: none was found), and all.
+
+    `limits` are the budgets that each load had to keep.
+    """
 
     holds: float | None
     collapses: float | None
     step: float
     loads: Sequence[Load]
+    limits: Sequence[Budget]
+
+    @property
+    def today(self) -> Load:
+        """Today's load, which is always tried."""
+        return next(load for load in self.loads if load.factor == 1)
 
 
 @dataclass(slots=True)
@@ -93,6 +86,7 @@ def headroom(
     step: float = 0.1,
     at_most: float = AT_MOST,
     least_told: float = LEAST_TOLD,
+    most_reneged: float = MOST_RENEGED,
     engine: EngineName = DEFAULT_ENGINE,
     replications: int = 20,
     replay: Replay | None = None,
@@ -111,19 +105,16 @@ def headroom(
         raise SweepError(
             "nobody orders in this scenario (model.visit is table_only), so there is no headroom of the stack"
         )
-    limits = with_least_told([*at_least_told(least_told), *budgets], least_told)
+    limits = limits_of(scenario, budgets, least_told, most_reneged)
     count = 0
 
     def try_load(factor: float, smaller: Sequence[Load]) -> Load:
         nonlocal count
         more, orders = loaded(scenario, replay, factor)
         found = forecast(more, engine, replications, replay=orders, runner=runner)
-        names = dict.fromkeys((*(budget.figure for budget in limits), "goodput"))
-        figures = {name: found.interval(name) for name in names}
-        gave_way = [*_broken(limits, figures, found), *_fallen(figures["goodput"], smaller)]
         count += 1
         on_trial(count)
-        return Load(factor, figures, gave_way, Point({LOAD: factor}, found))
+        return strained(factor, found, limits, smaller)
 
     search = _Search(try_load, step, at_most)
     least = 1 - math.ceil(1 / step - 1e-9)
@@ -134,14 +125,8 @@ def headroom(
         search.factor(bad) if bad <= most else None,
         step,
         [search.tried[number] for number in sorted(search.tried)],
+        limits,
     )
-
-
-def at_least_told(share: float) -> tuple[Budget, Budget]:
-    """What is kept while the stack holds: so many of those who order are told yes, and of all who come only the rest give up."""
-    if not 0 < share <= 1:
-        raise SweepError(f"the least share that is told yes is {share:g}; it must be above 0, and 1 at most")
-    return Budget("told_yes", ">=", share), Budget("gave_up", "<=", round(1 - share, 9))
 
 
 def loaded(scenario: Scenario, replay: Replay | None, factor: float) -> tuple[Scenario, Replay | None]:
@@ -166,26 +151,3 @@ def _most(scenario: Scenario, replay: Replay | None, search: _Search, wanted: in
         except ValueError:
             cannot = middle
     return can
-
-
-def _broken(limits: Sequence[Budget], figures: Mapping[str, Interval | None], found: Forecast) -> Iterator[str]:
-    """The limits that are not kept; a figure that some replication lacks keeps none."""
-    for limit in limits:
-        absent = lacking(found, limit.figure)
-        if absent:
-            yield f"nobody had {limit.figure} in {absent} of {found.replications} replications"
-        elif limit.is_open(figures[limit.figure]):
-            yield f"{limit} (its mean does, but {found.replications} replications are too few to know)"
-        elif not limit.is_kept(figures[limit.figure]):
-            yield str(limit)
-
-
-def _fallen(goodput: Interval | None, smaller: Sequence[Load]) -> Iterator[str]:
-    """Goodput below that of a smaller load, by both intervals: more load, and fewer are served."""
-    for load in smaller:
-        before = load.figures["goodput"]
-        if goodput is None or before is None or goodput.high is None or before.low is None:
-            continue
-        if goodput.high < before.low:
-            yield f"goodput below that at {load.factor:g} times"
-            return

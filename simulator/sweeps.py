@@ -25,6 +25,12 @@ LEAST_TOLD = 0.99
 """A plan whose budgets are about diners who were told yes asks for this share of them, too, unless it is said otherwise."""
 OF_THOSE_TOLD = frozenset({"answer_p50", "answer_p95", "answer_p99", "meal_p50", "meal_p95", "late", "offline_p99"})
 """Figures of diners who were told yes: who gave up is not in them, so they look best when hardly anybody is left."""
+MOST_RENEGED = 0.05
+"""A plan whose budgets are about parties that got a table lets no more than this share renege, and no more balk."""
+OF_TABLES = frozenset({"table_wait", "reneged", "balked"})
+"""Figures that only a scenario with `model.seating` has."""
+OF_THOSE_SEATED = frozenset({"table_wait", "meal_p50", "meal_p95"})
+"""Figures of parties that got a table, where there are tables: who went away is not in them."""
 OF_THOSE_ACCEPTED = frozenset({"platform_p95"})
 """Figures of a platform's orders that were accepted in time: who was too late is not in them."""
 _OF_WHOEVER_CAME = frozenset({"platform_late", "platform_cancelled", "balked", "reneged"})
@@ -66,6 +72,10 @@ def sweep(
     combinations = list(itertools.product(*over.values()))
     if len(combinations) > POINTS_MAX:
         raise SweepError(f"{len(combinations)} combinations are more than {POINTS_MAX}; take fewer values")
+    for path, values in over.items():
+        twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+        if twice is not None:
+            raise SweepError(f"{path} has the value {twice} twice; give each value once")
     settings = [dict(zip(over, values, strict=True)) for values in combinations]
     designs = [Replications(with_fields(scenario, each), engine, replay) for each in settings]
     found = forecasts(designs, replications, watched=watched, runner=runner, on_replication=on_replication)
@@ -123,20 +133,33 @@ def lacking(found: Forecast, figure: str) -> int:
     return sum(someone and value is None for someone, value in zip(came, found.values[figure], strict=True))
 
 
-def with_least_told(budgets: Sequence[Budget], least: float = LEAST_TOLD) -> list[Budget]:
-    """These budgets, and `told_yes>=least` if one is about diners who were told yes and none says a least share itself.
+def with_implied(
+    budgets: Sequence[Budget], scenario: Scenario, least_told: float = LEAST_TOLD, most_reneged: float = MOST_RENEGED
+) -> list[Budget]:
+    """These budgets, and those without which a figure of survivors would look best when hardly anybody is left.
 
-    So is a budget about orders that a platform had accepted: it asks that no more than the rest of them come too late.
+    One about diners who were told yes asks for `told_yes>=least_told`; one about orders that a platform had accepted, that no
+    more than the rest of them come too late; one about parties that got a table, where there are tables, for
+    `reneged<=most_reneged` and as many at most who balk. A limit on the same figure that is said is the one that counts.
+    Raises `SweepError` for a budget about tables where nobody needs one.
     """
+    has_tables = scenario.model is not None and scenario.model.seating is not None
+    floors = [
+        (OF_THOSE_TOLD, Budget("told_yes", ">=", least_told), least_told > 0),
+        (OF_THOSE_ACCEPTED, Budget("platform_late", "<=", round(1 - least_told, 9)), least_told > 0),
+        (OF_THOSE_SEATED, Budget("reneged", "<=", most_reneged), has_tables and most_reneged < 1),
+        (OF_THOSE_SEATED, Budget("balked", "<=", most_reneged), has_tables and most_reneged < 1),
+    ]
     asked = list(budgets)
-    floors = (
-        (OF_THOSE_TOLD, Budget("told_yes", ">=", least)),
-        (OF_THOSE_ACCEPTED, Budget("platform_late", "<=", round(1 - least, 9))),
-    )
-    for survivors, floor in floors:
+    for survivors, floor, is_asked in floors:
         is_said = any((budget.figure, budget.sign) == (floor.figure, floor.sign) for budget in budgets)
-        if least > 0 and not is_said and any(budget.figure in survivors for budget in budgets):
+        if is_asked and not is_said and any(budget.figure in survivors for budget in budgets):
             asked.append(floor)
+    of_tables = next((budget for budget in budgets if budget.figure in OF_TABLES), None)
+    if of_tables is not None and not has_tables:
+        raise SweepError(
+            f"{of_tables}: nobody needs a table in this scenario; say model.seating, or leave this budget out"
+        )
     return asked
 
 
@@ -208,6 +231,7 @@ def plan(
     engine: EngineName = DEFAULT_ENGINE,
     replications: int = 20,
     least_told: float = LEAST_TOLD,
+    most_reneged: float = MOST_RENEGED,
     replay: Replay | None = None,
     runner: Runner | None = None,
     on_trial: Callable[[int], None] = lambda number: None,
@@ -218,12 +242,13 @@ def plan(
 
     By bisection: more of it is taken to be never worse (with `most`: never better); both ends of the range are tried in any
     case, to see whether that holds. All trials have the same draws. One trial follows the other; the workers of `runner` share
-    its replications. `least_told`: see `with_least_told`. Raises `SweepError` and `FieldError`.
+    its replications. `least_told`, `most_reneged`: see `with_implied`. Raises `SweepError` and `FieldError`.
     """
     count = _steps(low, high, step)
     if said := unlimited_at_zero(path, low, high):
         raise SweepError(said)
-    asked = with_least_told(budgets, least_told)
+    if path == "seed":
+        raise SweepError("seed is no quantity: more of it is neither better nor worse; name another field")
 
     def value_of(number: int) -> float:
         return round(float(min(low + number * step, high)), 9)
@@ -235,6 +260,7 @@ def plan(
 
     for end in (0, count):
         design(end)  # what cannot be is said before anything is run
+    asked = with_implied(budgets, design(0)[1], least_told, most_reneged)
     trials: list[Trial] = []
     kept_at: dict[int, bool] = {}
 

@@ -28,8 +28,9 @@ from chaos.cli.modelling import (
 from chaos.cli.outputs import check_out
 from chaos.cli.tracing import read_replay, replayed_json, told_of
 from simulator.effects import not_modelled
-from simulator.headroom import AT_MOST, Headroom, at_least_told, headroom
+from simulator.headroom import AT_MOST, Headroom, headroom
 from simulator.scenario import Scenario
+from simulator.strain import GROWS, MEALS
 from simulator.sweeps import designs_of, read_budget
 
 STEP = 0.1
@@ -43,8 +44,10 @@ def add_headroom_options(parser: argparse.ArgumentParser) -> None:
         "--headroom",
         action="store_true",
         help="instead of --find: how many times today's load (diners, a platform's orders, or those of --trace) holds: "
-        "--least-told of those who order are told yes, only the rest give up, goodput does not fall, each --keep is kept; "
-        f"by --step (default: {STEP:g}), up to --to times (default: {AT_MOST:g})",
+        "--least-told of those who order are told yes, only the rest give up, with tables --most-reneged at most renege or balk, "
+        f"goodput does not fall, no queue still grows when the evening ends (by {GROWS:g} s each second), meal_p95 is at most "
+        f"{MEALS:g} times today's (a --keep on meals in place of both), each --keep is kept; by --step "
+        f"(default: {STEP:g}), up to --to times (default: {AT_MOST:g})",
     )
 
 
@@ -76,6 +79,7 @@ def run_headroom(options: argparse.Namespace) -> int:
                 step=options.step,
                 at_most=AT_MOST if options.high is None else options.high,
                 least_told=options.least_told,
+                most_reneged=options.most_reneged,
                 engine=engine,
                 replications=options.replications,
                 replay=replay,
@@ -84,8 +88,7 @@ def run_headroom(options: argparse.Namespace) -> int:
             )
             points = [load.point for load in found.loads]
             written = keep_figures(options, f"headroom-{scenario.name}", designs_of(points))
-            names, limits = list(found.loads[0].figures), [*at_least_told(options.least_told), *budgets]
-            written += draw(options, f"headroom-{scenario.name}", points, names, limits, found.holds)
+            written += draw(options, f"headroom-{scenario.name}", points, _shown(found), found.limits, found.holds)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if options.json:
@@ -94,7 +97,7 @@ def run_headroom(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json, highlight=False)
     console.print(_table(found))
     replications = f"{counted(runner.computed + runner.kept, 'replication')}{kept_before(runner)}"
-    same = unvaried_lines([load.point for load in found.loads if load.factor == found.holds], names)
+    same = unvaried_lines([load.point for load in found.loads if load.factor == found.holds], _shown(found))
     for line in (
         *sentences(found),
         replications,
@@ -109,16 +112,28 @@ def run_headroom(options: argparse.Namespace) -> int:
 
 
 def sentences(found: Headroom) -> list[str]:
-    """The answer in words."""
+    """The answer in words, after a warning if today's load does not hold already."""
+    warning = [] if found.today.holds else [f"today's load does not hold already: {' and '.join(found.today.gave_way)}"]
+    return [*warning, _answer(found)]
+
+
+def _answer(found: Headroom) -> str:
     gave_way = next((load for load in found.loads if load.factor == found.collapses), None)
     why = "" if gave_way is None else f"{gave_way.factor:g} times does not: {' and '.join(gave_way.gave_way)}"
     tested = f"(tested by {found.step:g}, each by whole 95 % intervals)"
     if found.holds is None:
-        return [f"no headroom: not even the least load tried holds; {why} {tested}"]
+        return f"no headroom: not even the least load tried holds; {why} {tested}"
     if gave_way is None:
-        return [f"headroom: {found.holds:g} times today's load holds; no more was tried {tested}"]
-    what = "headroom" if found.holds >= 1 else "no headroom, today's load does not hold"
-    return [f"{what}: {found.holds:g} times today's load holds, {why} {tested}"]
+        return f"headroom: {found.holds:g} times today's load holds; no more was tried {tested}"
+    what = "headroom" if found.holds >= 1 else "no headroom"
+    return f"{what}: {found.holds:g} times today's load holds, {why} {tested}"
+
+
+def _shown(found: Headroom) -> list[str]:
+    """The figures of the limits, goodput, and any other that a load gave way in."""
+    broken = {name for load in found.loads for name, _ in load.broken}
+    asked = {*(limit.figure for limit in found.limits), "goodput"}
+    return [name for name in found.loads[0].figures if name in asked | broken]
 
 
 def _content(found: Headroom, scenario: Scenario) -> dict[str, Any]:
@@ -129,6 +144,8 @@ def _content(found: Headroom, scenario: Scenario) -> dict[str, Any]:
         "holds": found.holds,
         "collapses": found.collapses,
         "step": found.step,
+        "today_holds": found.today.holds,
+        "limits": [str(limit) for limit in found.limits],
         "loads": [
             {
                 "load": load.factor,
@@ -143,7 +160,7 @@ def _content(found: Headroom, scenario: Scenario) -> dict[str, Any]:
 
 def _table(found: Headroom) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(found.loads[0].figures)
+    names = _shown(found)
     for column in ("times today's load", *names, "holds"):
         table.add_column(column, justify="right")
     for load in found.loads:

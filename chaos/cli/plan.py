@@ -34,7 +34,8 @@ from chaos.cli.tracing import add_trace_options, read_replay, replayed_json, tol
 from simulator.effects import not_modelled, without_effect
 from simulator.model.stopping import AT_MOST
 from simulator.scenario_model import Scenario
-from simulator.sweeps import LEAST_TOLD, Answer, Trial, designs_of, plan, read_budget
+from simulator.strain import still_growing
+from simulator.sweeps import LEAST_TOLD, MOST_RENEGED, Answer, Trial, designs_of, plan, read_budget
 
 DESCRIPTION = """\
 Find the least of something that keeps the budgets, or with --most the greatest: how many tables, event loops, cooks, how much
@@ -47,10 +48,13 @@ load. A budget is kept only if the whole 95 % interval of its figure keeps it.
   rushproof plan mine.yaml --headroom --trace orders.csv.gz --keep "answer_p95<=500" --out found
 
 The third is the most load until the answer takes too long, or too few have one; --headroom asks in times of today's load, until
-too few have one at all, or goodput falls. Of diners who were told yes are answer_*, meal_*, late and offline_p99: a budget on
-these is kept only if --least-told of those who order are told yes, too. platform_p95 is of orders that a platform had accepted: a
-budget on it is kept only if no more than the rest of them come too late (platform_late). No budget is kept if in any replication
-people came, or ordered at the platform, and none had its figure. table_wait is of parties that got a table: keep reneged, too.
+the stack, the tables or the kitchen give way, or a queue still grows when the evening ends.
+
+Some figures are of those who are left, and look best when hardly anybody is; so a budget on them keeps another one, too, unless
+that is said: answer_*, meal_*, late and offline_p99 are of diners who were told yes, at least --least-told of those who order;
+platform_p95 is of orders that a platform had accepted, no more than the rest of them come too late (platform_late); table_wait,
+and meal_* where there are tables, are of parties that got one, no more than --most-reneged renege, and no more balk. No budget
+is kept if in any replication people came, or ordered at the platform, and none had its figure.
 
 The search is by bisection: more must never be worse (with --most: never better). Both ends are tried in any case; if what was
 tried contradicts that, it is said. A field that changes nothing, and what the scenario says that the model leaves out, are
@@ -125,6 +129,15 @@ def _add_question_options(parser: argparse.ArgumentParser) -> None:
         f"said; from 0, which asks for none, to 1 (default: {LEAST_TOLD:g})",
     )
     parser.add_argument(
+        "--most-reneged",
+        type=float,
+        default=MOST_RENEGED,
+        metavar="SHARE",
+        help="largest share of the parties that reneges, and that balks, where a budget is about those that got a table (also "
+        "with --headroom, where there are tables) and no reneged<=… or balked<=… is said; from 0 to 1, which asks for nothing "
+        f"(default: {MOST_RENEGED:g})",
+    )
+    parser.add_argument(
         "--replications",
         type=int,
         default=20,
@@ -141,6 +154,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--replications must be from 2 to {AT_MOST}, for an interval, not {options.replications}")
     if not 0 <= options.least_told <= 1:
         raise CommandError(f"--least-told takes a share from 0 to 1, not {options.least_told:g}")
+    if not 0 <= options.most_reneged <= 1:
+        raise CommandError(f"--most-reneged takes a share from 0 to 1, not {options.most_reneged:g}")
     if options.headroom:
         return run_headroom(options)
     try:
@@ -160,6 +175,7 @@ def run(options: argparse.Namespace) -> int:
                 engine=engine,
                 replications=options.replications,
                 least_told=options.least_told,
+                most_reneged=options.most_reneged,
                 replay=replay,
                 runner=runner,
                 on_trial=on_trial,
@@ -205,10 +221,34 @@ def _content(options: argparse.Namespace, scenario: Scenario, answer: Answer) ->
         "doubts": list(answer.doubts),
         "budgets": [str(budget) for budget in answer.budgets],
         "value": answer.value,
+        "growing": _growing(answer),
         "trials": trials,
         "without_effect": without_effect(points),
         "not_modelled": not_modelled(points),
     }
+
+
+def _growing(answer: Answer) -> list[str]:
+    """What still grew at the value that was found when the evening ended: a longer one may need another value."""
+    found = [trial.point.found for trial in answer.trials if trial.value == answer.value]
+    return [
+        f"at {answer.value:g} {sentence}; ask again with a longer duration_s"
+        for each in found
+        for _, sentence in still_growing(each)
+    ]
+
+
+def _implied(options: argparse.Namespace, answer: Answer) -> list[str]:
+    """What no trial kept although nobody said it, and by which option another bound is said."""
+    changed_by = {"told_yes": "--least-told", "platform_late": "--least-told"}
+    return [
+        f"{budget} goes with what is asked, and no trial keeps it; "
+        f"{changed_by.get(budget.figure, '--most-reneged')} says another bound"
+        for budget in answer.budgets[len(options.keep) :]
+        if not any(
+            budget.is_kept(trial.figures[budget.figure], trial.lacking[budget.figure]) for trial in answer.trials
+        )
+    ]
 
 
 def _cell(trial: Trial, name: str) -> str:
@@ -244,8 +284,8 @@ def _tell(options: argparse.Namespace, answer: Answer, console: Console) -> None
     if open_at:
         told_of_mean = f"at {', '.join(open_at)} the means keep all of it, but whole intervals do not"
         console.print(Text(f"{told_of_mean}: more --replications may show that it is kept there"), soft_wrap=True)
-    for doubt in answer.doubts:
-        console.print(Text(doubt), soft_wrap=True)
+    for line in (*_implied(options, answer), *answer.doubts, *_growing(answer)):
+        console.print(Text(line), soft_wrap=True)
 
 
 def _is_open(trial: Trial, answer: Answer) -> bool:

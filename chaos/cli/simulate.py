@@ -187,6 +187,8 @@ def tell(
 
 
 def _number(figure: Figure, value: float) -> str:
+    if figure.unit == "s/s":
+        return f"{round(value, 3) + 0.0:.3f}"  # no -0.000
     return share_said(value) if figure.unit == "share" else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.model.drift import drift
 from simulator.model.goodput import LEAST_POSSIBLE, Goodput, goodput
 from simulator.model.records import ABSENT, BUSY_IN_LOAD, Run
 from simulator.model.settings import ModelSettings
@@ -112,6 +113,11 @@ def _offline(evening: Evening) -> Column:
     return evening.seconds(evening.of_order("stored"), evening.of_order("committed"), at_edge)
 
 
+def _drift(later: Whole, earlier: Whole) -> float | None:
+    both = (later != ABSENT) & (earlier != ABSENT)
+    return drift(earlier[both], later[both])
+
+
 def _shown(evening: Evening) -> Column:
     return evening.seconds(evening.of_order("shown"), evening.column("told"))
 
@@ -183,6 +189,10 @@ FIGURES: tuple[Figure, ...] = (
     Figure("answer_p95", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.95, 1e3)),
     Figure("answer_p99", "ms", "from the intended start to yes, of those told yes", lambda e: _quantile(_answer(e), 0.99, 1e3)),
     Figure(
+        "answer_drift", "s/s", "how fast answers became slower until the end",
+        lambda e: _drift(e.column("told"), e.column("meant")),
+    ),
+    Figure(
         "requests", "1/diner", "requests that a diner's devices send",
         lambda e: float(e.column("attempts")[e.own].sum() / max(1, e.own.sum())),
     ),
@@ -192,6 +202,10 @@ FIGURES: tuple[Figure, ...] = (
     Figure("table_wait", "s", "mean wait for a table, of parties that came for one and got it", _mean_wait),
     Figure("meal_p50", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.5)),
     Figure("meal_p95", "s", "from yes to the meal, of those who had one", lambda e: _quantile(_meal(e), 0.95)),
+    Figure(
+        "meal_drift", "s/s", "how fast meals became slower until the end",
+        lambda e: _drift(e.of_order("served"), e.column("told")),
+    ),
     Figure(
         "late", "share", "of orders told yes and shown in the kitchen, shown later than the budget says",
         ShareOf(_late, "shown"),

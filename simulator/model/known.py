@@ -20,6 +20,8 @@ from simulator.model.intervals import (
 
 Columns = Mapping[str, Sequence[float | None]]
 
+SIGNED = frozenset({"s/s"})
+"""Units of figures that may be below 0."""
 BY_EVENING = frozenset({"goodput_least"})
 """Shares that are no share of people: an evening has one, so evenings are all that can be counted."""
 
@@ -35,7 +37,7 @@ def made_of(name: str) -> list[str]:
 def interval_of(name: str, columns: Columns, first: int | None = None) -> Interval | None:
     """A figure's interval by the `first` replications (None: all); None if none of them had it.
 
-    No end is beyond what can be: figures are not below 0, shares not above 1.
+    No end is beyond what can be: figures are not below 0 (but those of `SIGNED`), shares not above 1.
     """
     taken = {column: columns[column][:first] for column in made_of(name)}
     values = [value for value in taken[name] if value is not None]
@@ -57,7 +59,7 @@ def interval_of(name: str, columns: Columns, first: int | None = None) -> Interv
         return share_interval(values, people, likeness([mean for mean, _ in both], [error for _, error in both]))
     if name in BY_EVENING and set(values) in ({0.0}, {1.0}):
         return share_interval(values, [1.0] * len(values), None)
-    return interval(values, 0.0, 1.0 if figure.unit == "share" else math.inf)
+    return interval(values, -math.inf if figure.unit in SIGNED else 0.0, 1.0 if figure.unit == "share" else math.inf)
 
 
 def difference(name: str, one: Columns, other: Columns) -> Interval | None:

@@ -33,6 +33,7 @@ from simulator.model.known import Unvaried, interval_of, unvaried
 from simulator.model.plan import make_plan
 from simulator.model.stopping import AT_LEAST, AT_MOST, PRECISION, judge, shortfall, watched_of
 from simulator.model.timetable import Integers, draw_timetable, make_recipe, timetable_of
+from simulator.model.unshared import unshared
 from simulator.replays import Replay as Replay
 from simulator.replays import replayed_in
 from simulator.scenario_model import Scenario, Store
@@ -146,9 +147,9 @@ class Forecast:
         return [sentence for sentence in found if sentence is not None]
 
     def not_modelled(self) -> list[str]:
-        """The scenario's sections and faults that have no effect here."""
+        """The scenario's sections and faults that have no effect here, and what is shared in reality and not here."""
         faults = [each for store in self.scenario.stores for each in not_modelled(self.scenario, store)]
-        return list(dict.fromkeys([*sections_not_modelled(self.scenario), *faults]))
+        return list(dict.fromkeys([*sections_not_modelled(self.scenario), *faults, *unshared(self.scenario)]))
 
     def to_json(self) -> dict[str, Any]:
         """One JSON document."""

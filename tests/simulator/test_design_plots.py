@@ -73,9 +73,10 @@ def test_words_stand_side_by_side_and_five_lines_are_refused(small: Scenario, mo
 def test_a_budget_close_to_1_is_seen_to_be_crossed_and_its_name_is_beside_the_lines(
     small: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Replications, "columns", {"told_yes": "float"})
+    of = {"told_yes_of": 200.0, "answer_mean": 9.0, "answer_error": 1.0}
+    monkeypatch.setattr(Replications, "columns", dict.fromkeys(("told_yes", *of), "float"))
     points = [
-        Point({"diners.patience_s": value, "b": b}, Forecast(Replications(small), [{"told_yes": share}]))
+        Point({"diners.patience_s": value, "b": b}, Forecast(Replications(small), [{"told_yes": share, **of}]))
         for value, share in ((1, 1.0), (2, 0.985), (3, 0.2))
         for b in "xy"
     ]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
 
 from simulator.headroom import Headroom, headroom, loaded
-from simulator.model.replications import Replay
+from simulator.model.replications import Replay, forecast
 from simulator.replaced_fields import with_field
 from simulator.scenario import Scenario, load_scenario
+from simulator.strain import Load, limits_of, strained
 from simulator.sweeps import SweepError, read_budget
 from simulator.trace_table import TraceLine, TraceOrder
 
@@ -60,10 +62,12 @@ def test_headroom_ends_before_the_capacity_and_twice_the_servers_bear_more(storm
 
 
 def test_less_goodput_than_at_a_smaller_load_is_collapse_even_if_nobody_has_to_be_told_yes(storm: Scenario) -> None:
-    found = headroom(storm, step=1, at_most=24, least_told=0.01, engine="simpy", replications=8)
-    assert found.holds is not None
-    assert 2 < found.holds < 24
-    assert "goodput below that at" in _why(found)
+    tried: list[Load] = []
+    for factor in (4, 24):
+        found = forecast(loaded(storm, None, factor)[0], "simpy", 4)
+        tried.append(strained(factor, found, limits_of(storm, [], least_told=0.01), tried))
+    assert tried[0].holds
+    assert "goodput below that at 4 times" in tried[1].gave_way
 
 
 def test_a_budget_beside_it_ends_it_sooner_and_a_stack_that_cannot_bear_today_has_none(storm: Scenario) -> None:
@@ -74,6 +78,66 @@ def test_a_budget_beside_it_ends_it_sooner_and_a_stack_that_cannot_bear_today_ha
     assert headroom(storm, [read_budget("answer_p95<=1")], step=0.5, engine="simpy", replications=2).holds is None
     enough = headroom(storm, step=0.5, at_most=1.5, least_told=0.9, engine="simpy", replications=10)
     assert (enough.holds, enough.collapses) == (1.5, None)
+
+
+RESTAURANT = """\
+name: restaurant
+duration_s: 150
+stores: [{name: s1, tables: 38}]
+diners:
+  arrivals: {rate_per_s: 0.4}
+  channels: {qr: 1.0, cashier: 0.0, mini_program: 0.0}
+  think_s: 1
+  polls_max: 0
+  patience_s: 60
+model:
+  seating: {dining_s: 30, patience_s: 10}
+  kitchen: [{name: wok, cooks: 8, setup_s: 2}]
+"""
+
+
+def test_people_who_go_away_or_wait_for_meals_end_it_too_and_today_may_not_hold_already() -> None:
+    def found(*changes: tuple[str, float], budgets: Sequence[str] = (), most_reneged: float = 0.05) -> Headroom:
+        scenario = load_scenario(RESTAURANT)
+        for field, value in changes:
+            scenario = with_field(scenario, field, value)
+        asked = [read_budget(budget) for budget in budgets]
+        return headroom(
+            scenario,
+            asked,
+            step=1,
+            at_most=3,
+            least_told=0.8,
+            engine="simpy",
+            replications=6,
+            most_reneged=most_reneged,
+        )
+
+    plenty = (("stores.tables", 1000), ("model.kitchen.wok.cooks", 100))
+    tables = found(plenty[1])
+    assert (tables.holds, tables.collapses, _why(tables)) == (2, 3, "reneged<=0.05")
+    assert tables.today.holds
+    assert found(plenty[1], most_reneged=1).holds == 3, "no matter who goes away"
+    few = found(plenty[1], ("stores.tables", 5))
+    assert few.today.gave_way == ["reneged<=0.05"]
+    assert few.holds is None
+    few_cooks = found(plenty[0], ("model.kitchen.wok.cooks", 1))
+    assert few_cooks.holds == 1
+    assert _why(few_cooks).startswith("the queue in the kitchen still grew when the evening ended and meal_p95<=")
+    assert _why(few_cooks).endswith("(2 times today's)")
+    assert found(plenty[0], ("model.kitchen.wok.cooks", 1), budgets=["meal_p95<=1e6"]).holds == 3
+
+
+def test_a_short_evening_may_end_before_the_queue_has_grown_and_that_is_said(storm: Scenario) -> None:
+    """A server for 25 orders a second and people who wait for a minute: all are told yes, most of them when the load is over."""
+    patient = with_field(with_field(storm, "diners.attempt_timeout_ms", 30_000), "duration_s", 4)
+    found = headroom(patient, step=1, at_most=10, least_told=0.5, engine="simpy", replications=10)
+    assert found.holds is not None
+    assert 4 <= found.holds <= CAPACITY_PER_S / 5 + 1
+    assert _why(found) == "the queue for answers still grew when the evening ended"
+    most = found.loads[-1].point.found.interval("told_yes")
+    assert most is not None
+    assert most.mean == 1
 
 
 def test_the_load_of_a_table_is_its_orders_and_a_platforms_grow_with_it(storm: Scenario) -> None:

@@ -31,7 +31,9 @@ def test_a_value_that_keeps_below_one_that_does_not_is_doubtful_and_for_load_the
 def test_more_tables_crowd_the_kitchen_so_a_plan_for_meals_in_time_finds_the_least_and_says_its_doubt() -> None:
     """With few tables most go away hungry, and who sits eats soon: here more is worse, and bisection alone finds nothing."""
     scenario, budget = load_scenario(KITCHEN), read_budget("meal_p95<=2.5")
-    found = plan(scenario, "stores.tables", 2, 40, [budget], engine="simpy", replications=4, step=2, least_told=0)
+    found = plan(
+        scenario, "stores.tables", 2, 40, [budget], engine="simpy", replications=4, step=2, least_told=0, most_reneged=1
+    )
     assert found.value == 2, "the least of all keeps it"
     assert len(found.doubts) == 1
     assert "more is worse somewhere here: 2 keeps the budgets" in found.doubts[0]
@@ -44,6 +46,7 @@ def test_more_tables_crowd_the_kitchen_so_a_plan_for_meals_in_time_finds_the_lea
         engine="simpy",
         replications=4,
         least_told=0,
+        most_reneged=1,
     )
     assert sure.value is not None
     assert sure.value > 1

@@ -11,7 +11,7 @@ from simulator.model.replications import Forecast, Replications, forecast, inter
 from simulator.model.stopping import AT_LEAST, floor_of, watched_of
 from simulator.replaced_fields import FieldError, read_values, with_field, with_fields
 from simulator.scenario import Scenario, load_scenario
-from simulator.sweeps import Budget, SweepError, lacking, plan, read_budget, rows, sweep, with_least_told
+from simulator.sweeps import Budget, SweepError, lacking, plan, read_budget, rows, sweep, with_implied
 
 EVENING = """\
 name: evening
@@ -195,8 +195,8 @@ def test_few_fast_answers_do_not_keep_a_budget_when_most_diners_give_up() -> Non
     assert [str(budget) for budget in found.budgets] == ["answer_p95<=1e+06", "told_yes>=0.99"]
     assert plan(storm, "model.cloud.workers", 1, 1, fast, engine="simpy", replications=3, least_told=0).value == 1
     said = [*fast, read_budget("told_yes>=0.5")]
-    assert with_least_told(said) == said, "a least share that is said is the one that counts"
-    assert with_least_told([read_budget("reneged<=0.1")]) == [Budget("reneged", "<=", 0.1)]
+    assert with_implied(said, storm) == said, "a least share that is said is the one that counts"
+    assert with_implied([read_budget("gave_up<=0.1")], storm) == [Budget("gave_up", "<=", 0.1)]
 
 
 def test_a_wait_for_tables_is_lacking_only_where_somebody_came_for_one(evening: Scenario) -> None:
@@ -248,3 +248,20 @@ def test_what_a_scenario_is_about_is_watched(evening: Scenario) -> None:
     assert watched_of(ordering) == ("told_yes", "answer_p95", "table_wait", "reneged", "meal_p95")
     assert watched_of(load_scenario(DEAD)) == ("told_yes", "answer_p95")
     assert watched_of(with_field(load_scenario(DEAD), "delivery.orders_per_s", 1))[2:] == ("platform_late",)
+
+
+def test_short_waits_of_a_few_do_not_keep_a_budget_when_most_go_away() -> None:
+    full = with_fields(load_scenario(DEAD), {"model.visit": "table_only", "model.seating.patience_s": 1})
+    full = with_field(full, "diners.channels", {"qr": 1.0, "cashier": 0.0, "mini_program": 0.0})
+    short = [read_budget("table_wait<=60")]
+    found = plan(full, "stores.tables", 1, 2, short, engine="simpy", replications=2)
+    assert found.value is None
+    assert [str(budget) for budget in found.budgets] == ["table_wait<=60", "reneged<=0.05", "balked<=0.05"]
+    assert plan(full, "stores.tables", 1, 2, short, engine="simpy", replications=2, most_reneged=1).value == 1
+    said = [*short, read_budget("reneged<=9"), read_budget("balked<=9")]
+    assert plan(full, "stores.tables", 1, 2, said, engine="simpy", replications=2).value == 1
+    meals, ordering = [read_budget("meal_p50<=1")], with_field(full, "model.visit", "order")
+    assert [budget.figure for budget in with_implied(meals, ordering)] == ["meal_p50", "told_yes", "reneged", "balked"]
+    assert [budget.figure for budget in with_implied(meals, load_scenario(DEAD))] == ["meal_p50", "told_yes"]
+    with pytest.raises(SweepError, match="table_wait<=60: nobody needs a table in this scenario"):
+        with_implied(short, load_scenario(DEAD))

@@ -224,7 +224,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
 ) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not here: pip install 'rushproof[parquet]'")
     ask = ["plan", evening, "--headroom", "--engine", "simpy", "--replications", "3", "--workers", "1", "--step", "0.5"]
-    ask += ["--least-told", "0.9"]
+    ask += ["--least-told", "0.9", "--most-reneged", "0.6"]
     out = tmp_path / "out"
     assert main([*ask, "--to", "4", "--keep", "reneged<=0.75", "--json", "--out", str(out)]) == 0
     said = capsys.readouterr()
@@ -238,8 +238,15 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
         load["load"] for load in found["loads"]
     ]
     assert (out / "headroom-evening.png").read_bytes().startswith(b"\x89PNG")
-    assert main([*ask, "--to", "1", "--keep", "reneged<=0"]) == 1
-    assert "no headroom" in capsys.readouterr().out
+    assert (found["today_holds"], found["limits"]) == (
+        True,
+        ["told_yes>=0.9", "gave_up<=0.1", "balked<=0.6", "reneged<=0.75"],
+    )
+    assert main([*ask[:-2], "--to", "1"]) == 1
+    told = capsys.readouterr().out
+    assert "\ntoday's load does not hold already: " in told
+    assert "reneged<=0.05" in told
+    assert "\nno headroom: " in told
 
 
 def _export(path: Path) -> str:
@@ -269,9 +276,22 @@ def test_all_commands_replay_evening_by_evening_on_the_scenarios_clock(
     two_minutes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = [two_minutes, "--engine", "simpy", "--workers", "1", "--json", "--trace", _evenings(tmp_path / "own.csv")]
-    find = ["--find", "stores.tables", "--from", "8", "--to", "8", "--keep", "reneged<=0.9", "--replications", "3"]
+    find = [
+        "--find",
+        "stores.tables",
+        "--from",
+        "8",
+        "--to",
+        "8",
+        "--keep",
+        "reneged<=0.9",
+        "--most-reneged",
+        "1",
+        "--replications",
+        "3",
+    ]
     headroom = ["--headroom", "--to", "2", "--step", "1", "--replications", "3", "--starts-at", "18:00"]
-    headroom += ["--least-told", "0.5"]
+    headroom += ["--least-told", "0.5", "--most-reneged", "1"]
     sweep = ["--over", "stores.tables=8,24", "--figures", "diners", "--replications", "3"]
     simulate = ["--evenings", "3", "--replications", "3", "--rate-factor", "6"]
     for command, rest in (("simulate", simulate), ("sweep", sweep), ("plan", find), ("plan", headroom)):
@@ -386,6 +406,11 @@ def test_all_three_replay_a_stores_own_orders_and_say_how_many_and_how_fast(
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1e999"], "'1e999' is not a finite number"),
         (["plan", "calm", "--find", "a", "--from", "1", "--to", "2", "--keep", "late<=1", "--least-told", "nan"],
          "--least-told takes a share"),
+        (["plan", "calm", "--headroom", "--most-reneged", "1.5"], "--most-reneged takes a share from 0 to 1, not 1.5"),
+        (["plan", "calm", "--engine", "simpy", "--find", "seed", "--from", "1", "--to", "2", "--keep", "late<=1"],
+         "seed is no quantity"),
+        (["plan", "calm", "--engine", "simpy", "--headroom", "--keep", "table_wait<=9"], "nobody needs a table in this scenario"),
+        (["sweep", "calm", "--engine", "simpy", "--over", "stores.tables=5,9,5"], "stores.tables has the value 5 twice"),
         (["simulate", "calm", "--figures", ","], "--figures names none"),
         (["simulate", "calm", "--replications", "²"], "--replications takes a number from 1"),
     ],

@@ -36,6 +36,8 @@ def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
         "1",
         "--keep",
         "meal_p95<=2.5",
+        "--most-reneged",
+        "1",
     ]
     assert main([*common, "--find", "stores.tables", "--from", "2", "--to", "26", "--step", "24", "--json"]) == 0
     said = capsys.readouterr()
@@ -46,3 +48,34 @@ def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
     assert found["doubts"][0] in said.err
     assert main([*common, "--find", "model.kitchen.wok.cooks", "--from", "0", "--to", "4"]) == 2
     assert "0 means as many as there are tickets" in capsys.readouterr().err
+
+
+def test_a_plan_tells_that_a_queue_still_grew_and_which_bound_that_nobody_said_is_never_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kitchen.yaml"
+    path.write_text(KITCHEN.replace("patience_s: 5", "patience_s: 5000"), encoding="utf-8")
+    common = [
+        "plan",
+        str(path),
+        "--engine",
+        "simpy",
+        "--replications",
+        "4",
+        "--workers",
+        "1",
+        "--find",
+        "stores.tables",
+    ]
+    assert main([*common, "--from", "50", "--to", "50", "--keep", "meal_p95<=100", "--json"]) == 0
+    said = capsys.readouterr()
+    growing = "at 50 the queue in the kitchen still grew when the evening ended; ask again with a longer duration_s"
+    assert json.loads(said.out)["growing"] == [growing]
+    assert growing in said.err
+    full = ["--from", "1", "--to", "2", "--keep", "meal_p95<=100"]
+    path.write_text(KITCHEN, encoding="utf-8")
+    assert main([*common, *full]) == 1
+    assert (
+        "\nreneged<=0.05 goes with what is asked, and no trial keeps it; --most-reneged says another bound\n"
+        in capsys.readouterr().out
+    )

@@ -55,6 +55,7 @@ FIGURES = {
     "answer_p50": 400,
     "answer_p95": 500 + 0.85 * 1_000,
     "answer_p99": 500 + 0.97 * 1_000,
+    "answer_drift": None,
     "requests": (3 + 5 + 6 + 1 + 2 + 4) / 9,
     "gave_up": 2 / 9,
     "balked": 1 / 7,
@@ -62,6 +63,7 @@ FIGURES = {
     "table_wait": (3 + 0 + 8 + 1) / 4,
     "meal_p50": 15,
     "meal_p95": 20 + 0.85 * 10,
+    "meal_drift": None,
     "late": 2 / 4,
     "offline_p99": 2 + 0.99 * 8,
     "platform_late": 1 / 4,
@@ -96,8 +98,20 @@ def test_each_figure_is_what_it_says_of_an_evening_of_two_stores() -> None:
     other = _run([*AT_THE_EDGE[4:], WITHOUT_TABLES[1], *AT_A_PLATFORM[2:]], BUSY_S[1])
     found = figures_of(_evening(one, other))
     assert list(FIGURES) == list(BY_NAME), "each figure is asked for"
-    assert {name: value for name, value in found.items() if value is None} == {"goodput_least": None}
+    assert {name: value for name, value in found.items() if value is None} == {
+        name: None for name, value in FIGURES.items() if value is None
+    }
     assert found == pytest.approx(FIGURES)
+
+
+def test_a_drift_is_how_much_longer_waits_become_for_each_second_of_the_evening() -> None:
+    """Every second one orders; answers come after a quarter of the time so far, meals after half of it, and a minute."""
+    rows = [
+        {"at": 0, "meant": number, "told": 1.25 * number, "served_0": 60 + 1.5 * 1.25 * number} for number in range(20)
+    ]
+    unanswered = [{"at": 0, "meant": 30 + number} for number in range(20)]
+    found = figures_of(_evening(_run([*rows, *unanswered])))
+    assert (found["answer_drift"], found["meal_drift"]) == (pytest.approx(0.25), pytest.approx(0.5))
 
 
 def test_nobody_waits_or_goes_away_where_nobody_comes_for_a_table() -> None:
