@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from simulator.design_plots import NoPicture, draw_designs
+from simulator.model.known import made_of
 from simulator.model.replications import Forecast, Replications
 from simulator.scenario import Scenario
 from simulator.sweeps import Budget, Point
@@ -73,9 +74,13 @@ def test_words_stand_side_by_side_and_five_lines_are_refused(small: Scenario, mo
 def test_a_budget_close_to_1_is_seen_to_be_crossed_and_its_name_is_beside_the_lines(
     small: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Replications, "columns", {"told_yes": "float"})
+    columns = made_of("told_yes")
+    monkeypatch.setattr(Replications, "columns", dict.fromkeys(columns, "float"))
     points = [
-        Point({"diners.patience_s": value, "b": b}, Forecast(Replications(small), [{"told_yes": share}]))
+        Point(
+            {"diners.patience_s": value, "b": b},
+            Forecast(Replications(small), [dict.fromkeys(columns, 1_000.0) | {"told_yes": share}]),
+        )
         for value, share in ((1, 1.0), (2, 0.985), (3, 0.2))
         for b in "xy"
     ]
