@@ -66,7 +66,7 @@ def limits_of(
     asked = [Budget("told_yes", ">=", least_told), Budget("gave_up", "<=", round(1 - least_told, 9))]
     if scenario.model is not None and scenario.model.seating is not None and most_reneged < 1:
         said = {(budget.figure, budget.sign) for budget in budgets}
-        away = [Budget(figure, "<=", most_reneged) for figure in ("reneged", "balked")]
+        away = [Budget(figure, "<=", most_reneged) for figure in scenario.model.seating.leaving()]
         asked += [budget for budget in away if (budget.figure, budget.sign) not in said]
     return with_implied([*asked, *budgets], scenario, least_told, most_reneged)
 

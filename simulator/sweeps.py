@@ -140,15 +140,15 @@ def with_implied(
 
     One about diners who were told yes asks for `told_yes>=least_told`; one about orders that a platform had accepted, that no
     more than the rest of them come too late; one about parties that got a table, where there are tables, for
-    `reneged<=most_reneged` and as many at most who balk. A limit on the same figure that is said is the one that counts.
+    `reneged<=most_reneged` and as many at most who balk, where people do. A limit on the same figure that is said counts instead.
     Raises `SweepError` for a budget about tables where nobody needs one.
     """
-    has_tables = scenario.model is not None and scenario.model.seating is not None
+    seating = None if scenario.model is None else scenario.model.seating
+    leaving = () if seating is None else seating.leaving()
     floors = [
         (OF_THOSE_TOLD, Budget("told_yes", ">=", least_told), least_told > 0),
         (OF_THOSE_ACCEPTED, Budget("platform_late", "<=", round(1 - least_told, 9)), least_told > 0),
-        (OF_THOSE_SEATED, Budget("reneged", "<=", most_reneged), has_tables and most_reneged < 1),
-        (OF_THOSE_SEATED, Budget("balked", "<=", most_reneged), has_tables and most_reneged < 1),
+        *((OF_THOSE_SEATED, Budget(figure, "<=", most_reneged), most_reneged < 1) for figure in leaving),
     ]
     asked = list(budgets)
     for survivors, floor, is_asked in floors:
@@ -156,7 +156,7 @@ def with_implied(
         if is_asked and not is_said and any(budget.figure in survivors for budget in budgets):
             asked.append(floor)
     of_tables = next((budget for budget in budgets if budget.figure in OF_TABLES), None)
-    if of_tables is not None and not has_tables:
+    if of_tables is not None and seating is None:
         raise SweepError(
             f"{of_tables}: nobody needs a table in this scenario; say model.seating, or leave this budget out"
         )

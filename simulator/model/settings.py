@@ -108,6 +108,12 @@ class Seating(Strict):
         description="Dining time of parties of 1, 2, … against the mean (Kimes and Thompson: 40.5 to 54.5 of 49.5 min).",
     )
 
+    def leaving(self) -> tuple[str, ...]:
+        """The figures of those who go away without a table, as far as anybody can here."""
+        balks = self.balk_share > 0 or self.queue_max < type(self).model_fields["queue_max"].default
+        reneges = self.patience_shape != "endless"
+        return ("reneged",) * reneges + ("balked",) * balks
+
 
 class Impatience(Strict):
     """What people do beside waiting for their device."""

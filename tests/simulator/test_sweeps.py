@@ -256,12 +256,16 @@ def test_short_waits_of_a_few_do_not_keep_a_budget_when_most_go_away() -> None:
     short = [read_budget("table_wait<=60")]
     found = plan(full, "stores.tables", 1, 2, short, engine="simpy", replications=2)
     assert found.value is None
-    assert [str(budget) for budget in found.budgets] == ["table_wait<=60", "reneged<=0.05", "balked<=0.05"]
+    assert [str(budget) for budget in found.budgets] == ["table_wait<=60", "reneged<=0.05"]
     assert plan(full, "stores.tables", 1, 2, short, engine="simpy", replications=2, most_reneged=1).value == 1
-    said = [*short, read_budget("reneged<=9"), read_budget("balked<=9")]
+    said = [*short, read_budget("reneged<=9")]
     assert plan(full, "stores.tables", 1, 2, said, engine="simpy", replications=2).value == 1
     meals, ordering = [read_budget("meal_p50<=1")], with_field(full, "model.visit", "order")
-    assert [budget.figure for budget in with_implied(meals, ordering)] == ["meal_p50", "told_yes", "reneged", "balked"]
+    assert [budget.figure for budget in with_implied(meals, ordering)] == ["meal_p50", "told_yes", "reneged"]
+    balking = with_field(ordering, "model.seating.queue_max", 3)
+    assert [budget.figure for budget in with_implied(meals, balking)][2:] == ["reneged", "balked"]
+    endless = with_field(balking, "model.seating.patience_shape", "endless")
+    assert [budget.figure for budget in with_implied(meals, endless)][2:] == ["balked"]
     assert [budget.figure for budget in with_implied(meals, load_scenario(DEAD))] == ["meal_p50", "told_yes"]
     with pytest.raises(SweepError, match="table_wait<=60: nobody needs a table in this scenario"):
         with_implied(short, load_scenario(DEAD))

@@ -240,7 +240,7 @@ def test_headroom_is_told_in_times_of_todays_load_with_what_gave_way(
     assert (out / "headroom-evening.png").read_bytes().startswith(b"\x89PNG")
     assert (found["today_holds"], found["limits"]) == (
         True,
-        ["told_yes>=0.9", "gave_up<=0.1", "balked<=0.6", "reneged<=0.75"],
+        ["told_yes>=0.9", "gave_up<=0.1", "reneged<=0.75"],
     )
     assert main([*ask[:-2], "--to", "1"]) == 1
     told = capsys.readouterr().out

@@ -38,6 +38,8 @@ def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
         "meal_p95<=2.5",
         "--most-reneged",
         "1",
+        "--least-told",
+        "0.5",
     ]
     assert main([*common, "--find", "stores.tables", "--from", "2", "--to", "26", "--step", "24", "--json"]) == 0
     said = capsys.readouterr()
@@ -64,6 +66,8 @@ def test_a_plan_tells_that_a_queue_still_grew_and_which_bound_that_nobody_said_i
         "4",
         "--workers",
         "1",
+        "--least-told",
+        "0.9",
         "--find",
         "stores.tables",
     ]
