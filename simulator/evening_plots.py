@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from simulator.model.figures import Evening
 from simulator.model.records import ABSENT
+from simulator.model.tables import changes_of_tables
 from simulator.plots import BLUE, GREEN, GREY, ORANGE, legend_above, picture, save
 from simulator.scenario_faults import fault_end_s
 
@@ -32,7 +34,7 @@ def draw_evening(evening: Evening, path: Path | None = None) -> Picture:
     _draw_answers(axes[1], evening)
     _draw_kitchen(axes[2], evening)
     if has_tables:
-        _draw_tables(axes[3], evening)
+        _draw_tables(axes[3], evening, end_s)
     for axis in axes:
         axis.set_xlim(0, end_s)
         for fault in scenario.faults:
@@ -75,14 +77,28 @@ def _draw_kitchen(axis: Axes, evening: Evening) -> None:
     _whole_heights(axis)
 
 
-def _draw_tables(axis: Axes, evening: Evening) -> None:
-    """Who never got a table waited until they left; who balked, for no time."""
+def _draw_tables(axis: Axes, evening: Evening, end_s: float) -> None:
+    """Who never got a table waited until they left; who balked, for no time. With sections, also how many tables there are."""
     wanting = evening.wanting_tables
     came, seated, left = (evening.column(name)[wanting] for name in ("at", "seated", "left"))
     got = seated != ABSENT
     axis.step(*_present(seated[got], left[got]), where="post", color=BLUE, label="tables taken")
     waited = np.where(got, seated, left)
     axis.step(*_present(came, waited), where="post", color=ORANGE, linestyle="--", label="parties waiting for one")
+    changes: Counter[int] = Counter()
+    for store in evening.scenario.stores:
+        changes.update(changes_of_tables(evening.scenario, store))
+    if len(changes) > 1:
+        at, more = zip(*sorted(changes.items()), strict=True)
+        there = np.cumsum(more)
+        axis.step(
+            [*(tick / 1e6 for tick in at), end_s],
+            [*there, there[-1]],
+            where="post",
+            color=GREY,
+            lw=1,
+            label="tables there are",
+        )
     axis.set_ylabel("tables, parties")
     _whole_heights(axis)
     legend_above(axis)
@@ -98,5 +114,5 @@ def _present(begin: Times, end: Times) -> tuple[npt.NDArray[np.float64], npt.NDA
     ended = end[end != ABSENT]
     steps = np.concatenate([begin, ended])
     signs = np.concatenate([np.ones(len(begin), dtype=np.int64), -np.ones(len(ended), dtype=np.int64)])
-    order = np.lexsort((signs, steps))
-    return steps[order] / 1e6, np.cumsum(signs[order])
+    moments, place = np.unique(steps, return_inverse=True)
+    return moments / 1e6, np.cumsum(np.bincount(place, weights=signs, minlength=len(moments))).astype(np.int64)

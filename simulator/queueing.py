@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -184,6 +185,60 @@ def varying_queue(
     start[0] = 1.0
     found = solve_ivp(flow, (0.0, max(times)), start, t_eval=list(times), rtol=1e-8, atol=1e-10, method="LSODA")
     return np.asarray(found.y.T)
+
+
+def varying_servers(
+    rate: Callable[[float], float],
+    service: float,
+    servers: Sequence[tuple[float, int]],
+    leaving: float,
+    times: Sequence[float],
+    places: int,
+) -> npt.NDArray[np.float64]:
+    """M_t/M/c_t+M, empty at 0: the chances (times, 0 … surplus, 0 … places) of who is served beyond c_t and of all inside.
+
+    `servers` are (from when, c_t), the first from 0 on; `times` ascend. Where c_t falls, who is served is served to the end (the
+    surplus), and nobody is put in their place; where a service is broken off instead, the chain needs no surplus.
+    """
+    counts = [count for _, count in servers]
+    surplus = max(counts) - min(counts)
+    inside, beyond = np.meshgrid(np.arange(places + 1), np.arange(surplus + 1))
+    chances = np.zeros((surplus + 1, places + 1))
+    chances[0, 0] = 1.0
+    found = []
+    ends = [*(begin for begin, _ in servers[1:]), math.inf]
+    for number, ((begin, count), end) in enumerate(zip(servers, ends, strict=True)):
+        if number > 0:
+            served = np.minimum(inside, counts[number - 1] + beyond)
+            moved = np.zeros_like(chances)
+            np.add.at(moved, (np.clip(served - count, 0, surplus), inside), chances)  # beyond that chances are 0
+            chances = moved
+        served = np.minimum(inside, count + beyond)
+        done, away = served * service, (inside - served) * leaving
+
+        def flow(
+            time: float, flat: npt.NDArray[np.float64], done: Any = done, away: Any = away
+        ) -> npt.NDArray[np.float64]:
+            old = flat.reshape(surplus + 1, places + 1)
+            come = rate(time) * old
+            come[:, -1] = 0.0
+            change = -come - (done + away) * old
+            change[:, 1:] += come[:, :-1]
+            change[:, :-1] += (away * old)[:, 1:]
+            change[:-1, :-1] += (done * old)[1:, 1:]
+            change[0, :-1] += (done * old)[0, 1:]
+            return np.asarray(change.ravel())
+
+        shown = [time for time in times if begin <= time < end]
+        until = min(end, max(times))
+        if until <= begin:
+            break
+        solved = solve_ivp(flow, (begin, until), chances.ravel(), t_eval=[*shown, *([end] if end == until else [])],
+                           rtol=1e-7, atol=1e-10)  # fmt: skip
+        states = solved.y.T.reshape(-1, surplus + 1, places + 1)
+        found += list(states[: len(shown)])
+        chances = states[-1]
+    return np.array(found)
 
 
 def server_of_speeds(

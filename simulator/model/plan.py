@@ -15,6 +15,7 @@ from simulator.model.links import planned_links
 from simulator.model.overload import planned_gates
 from simulator.model.platforms import planned_platform
 from simulator.model.settings import Database, Disk, ModelSettings, Server, Shape, Station
+from simulator.model.tables import planned_tables
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, NODES, Kind
 from simulator.scenario_model import Scenario, Store
 
@@ -42,6 +43,8 @@ class Plan(NamedTuple):
     duration: int
     orders: int
     tables: int
+    tables_at: Integers
+    tables_more: Integers
     table_queue_max: int
     attempts_max: int
     backoff: int
@@ -115,7 +118,7 @@ def make_plan(scenario: Scenario, store: Store | None = None) -> Plan:
     return Plan(
         duration=round(scenario.duration_s * 1e6),
         orders=int(said.visit == "order"),
-        tables=0 if seating is None else store.tables,
+        **planned_tables(scenario, store),
         table_queue_max=0 if seating is None else seating.queue_max,
         attempts_max=retries.attempts_max,
         backoff=retries.backoff_ms * 1_000,

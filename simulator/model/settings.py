@@ -79,9 +79,28 @@ class Station(Strict):
     share: float = Field(1.0, gt=0, description="Share of the lines that are made here, against the other stations'.")
 
 
+class Section(Strict):
+    """Tables beside those of the store that are there for a part of the evening: a terrace, a room for the rush."""
+
+    name: str = Field(min_length=1, max_length=40, description="Its name.")
+    tables: int = Field(ge=1, le=10_000, description="How many tables it has.")
+    at_s: float = Field(
+        0.0, ge=0, le=86_400, description="When it opens, in seconds of the scenario's clock, as a fault begins."
+    )
+    for_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="How long; who sits there then stays until they leave. Left out: until nobody is left.",
+    )
+
+
 class Seating(Strict):
     """Diners in the dining room need a table, keep it while they eat, and wait for one only so long."""
 
+    sections: tuple[Section, ...] = Field(
+        (), max_length=100, description="Tables that are there for a part of the evening, beside `stores.tables`."
+    )
     queue_max: int = Field(1_000_000, ge=0, description="Parties that wait; one more goes away at once (balks).")
     balk_share: Share = Field(0.0, description="Share of parties that go away when they would have to wait.")
     patience_s: float = Field(

@@ -45,6 +45,7 @@ class Event(IntEnum):
     ACCEPTED = 26  # diner; -
     EXPIRED = 27  # diner; -
     CANCELLED = 28  # diner; -
+    SECTION = 29  # number of the change of tables; -
     ARRIVAL = 31  # diner; -
 
 

@@ -90,10 +90,13 @@ def test_a_scenario_passes_unbroken(drill: Callable[..., Any], scenario: str) ->
 @pytest.mark.unhurried
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=list(VARIANTS))
 def test_a_broken_variant_fails_by_the_check_that_it_names(drill: Callable[..., Any], variant: Variant) -> None:
-    """What a variant does wrong shows only if orders are in flight at the right moment: up to five seeds are tried."""
+    """What a variant does wrong shows only if orders are in flight at the right moment: up to five seeds are tried.
+
+    On a busy machine a store may be without its second device when a disk is lost; then it fails by more than its variant.
+    """
     for seed in range(1, 6):
         result = drill("--break", variant.name, "--seed", str(seed))
-        if result.exit_code == 1:
+        if result.exit_code == 1 and result.check(variant.check) == "fail":
             break
     assert result.exit_code == 1, result.explain()
     assert result.check(variant.check) == "fail", result.explain()

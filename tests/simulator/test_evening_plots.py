@@ -60,6 +60,13 @@ def test_tables_taken_and_parties_waiting_are_those_of_parties_that_came_for_a_t
         assert legend.get_window_extent().y0 > axis.transData.transform((0, highest))[1], "the legend hides a line"
 
 
+def test_where_sections_open_and_close_the_picture_shows_how_many_tables_there_are() -> None:
+    terrace = {"name": "terrace", "tables": 6, "at_s": 5, "for_s": 10}
+    tables = draw_evening(_evening(model={"seating": {"sections": [terrace]}})).axes[3]
+    own = _evening().scenario.stores[0].tables
+    assert [_at(tables, "tables there are", at) for at in (1, 5, 14, 15, 20)] == [own, own + 6, own + 6, own, own]
+
+
 def test_without_seating_there_is_no_panel_of_tables(small: Scenario) -> None:
     axes = draw_evening(Evening(small, [_run()])).axes
     assert [axis.get_ylabel() for axis in axes] == ["orders a second", "ms from meant to yes", "orders in the kitchen"]

@@ -42,6 +42,32 @@ def test_a_queue_that_varies_settles_at_its_stationary_law() -> None:
     assert waiting == pytest.approx(6.0 * queueing.MMcM(6.0, 1.0, 5, 0.5).wait, rel=1e-5)
 
 
+def test_varying_servers_are_the_plain_queue_while_none_is_added_or_taken_away() -> None:
+    def rate(at: float) -> float:
+        return 4.0 + 3.0 * math.sin(0.3 * at)
+
+    times = [2.0, 5.0, 9.0]
+    plain = queueing.varying_queue(rate, 1.0, 3, 0.5, times, places=50)
+    same = queueing.varying_servers(rate, 1.0, [(0.0, 3), (4.0, 3)], 0.5, times, places=50)
+    assert same.shape == (3, 1, 51)
+    assert same[:, 0] == pytest.approx(plain, abs=1e-5)
+    more = queueing.varying_servers(rate, 1.0, [(0.0, 3), (5.0, 40)], 0.5, times, places=50)
+    assert more[:2, 0] == pytest.approx(plain[:2], abs=1e-5)
+    assert more[2].sum(axis=0) @ np.arange(51) < plain[2] @ np.arange(51) - 1
+
+
+def test_who_is_served_where_servers_are_taken_away_is_served_to_the_end() -> None:
+    times = [3.0, 4.0, 6.0]
+    found = queueing.varying_servers(
+        lambda at: 3.0 if at < 3.0 else 0.0, 1.0, [(0.0, 30), (3.0, 1)], 0.5, times, places=40
+    )
+    means = found.sum(axis=1) @ np.arange(41)
+    full = 3.0 * (1 - math.exp(-3.0))
+    assert means == pytest.approx([full, full * math.exp(-1.0), full * math.exp(-3.0)], rel=1e-4)
+    beyond = found.sum(axis=2) @ np.arange(30)
+    assert beyond[0] == pytest.approx(full - 1 + math.exp(-full), rel=1e-4), "all that are served but one"
+
+
 def test_a_server_of_speeds_is_the_plain_queue_at_one_speed_and_keeps_what_it_began() -> None:
     times = [2.0, 5.0, 9.0]
     plain = queueing.varying_queue(lambda at: 0.8, 1.0, 1, 0.0, times, places=50)

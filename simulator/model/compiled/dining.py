@@ -21,6 +21,7 @@ from simulator.model.compiled.memory import (
     TABLE_QUEUE,
     TABLE_QUEUE_MAX,
     TABLE_TAIL,
+    TABLES_MORE,
     TABLES_WAITING,
     TIMETABLE,
 )  # fmt: skip
@@ -86,12 +87,9 @@ def renege(m: Any, diner: int) -> None:
 
 
 @compiled
-def leave(m: Any, f: Any, diner: int) -> None:
-    """Somebody goes home."""
-    m[m[ROWS] + diner * N_FIELDS + LEFT] = m[NOW]
-    if m[m[TIMETABLE] + diner * COLUMNS + SEAT] == 0:
-        return
-    m[FREE_TABLES] += 1
+def _are_free(m: Any, f: Any, more: int) -> None:
+    """So many tables more are free; there are fewer than 0 while people sit in a section that has closed."""
+    m[FREE_TABLES] += more
     while m[FREE_TABLES] > 0 and m[TABLE_HEAD] < m[TABLE_TAIL]:
         following = m[m[TABLE_QUEUE] + m[TABLE_HEAD]]
         m[TABLE_HEAD] += 1
@@ -101,6 +99,20 @@ def leave(m: Any, f: Any, diner: int) -> None:
             m[TABLES_WAITING] -= 1
             m[FREE_TABLES] -= 1
             _come_in(m, f, following)
+
+
+@compiled
+def tables_change(m: Any, f: Any, number: int) -> None:
+    """A section of tables opens or closes."""
+    _are_free(m, f, m[m[TABLES_MORE] + number])
+
+
+@compiled
+def leave(m: Any, f: Any, diner: int) -> None:
+    """Somebody goes home."""
+    m[m[ROWS] + diner * N_FIELDS + LEFT] = m[NOW]
+    if m[m[TIMETABLE] + diner * COLUMNS + SEAT] != 0:
+        _are_free(m, f, 1)
 
 
 @compiled

@@ -56,17 +56,17 @@ _PLAN = (
     LOG_PRIMARY, UPLINK_HEAD, UPLINK_TAIL, UPLINK_BUSY, BATCH_BEGIN, BATCH_END, BATCHES, DOWN_LAST, LAST_TICKET,
     DB_HEAD, DB_TAIL, DB_FREE, TRANSACTIONS, LINK_WIDTH, SEGMENTS_COUNT, WORKERS_MAX, COOKS_MAX,
     LOAD, LINE_FIRST, LINE_END, LINE_LAST, NEXT_ARRIVAL, NEXT_DINER, SLOT, SLOT_BITS, FAR_COUNT, FAR_FREE, FAR_USED,
-    NEAR_COUNT, PACE_TOKENS, PACE_AT,
-) = range(len(_PLAN), len(_PLAN) + 59)  # fmt: skip
+    NEAR_COUNT, PACE_TOKENS, PACE_AT, TABLES_CHANGES,
+) = range(len(_PLAN), len(_PLAN) + 60)  # fmt: skip
 # Where tables begin: those of a plan, those of a run, and those outside.
 (
     SERVERS, NODES_AT, WORKERS, FREE_WORKERS, HELD, QUEUES, DEVICES, CONNECTION, FREE_CONNECTIONS, STATION, FREE_COOKS, LINK_AT,
-    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE, ROUND_TRIPS, READY,
-) = range(PACE_AT + 1, PACE_AT + 1 + 20)  # fmt: skip
+    LINK, LINK_ONLY, LINK_NOW, SEGMENT_AT, SEGMENT_TABLE, GATE, ROUND_TRIPS, READY, TABLES_AT, TABLES_MORE,
+) = range(TABLES_CHANGES + 1, TABLES_CHANGES + 1 + 22)  # fmt: skip
 (
     NEAR, HEAP, LINE, SLOTS, FAR, LANES, PEOPLE, ITEMS_STATE, REQUESTS, FREE_REQUESTS, LOG, AT_CLOUD, TICKETS_LEFT, UPLINK,
     TABLE_QUEUE, STATION_NEXT, TRACE, GATED,
-) = range(READY + 1, READY + 1 + 18)  # fmt: skip
+) = range(TABLES_MORE + 1, TABLES_MORE + 1 + 18)  # fmt: skip
 TIMETABLE, ROWS = GATED + 1, GATED + 2
 HEADER = GATED + 3
 
@@ -248,6 +248,7 @@ def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
         LINK_ONLY: plan.link_error_orders_only, LINK_NOW: np.zeros(len(LINKS)), SEGMENT_AT: plan.segment_at,
         SEGMENT_TABLE: plan.segment, GATE: _gates(plan) if plan.gates else np.zeros(0),
         ROUND_TRIPS: plan.round_trips, READY: np.where(np.arange(plan.connections) < plan.connections_open, OPENED, 0),
+        TABLES_AT: plan.tables_at, TABLES_MORE: plan.tables_more,
     }  # fmt: skip
     flat = [np.asarray(each, dtype=np.int64).ravel() for each in tables.values()]
     m = np.concatenate([np.zeros(HEADER, dtype=np.int64), *flat])
@@ -255,6 +256,7 @@ def _of_plan(plan: Plan) -> tuple[Integers, Floats]:
     for number, name in enumerate(_PLAN):
         m[number] = getattr(plan, name)
     m[BUDGET_LEFT], m[FREE_TABLES], m[DB_HEAD], m[DB_TAIL] = plan.retry_burst, plan.tables, -1, -1
+    m[TABLES_CHANGES] = len(plan.tables_at)
     m[PACE_TOKENS], m[PACE_AT] = UPLINK_PACE.burst * 1_000_000, ABSENT
     m[DB_FREE], m[LINK_WIDTH], m[SEGMENTS_COUNT], m[WORKERS_MAX], m[COOKS_MAX] = (
         plan.connections, width, len(plan.segment_at), workers, cooks

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simulator.model.compiled.calendar import at, next_event
 from simulator.model.compiled.database import transaction_ends
 from simulator.model.compiled.devices import request_arrives
-from simulator.model.compiled.dining import diner_arrives, leave, renege
+from simulator.model.compiled.dining import diner_arrives, leave, renege, tables_change
 from simulator.model.compiled.gate import delay_ends, look, worker_freed
 from simulator.model.compiled.gate_rules import begin_gates
 from simulator.model.compiled.jit import compiled, entry, inlined
@@ -55,6 +55,8 @@ from simulator.model.compiled.memory import (
     SLOTS,
     SLOTS_ROOM,
     STATUS,
+    TABLES_AT,
+    TABLES_CHANGES,
     TIMETABLE,
     TRACE_FULL,
     UNSORTED,
@@ -83,7 +85,7 @@ TROUBLE = int(Code.TROUBLE)
 N_FIELDS = len(FIELDS)
 (
     SEGMENT, FLUSHED, SHIPPED, MATCHED, WORKED, STORED, UPLINKED, COOKED, TICKET, DOWN, UP, GATEWAY, REQUEST, ANSWER, TIMEOUT,
-    WAKE, DEPART, RENEGE, DELAYED, FREED, LOOK, PACED, WEBHOOK, PUSH, HEARD, ACCEPTED, EXPIRED, CANCELLED, ARRIVAL,
+    WAKE, DEPART, RENEGE, DELAYED, FREED, LOOK, PACED, WEBHOOK, PUSH, HEARD, ACCEPTED, EXPIRED, CANCELLED, SECTION, ARRIVAL,
 ) = (int(event) for event in Event)  # fmt: skip
 
 
@@ -176,6 +178,8 @@ def _act(m: Any, f: Any, event: int, entity: int, argument: int, load: int) -> N
         expire(m, entity)
     elif event == CANCELLED:
         cancel(m, entity)
+    elif event == SECTION:
+        tables_change(m, f, entity)
 
 
 @inlined
@@ -223,6 +227,8 @@ def begin(m: Any) -> None:
         m[m[SLOTS] + slot] = -1
     for number in range(1, m[SEGMENTS_COUNT]):
         at(m, m[m[SEGMENT_AT] + number], SEGMENT, number, 0, 0)
+    for number in range(m[TABLES_CHANGES]):
+        at(m, m[m[TABLES_AT] + number], SECTION, number, 0, 0)
 
 
 @compiled

@@ -16,16 +16,19 @@ class Tables:
 
     def __init__(self, course: Course, begin: Callable[[int], None]) -> None:
         self._course, self._begin = course, begin
-        self._free = course.plan.tables
+        self._free = course.plan.tables  # below 0 while people sit in a section that has closed
         self._queue: deque[int] = deque()
         self._waiting: set[int] = set()
+        changes = zip(course.plan.tables_at.tolist(), course.plan.tables_more.tolist(), strict=True)
+        for number, (at, more) in enumerate(changes):
+            course.at(at, Event.SECTION, number, 0, lambda more=more: self._change(more))  # type: ignore[misc]
 
     def arrive(self, diner: int) -> None:
         """Somebody comes."""
         course, wants = self._course, self._course.diners[diner]
         if not wants[SEAT]:
             self._come_in(diner)
-        elif self._free and not self._waiting:
+        elif self._free > 0 and not self._waiting:
             self._free -= 1
             self._come_in(diner)
         elif wants[BALKS] or len(self._waiting) >= course.plan.table_queue_max:
@@ -52,8 +55,7 @@ class Tables:
         """Somebody goes home."""
         self._course.rows[diner][LEFT] = self._course.now
         if self._course.diners[diner][SEAT]:
-            self._free += 1
-            self._seat_next()
+            self._change(1)
 
     def _come_in(self, diner: int) -> None:
         self._course.rows[diner][SEATED] = self._course.now
@@ -67,8 +69,10 @@ class Tables:
         course = self._course
         course.at(course.now + course.diners[diner][DINING], Event.DEPART, diner, 0, lambda: self.leave(diner))
 
-    def _seat_next(self) -> None:
-        while self._free and self._queue:
+    def _change(self, more: int) -> None:
+        """So many tables more are free."""
+        self._free += more
+        while self._free > 0 and self._queue:
             diner = self._queue.popleft()
             if diner in self._waiting:
                 self._waiting.discard(diner)

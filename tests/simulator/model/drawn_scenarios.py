@@ -185,6 +185,12 @@ def _model(draw: random.Random) -> dict[str, Any]:
             "queue_max": draw.choice([0, 5, 1000]), "balk_share": draw.choice([0.0, 0.3]), "patience_s": draw.choice([30, 600]),
             "dining_s": draw.choice([0, 60, 600]),
         }  # fmt: skip
+        if draw.random() < 0.5:
+            said["seating"]["sections"] = [
+                {"name": str(number), "tables": draw.randint(1, 20), "at_s": draw.choice([0, 2.5, 6])}
+                | draw.choice([{}, {"for_s": 3.5}])
+                for number in range(draw.choice([1, 3]))
+            ]
         if draw.random() < 0.2:
             said["visit"] = "table_only"
     return said

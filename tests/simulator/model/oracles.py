@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from oracle_bench import IN_STORE, SEED, US, Bench, Claim, Column, seconds_between, tables_of
-from oracles_of_evenings import infinite, peak, slowed, varying_infinite
+from oracles_of_evenings import infinite, peak, sections, slowed, varying_infinite
 from scipy import stats
 
 from simulator import queueing
@@ -188,7 +188,7 @@ def _meals(run: Run, begin: float, end: float | None = None) -> float:
 
 
 ORACLES: tuple[Callable[[Bench], Iterator[Claim]], ...] = (
-    erlang_b, mmc, mmck, erlang_a, mg1, priority, infinite, varying_infinite, peak, slowed, jackson, closed,
+    erlang_b, mmc, mmck, erlang_a, mg1, priority, infinite, varying_infinite, peak, sections, slowed, jackson, closed,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from oracle_bench import IN_STORE, US, Bench, Claim, tables_of
 from scipy import stats
 
 from simulator import queueing
-from simulator.model.records import Run
+from simulator.model.records import ABSENT, Run
 
 SWING = tuple((place / 64, 1.0 + 0.8 * math.sin(4 * math.pi * place / 64)) for place in range(65))
 """Two turns of a sinusoid over the evening."""
@@ -107,6 +107,45 @@ def _peak(
     rate: float, service: float, servers: int, leaving: float, moments: tuple[float, ...]
 ) -> npt.NDArray[np.float64]:
     return queueing.varying_queue(_rate(rate), service, servers, leaving, moments, places=90)
+
+
+def sections(bench: Bench) -> Iterator[Claim]:
+    """M_t/M/c_t+M over the same peak: a section of tables opens before its second half and closes in the middle of it."""
+    rate, service, leaving, least, more, opens, closes = 4.0, 0.4, 0.1, 5, 4, 25.0, 41.0
+    section = {"name": "terrace", "tables": more, "at_s": opens, "for_s": closes - opens}
+    runs = bench.runs(
+        rate, EVENING_S, points=SWING, tables=least, diners=IN_STORE,
+        **tables_of(1 / service, patience_s=1 / leaving, patience_shape="exponential", sections=[section]),
+    )  # fmt: skip
+    evenings = [run for _, run in runs]
+    counts = np.array([_inside(run, "at", "left", MOMENTS) for run in evenings])
+    sitting = np.array([_sitting(run, MOMENTS) for run in evenings])
+    servers = ((0.0, least), (opens, least + more), (closes, least))
+    chances = _varying(rate, service, servers, leaving, MOMENTS)
+    inside, beyond = np.meshgrid(np.arange(chances.shape[2]), np.arange(chances.shape[1]))
+    means = (chances * inside).sum(axis=(1, 2))
+    yield Claim("M_t/M/c_t+M number over the peak", float(means.mean()), counts.mean(axis=1).tolist())
+    for at in (22.0, 26.0, 40.0, 42.0, 46.0):
+        place = MOMENTS.index(at)
+        yield Claim(f"M_t/M/c_t+M number at {at:g} s", float(means[place]), counts[:, place].tolist())
+    for at, there in ((26.0, least + more), (42.0, least)):  # soon after the change, while it still shows
+        place = MOMENTS.index(at)
+        served = float((chances[place] * np.minimum(inside, there + beyond)).sum())
+        yield Claim(f"M_t/M/c_t+M tables taken at {at:g} s", served, sitting[:, place].tolist())
+
+
+def _sitting(run: Run, moments: Sequence[float]) -> npt.NDArray[np.int64]:
+    at, seated, left = np.array(moments) * US, run.column("seated"), run.column("left")
+    sat = seated != ABSENT
+    came, gone = (np.searchsorted(np.sort(each[sat]), at, side="right") for each in (seated, left))
+    return np.asarray(came - gone)
+
+
+@cache
+def _varying(
+    rate: float, service: float, servers: tuple[tuple[float, int], ...], leaving: float, moments: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    return queueing.varying_servers(_rate(rate), service, servers, leaving, moments, places=90)
 
 
 def slowed(bench: Bench) -> Iterator[Claim]:

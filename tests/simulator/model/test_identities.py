@@ -60,7 +60,7 @@ def _steps(*changes: tuple[Integers, int]) -> tuple[Integers, Integers]:
 
 
 def _hold_tables(plan: Plan, people: Integers, run: Run) -> bool:
-    """Never more parties sit than there are tables, and while anybody waits, all tables are taken. Whether anybody did."""
+    """Nobody sits down where all tables are taken, and while anybody waits, all are. Whether anybody did."""
     parties = people[:, SEAT] == 1
     if not parties.any():
         return False
@@ -68,15 +68,17 @@ def _hold_tables(plan: Plan, people: Integers, run: Run) -> bool:
     sat = seated != ABSENT
     waits = (run.column("outcome")[parties] == Outcome.RENEGED) | sat
     ends = np.where(sat, seated, left)
-    moments, sitting = _steps((seated[sat], 1), (left[sat], -1), (at[waits], 0), (ends[waits], 0))
-    same, waiting = _steps((at[waits], 1), (ends[waits], -1), (seated[sat], 0), (left[sat], 0))
-    assert np.array_equal(moments, same)
+    always = [(np.concatenate([at[waits], ends[waits], seated[sat], left[sat], plan.tables_at]), 0)]
+    moments, sitting = _steps((seated[sat], 1), (left[sat], -1), *always)
+    waiting = _steps((at[waits], 1), (ends[waits], -1), *always)[1]
+    sections = [(plan.tables_at[[number]], int(more)) for number, more in enumerate(plan.tables_more)]
+    tables = plan.tables + _steps(*sections, *always)[1]
     assert sitting[-1] == waiting[-1] == 0
-    assert sitting.max() <= plan.tables
     assert waiting.max() <= plan.table_queue_max
-    assert (sitting[waiting > 0] == plan.tables).all()
-    area = int((sitting[:-1] * np.diff(moments)).sum())
-    assert area == (left - seated)[sat].sum() <= plan.tables * int(left.max())
+    someone_sits_down = np.isin(moments, seated[sat])
+    assert (sitting <= tables)[someone_sits_down].all()
+    assert (sitting >= tables)[waiting > 0].all()
+    assert int((sitting[:-1] * np.diff(moments)).sum()) == (left - seated)[sat].sum()
     return bool(waiting.max() > 0)
 
 

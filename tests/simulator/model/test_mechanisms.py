@@ -124,6 +124,21 @@ def test_who_balks_goes_when_no_table_is_free_and_stays_when_one_is(engine: Engi
     assert abs(drawn[:, BALKS].mean() - 0.3) < 4.5 * math.sqrt(0.3 * 0.7 / len(drawn))
 
 
+def test_a_section_of_tables_opens_and_closes_and_whoever_sits_there_stays(engine: EngineName) -> None:
+    terrace = {"name": "terrace", "tables": 1, "at_s": 1, "for_s": 2}
+    empty = {"name": "hall", "tables": 3, "at_s": 3, "for_s": 0.5}
+    people = people_who([0, 0, 0, 0, 0], AT=[0, 1, 2, 1_500 * MS, 2 * S], SEAT=1, DINING=10 * S)
+    for sections, seated in (
+        ([], [0, 1, 10 * S, 10 * S + 1, 20 * S]),
+        ([terrace], [0, 1, S, 10 * S + 1, 11 * S]),
+        ([terrace | {"for_s": None}], [0, 1, S, 10 * S, 10 * S + 1]),
+        ([terrace | {"at_s": 0}], [0, 1, 2, 10 * S + 1, 10 * S + 2]),
+        ([terrace, empty], [0, 1, S, 3 * S, 3 * S]),
+    ):
+        said = {"visit": "table_only", "seating": {"sections": sections, "patience_shape": "endless"}}
+        assert run_on(engine, evening(model=said), people).column("seated").tolist() == seated
+
+
 def test_the_newest_is_served_first_once_the_oldest_has_waited_too_long(engine: EngineName) -> None:
     slow = {"edge": {"workers": 1, "order_ms": 100}, "disk": {"flush_ms": 0}}
     people = people_who([1, 2, 3, 4, 5])
