@@ -30,6 +30,8 @@ from chaos.inject.targets import LinkTarget
 from refsystem.processes import process_state
 from simulator.network import symmetric
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = """
 name: mine
 duration_s: 6
@@ -379,7 +381,6 @@ def test_a_system_that_is_not_steady_is_left_alone(system: System, capsys: pytes
     assert not system.journal.exists()
 
 
-@pytest.mark.slow
 def test_a_system_that_does_not_come_back_breaks_the_hypothesis(
     system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -395,7 +396,6 @@ def test_a_system_that_does_not_come_back_breaks_the_hypothesis(
     assert said["cause"].startswith("after healing the system is not steady: web answers")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_undoes_everything(system: System, number: signal.Signals) -> None:
     process = system.start(LONG_CUT, LONG_PAUSE)
@@ -415,7 +415,6 @@ def test_a_signal_undoes_everything(system: System, number: signal.Signals) -> N
     assert "Traceback" not in (system.folder / "output.txt").read_text()
 
 
-@pytest.mark.slow
 def test_after_sigkill_the_file_that_is_left_rolls_everything_back(
     system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -439,7 +438,6 @@ def test_after_sigkill_the_file_that_is_left_rolls_everything_back(
     assert not system.journal.exists()
 
 
-@pytest.mark.slow
 def test_after_sigkill_a_stopped_process_goes_on_but_never_another_one_with_its_id(
     system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -461,7 +459,6 @@ def test_after_sigkill_a_stopped_process_goes_on_but_never_another_one_with_its_
     assert process_state(system.process.pid) != "T"
 
 
-@pytest.mark.slow
 def test_undo_is_refused_while_its_inject_runs(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     process = system.start(LONG_PAUSE)
     system.await_words("fault: pause")
@@ -471,7 +468,6 @@ def test_undo_is_refused_while_its_inject_runs(system: System, capsys: pytest.Ca
     assert process.wait(PATIENCE_S) == 130
 
 
-@pytest.mark.slow
 def test_a_process_that_died_while_it_was_stopped_is_told(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     process = system.start(LONG_PAUSE, processes={"primary": {"pid": system.process.pid}})
     system.await_words("fault: pause")

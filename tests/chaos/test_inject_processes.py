@@ -31,6 +31,8 @@ from chaos.steady_state.watch import SteadyWatch
 from simulator.scenario import load_scenario
 from simulator.scenario_steady_state import HttpProbe
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = "name: mine\nduration_s: 6\ndiners:\n  arrivals: {rate_per_s: 1}\nfaults:\n"
 KILL = "  - {name: kill, fault: process_killed, process: primary, at_s: 0, for_s: 0.3}\n"
 

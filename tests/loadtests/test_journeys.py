@@ -14,6 +14,8 @@ from refsystem.ordering.errors import NOT_PRIMARY, OUTCOME_UNKNOWN, OVERLOADED, 
 from simulator.diners import marker, order_id
 from simulator.history import Attempt
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from conftest import Ground, MakeDiner, ScriptedStack, Seen
 

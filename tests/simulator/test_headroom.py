@@ -13,6 +13,8 @@ from simulator.strain import Load, limits_of, strained
 from simulator.sweeps import SweepError, read_budget
 from simulator.trace_table import TraceLine, TraceOrder
 
+pytestmark = pytest.mark.slow
+
 CAPACITY_PER_S = 25
 STORM = """\
 name: storm

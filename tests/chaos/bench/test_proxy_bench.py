@@ -22,6 +22,8 @@ from chaos.bench.proxy_load import Load, run
 from chaos.bench.proxy_servers import install_shopify, our_server
 from chaos.cli import main
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 100
 
 
@@ -109,7 +111,6 @@ def test_only_ours_is_measured_where_there_is_no_go(tmp_path: Path) -> None:
     assert "not measured" in done.stderr
 
 
-@pytest.mark.slow
 def test_both_servers_are_measured_side_by_side(tmp_path: Path) -> None:
     binary, why = install_shopify()
     if binary is None:

@@ -14,6 +14,8 @@ import pytest
 
 from chaos.cli import COMMANDS
 
+pytestmark = pytest.mark.slow
+
 RUSHPROOF = [sys.executable, "-m", "chaos.cli"]
 GOOD = "name: mine\nduration_s: 10\ndiners:\n  arrivals: {rate_per_s: 5}\n"
 

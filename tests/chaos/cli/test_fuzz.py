@@ -19,7 +19,7 @@ from chaos.cli import main
 sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
 import stand_in
 
-pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_a_folder_of_its_own")]
 
 
 @dataclass(frozen=True)

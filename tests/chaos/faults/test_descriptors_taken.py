@@ -14,6 +14,8 @@ from chaos.faults import resources
 from chaos.faults.base import Target
 from chaos.faults.resources import DescriptorsExhausted
 
+pytestmark = pytest.mark.slow
+
 HANGS = """
 import socket, sys, time
 listening = socket.create_server(("127.0.0.1", 0))

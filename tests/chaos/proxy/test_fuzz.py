@@ -31,6 +31,8 @@ from chaos.proxy import http_server
 from chaos.proxy.server import ProxyServer
 from chaos.proxy.toxics import TOXIC_TYPES
 
+pytestmark = pytest.mark.slow
+
 ANSWER_S = 5.0
 PATIENCE_S = 30.0
 GROWTH_BYTES_MAX = 12 * 1024 * 1024
@@ -423,7 +425,6 @@ def test_proxies_that_come_and_go_leave_nothing(victim: Victim, crowd: Crowd) ->
     assert victim.process.memory_info().rss - before_bytes < GROWTH_BYTES_MAX
 
 
-@pytest.mark.slow
 def test_ten_thousand_connections_leave_nothing(victim: Victim, crowd: Crowd) -> None:
     listen = victim.proxy(crowd.address, with_toxics=[{"type": "latency", "attributes": {"latency": 1}}])
     come_and_go(victim, listen, 5_500)  # the bounded event log is full by now

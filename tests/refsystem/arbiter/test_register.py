@@ -18,6 +18,8 @@ from refsystem.processes import PythonProcess, reserve_port
 from refsystem.protocol.messages import Register, RegisterRead, RegisterState, RegisterSwap
 from refsystem.protocol.wire import decode_state, encode_request
 
+pytestmark = pytest.mark.slow
+
 
 class Arbiter:
     """A running arbiter."""

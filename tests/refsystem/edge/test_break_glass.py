@@ -31,6 +31,8 @@ from refsystem.settings import EdgeSettings
 
 from .logs import extended, key
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "urn:rushproof:problem:"
 WORD = {"off": ["a-1"], "who": "Li", "why": "burnt down"}
 

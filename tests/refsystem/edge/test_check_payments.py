@@ -17,6 +17,8 @@ from refsystem.ordering.check_acts import derived_id
 from .checks import CASHIER, QUICK, TABLE, closed, code, key, opened, told, until
 from .conftest import GATEWAY_SECRET
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("tender", ["card", "wallet_code"])
 def test_a_diner_pays_and_the_check_is_closed_when_the_gateway_has_captured_it(

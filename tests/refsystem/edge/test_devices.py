@@ -24,6 +24,8 @@ from refsystem.processes import PythonProcess
 from refsystem.protocol.log import GENESIS, chain, encode_record
 from refsystem.protocol.messages import StoreCommit, StoreEntries, StoreEpoch
 
+pytestmark = pytest.mark.slow
+
 MakePair = Callable[..., contextlib.AbstractContextManager[Any]]
 
 
@@ -31,7 +33,6 @@ def key() -> str:
     return str(uuid.uuid4())
 
 
-@pytest.mark.slow
 def test_a_flush_that_fails_ends_the_device_and_the_other_goes_on(make_pair: MakePair) -> None:
     with make_pair() as pair:
         kept = [key() for _ in range(5)]
@@ -49,7 +50,6 @@ def test_a_flush_that_fails_ends_the_device_and_the_other_goes_on(make_pair: Mak
             assert pair.get("b", f"/v1/orders/{order_id}").status_code == 200
 
 
-@pytest.mark.slow
 def test_a_power_cut_of_both_devices_loses_nothing_acknowledged(make_pair: MakePair) -> None:
     with make_pair(RUSHPROOF_VOLATILE="1") as pair:
         kept = {order_id: pair.post("a", order_id).json() for order_id in (key() for _ in range(30))}
@@ -62,7 +62,6 @@ def test_a_power_cut_of_both_devices_loses_nothing_acknowledged(make_pair: MakeP
         assert {slot: pair.status(slot)["node_id"] for slot in "ab"} == nodes
 
 
-@pytest.mark.slow
 def test_without_synced_commits_a_power_cut_loses_acknowledged_orders(make_pair: MakePair) -> None:
     with make_pair(RUSHPROOF_VOLATILE="1", RUSHPROOF_SYNCHRONOUS="NORMAL") as pair:
         kept = [key() for _ in range(30)]
@@ -74,7 +73,6 @@ def test_without_synced_commits_a_power_cut_loses_acknowledged_orders(make_pair:
         assert {slot: pair.status(slot)["node_id"] for slot in "ab"} == nodes, "who a device is was synced at its start"
 
 
-@pytest.mark.slow
 def test_require_r2_refuses_while_a_device_is_gone(make_pair: MakePair) -> None:
     with make_pair(RUSHPROOF_POLICY="require_r2") as pair:
         taken, late = key(), key()
@@ -95,7 +93,6 @@ def test_require_r2_refuses_while_a_device_is_gone(make_pair: MakePair) -> None:
         assert pair.order_until_taken("a", late)["level"] == "R2"
 
 
-@pytest.mark.slow
 def test_a_device_that_is_ended_answers_what_waits_and_promises_nothing(make_pair: MakePair) -> None:
     with make_pair() as pair:
         pair.processes["arbiter"].pause()
@@ -129,7 +126,6 @@ def test_a_device_that_is_ended_answers_what_waits_and_promises_nothing(make_pai
         assert pair.order_until_taken(pair.primary, order_id)["seq"] == 1
 
 
-@pytest.mark.slow
 def test_a_device_is_ended_quickly_and_its_log_tells_no_failure_and_no_order(make_pair: MakePair) -> None:
     with make_pair() as pair:
         order_id = key()

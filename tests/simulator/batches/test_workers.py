@@ -28,6 +28,8 @@ from simulator.model.stopping import AT_LEAST
 from simulator.replaced_fields import with_field
 from simulator.scenario import load_scenario
 
+pytestmark = pytest.mark.slow
+
 EVENING = """\
 name: evening
 duration_s: 4
@@ -96,7 +98,6 @@ def test_a_worker_with_another_model_is_refused() -> None:
     assert re.fullmatch("[0-9a-f]{16}", model_version())
 
 
-@pytest.mark.slow
 def test_a_dask_cluster_finds_the_same(expected: list[list[Values]]) -> None:
     distributed = pytest.importorskip("distributed", reason="distributed is not here: pip install 'rushproof[dask]'")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
@@ -110,7 +111,6 @@ def test_a_dask_cluster_finds_the_same(expected: list[list[Values]]) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-@pytest.mark.slow
 def test_a_dask_scheduler_that_does_not_answer_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="distributed is not here: pip install 'rushproof[dask]'")
     monkeypatch.setattr("simulator.batches.workers.CONNECT_S", 0.5)
@@ -162,7 +162,6 @@ class Interrupted:
         return [*program, "--workers", str(workers), "--replications", str(replications), "--out", str(folder)]
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_from_what_it_finished_to_the_same_bytes(tmp_path: Path) -> None:
     run = Interrupted(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL))
     assert 0 < run.kept < 1000
@@ -180,7 +179,6 @@ def test_a_run_that_was_killed_goes_on_from_what_it_finished_to_the_same_bytes(t
     assert read_diners(mine).equals(read_diners(theirs))
 
 
-@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
     run = Interrupted(tmp_path, lambda pid: os.killpg(pid, signal.SIGINT))
     assert run.code == 130
