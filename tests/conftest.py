@@ -6,6 +6,10 @@ import tracemalloc  # noqa: F401  (pytest imports it in the middle of a garbage 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 def pytest_collection_finish() -> None:
