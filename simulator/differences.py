@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.model.intervals import Interval
 from simulator.model.known import difference
-from simulator.sweeps import Point
+from simulator.sweeps import Point, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,5 @@ def rows(found: Sequence[Difference]) -> Iterator[dict[str, Any]]:
     for each in found:
         row: dict[str, Any] = {**each.settings, "replications": each.replications}
         for name, cell in each.figures.items():
-            row |= dict(
-                zip(
-                    (name, f"{name}_low", f"{name}_high"),
-                    (None,) * 3 if cell is None else (cell.mean, cell.low, cell.high),
-                    strict=True,
-                )
-            )
+            row |= cells(name, cell)
         yield row

@@ -7,14 +7,16 @@ M_t/G/∞; Reiser, Lavenberg 1980 for mean value analysis.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import solve_ivp
+
+Chances = npt.NDArray[np.float64]
 
 
 def erlang_b(servers: int, load: float) -> float:
@@ -164,32 +166,6 @@ def infinite_servers(
 def varying_queue(
     rate: Callable[[float], float],
     service: float,
-    servers: int,
-    leaving: float,
-    times: Sequence[float],
-    places: int,
-) -> npt.NDArray[np.float64]:
-    """M_t/M/c+M, empty at 0, at most `places` inside: the chances (times, 0 … places) of each number inside, integrated."""
-    numbers = np.arange(places + 1)
-    leave = np.minimum(numbers, servers) * service + np.maximum(numbers - servers, 0) * leaving
-
-    def flow(time: float, chances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        come = np.full(places + 1, rate(time))
-        come[-1] = 0.0
-        change = -(come + leave) * chances
-        change[1:] += come[:-1] * chances[:-1]
-        change[:-1] += leave[1:] * chances[1:]
-        return change
-
-    start = np.zeros(places + 1)
-    start[0] = 1.0
-    found = solve_ivp(flow, (0.0, max(times)), start, t_eval=list(times), rtol=1e-8, atol=1e-10, method="LSODA")
-    return np.asarray(found.y.T)
-
-
-def varying_servers(
-    rate: Callable[[float], float],
-    service: float,
     servers: Sequence[tuple[float, int]],
     leaving: float,
     times: Sequence[float],
@@ -203,42 +179,30 @@ def varying_servers(
     counts = [count for _, count in servers]
     surplus = max(counts) - min(counts)
     inside, beyond = np.meshgrid(np.arange(places + 1), np.arange(surplus + 1))
+
+    def served(number: int) -> npt.NDArray[np.int64]:
+        return np.asarray(np.minimum(inside, counts[number] + beyond))
+
+    def enter(number: int, chances: Chances) -> Chances:
+        moved = np.zeros_like(chances)
+        now_beyond = np.clip(served(number - 1) - counts[number], 0, surplus)  # what is more than that has no chance
+        np.add.at(moved, (now_beyond, inside), chances)
+        return moved
+
+    def flow(number: int, time: float, old: Chances) -> Chances:
+        done, away = served(number) * service * old, (inside - served(number)) * leaving * old
+        come = rate(time) * old
+        come[:, -1] = 0.0
+        change = -come - done - away
+        change[:, 1:] += come[:, :-1]
+        change[:, :-1] += away[:, 1:]
+        change[:-1, :-1] += done[1:, 1:]
+        change[0, :-1] += done[0, 1:]
+        return change
+
     chances = np.zeros((surplus + 1, places + 1))
     chances[0, 0] = 1.0
-    found = []
-    ends = [*(begin for begin, _ in servers[1:]), math.inf]
-    for number, ((begin, count), end) in enumerate(zip(servers, ends, strict=True)):
-        if number > 0:
-            served = np.minimum(inside, counts[number - 1] + beyond)
-            moved = np.zeros_like(chances)
-            np.add.at(moved, (np.clip(served - count, 0, surplus), inside), chances)  # beyond that chances are 0
-            chances = moved
-        served = np.minimum(inside, count + beyond)
-        done, away = served * service, (inside - served) * leaving
-
-        def flow(
-            time: float, flat: npt.NDArray[np.float64], done: Any = done, away: Any = away
-        ) -> npt.NDArray[np.float64]:
-            old = flat.reshape(surplus + 1, places + 1)
-            come = rate(time) * old
-            come[:, -1] = 0.0
-            change = -come - (done + away) * old
-            change[:, 1:] += come[:, :-1]
-            change[:, :-1] += (away * old)[:, 1:]
-            change[:-1, :-1] += (done * old)[1:, 1:]
-            change[0, :-1] += (done * old)[0, 1:]
-            return np.asarray(change.ravel())
-
-        shown = [time for time in times if begin <= time < end]
-        until = min(end, max(times))
-        if until <= begin:
-            break
-        solved = solve_ivp(flow, (begin, until), chances.ravel(), t_eval=[*shown, *([end] if end == until else [])],
-                           rtol=1e-7, atol=1e-10)  # fmt: skip
-        states = solved.y.T.reshape(-1, surplus + 1, places + 1)
-        found += list(states[: len(shown)])
-        chances = states[-1]
-    return np.array(found)
+    return _integrate([begin for begin, _ in servers], chances, enter, flow, times)
 
 
 def server_of_speeds(
@@ -250,31 +214,48 @@ def server_of_speeds(
     holds the number inside and the speed of the service that goes on.
     """
     rates = np.array([rate for _, rate in speeds])[:, None]
+
+    def flow(number: int, time: float, old: Chances) -> Chances:
+        change, come, leave = np.zeros_like(old), arrival * old, rates * old
+        come[:, -1] = leave[:, 0] = 0.0
+        change -= come + leave
+        change[number, 1] += come[0, 0]
+        change[:, 2:] += come[:, 1:-1]
+        change[0, 0] += leave[:, 1].sum()
+        change[number, 1:-1] += leave[:, 2:].sum(axis=0)
+        return change
+
     chances = np.zeros((len(speeds), places + 1))  # nobody inside: in row 0
     chances[0, 0] = 1.0
-    found = []
-    ends = [*(begin for begin, _ in speeds[1:]), math.inf]
-    for now, ((begin, _), end) in enumerate(zip(speeds, ends, strict=True)):
+    found = _integrate([begin for begin, _ in speeds], chances, lambda number, old: old, flow, times)
+    return np.asarray(found.sum(axis=1))
 
-        def flow(time: float, flat: npt.NDArray[np.float64], now: int = now) -> npt.NDArray[np.float64]:
-            old = flat.reshape(len(speeds), places + 1)
-            change, come, leave = np.zeros_like(old), arrival * old, rates * old
-            come[:, -1] = leave[:, 0] = 0.0
-            change -= come + leave
-            change[now, 1] += come[0, 0]
-            change[:, 2:] += come[:, 1:-1]
-            change[0, 0] += leave[:, 1].sum()
-            change[now, 1:-1] += leave[:, 2:].sum(axis=0)
-            return np.asarray(change.ravel())
 
-        shown = [time for time in times if begin <= time < end]
+def _integrate(
+    begins: Sequence[float],
+    chances: Chances,
+    enter: Callable[[int, Chances], Chances],
+    flow: Callable[[int, float, Chances], Chances],
+    times: Sequence[float],
+) -> npt.NDArray[np.float64]:
+    """The chances at these times, piece by piece: a piece begins at each of `begins`, where all but the first are entered by
+    `enter`, and changes them by `flow`."""
+    shape, found = chances.shape, []
+    for number, (begin, end) in enumerate(itertools.pairwise([*begins, math.inf])):
         until = min(end, max(times))
         if until <= begin:
             break
-        solved = solve_ivp(flow, (begin, until), chances.ravel(), t_eval=[*shown, *([end] if end == until else [])],
-                           rtol=1e-8, atol=1e-10)  # fmt: skip
-        states = solved.y.T.reshape(-1, len(speeds), places + 1)
-        found += list(states[: len(shown)].sum(axis=1))
+        if number:
+            chances = enter(number, chances)
+        shown = [time for time in times if begin <= time < end]
+
+        def change(time: float, flat: npt.NDArray[np.float64], number: int = number) -> npt.NDArray[np.float64]:
+            return flow(number, time, flat.reshape(shape)).ravel()
+
+        at = [*shown, *([end] if end == until else [])]
+        solved = solve_ivp(change, (begin, until), chances.ravel(), t_eval=at, rtol=1e-8, atol=1e-10)
+        states = solved.y.T.reshape(-1, *shape)
+        found += list(states[: len(shown)])
         chances = states[-1]
     return np.array(found)
 

@@ -301,8 +301,11 @@ def rows(points: Sequence[Point], figures: Sequence[str]) -> Iterator[dict[str, 
     for point in points:
         row: dict[str, Any] = {**point.settings, "replications": point.found.replications}
         for name in figures:
-            found = point.found.interval(name)
-            row[name] = None if found is None else found.mean
-            row[f"{name}_low"] = None if found is None else found.low
-            row[f"{name}_high"] = None if found is None else found.high
+            row |= cells(name, point.found.interval(name))
         yield row
+
+
+def cells(name: str, found: Interval | None) -> dict[str, float | None]:
+    """Mean, low and high of a figure as cells of a row."""
+    ends = (None,) * 3 if found is None else (found.mean, found.low, found.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))

@@ -9,13 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaos.judge.orders import OrderStory
-
-WINDOW_S = 5.0
-SLOT_S = 0.5
-QUEUE_MAX = 2
-"""So many orders may wait from one slot for the next: people do not come evenly. A rush has gone away by then."""
-LEAST_POSSIBLE = 10
-"""A window in which fewer orders were possible says too little: one more or less moves its share by more than a tenth."""
+from simulator.goodput_windows import LEAST_POSSIBLE, PER_WINDOW, QUEUE_MAX, SLOT_S, WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +61,12 @@ def goodput(stories: Iterable[OrderStory], start_us: int, least_peak_per_s: floa
     window look good, and none better than all that was possible.
     """
     slots = windows(stories, start_us, SLOT_S)
-    per_window = round(WINDOW_S / SLOT_S)
-    every = [slots[first : first + per_window] for first in range(0, len(slots) - per_window + 1, per_window)]
+    every = [slots[first : first + PER_WINDOW] for first in range(0, len(slots) - PER_WINDOW + 1, PER_WINDOW)]
     best = max((sum(slot.told_yes for slot in window) for window in every), default=0)
     peak = max(best, least_peak_per_s * WINDOW_S)
     ratios: list[tuple[float, float]] = []
     for window in every:
-        possible = _possible([slot.offered for slot in window], peak / per_window)
+        possible = _possible([slot.offered for slot in window], peak / PER_WINDOW)
         if possible >= LEAST_POSSIBLE:
             ratios.append((min(1.0, sum(slot.told_yes for slot in window) / possible), window[0].at_s))
     return Goodput(best / WINDOW_S, *min(ratios)) if ratios else None

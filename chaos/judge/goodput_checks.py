@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from chaos.judge.gate import Budgets
-from chaos.judge.goodput import LEAST_POSSIBLE, WINDOW_S, goodput
+from chaos.judge.goodput import goodput
 from chaos.judge.orders import OrderStory
 from chaos.judge.verdict import Check
+from simulator.goodput_windows import LEAST_POSSIBLE, WINDOW_S
 
 
 def goodput_checks(

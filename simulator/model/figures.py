@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.goodput_windows import LEAST_POSSIBLE
 from simulator.model.drift import drift
-from simulator.model.goodput import LEAST_POSSIBLE, Goodput, goodput
+from simulator.model.goodput import Goodput, goodput
 from simulator.model.records import ABSENT, BUSY_IN_LOAD, Run
 from simulator.model.settings import ModelSettings
 from simulator.model.vocabulary import CLOUD, EDGE_A, EDGE_B, Level, Outcome

@@ -10,15 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.goodput_windows import LEAST_POSSIBLE, PER_WINDOW, QUEUE_MAX, SLOT_S, WINDOW_S
 from simulator.model.records import ABSENT
-
-WINDOW_S = 5.0
-SLOT_S = 0.5
-PER_WINDOW = round(WINDOW_S / SLOT_S)
-QUEUE_MAX = 2
-"""So many orders may wait from one slot for the next: people do not come evenly. A rush has gone away by then."""
-LEAST_POSSIBLE = 10
-"""A window in which fewer orders were possible says too little: one more or less moves its share by more than a tenth."""
 
 
 @dataclass(frozen=True, slots=True)

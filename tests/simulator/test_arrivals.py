@@ -3,14 +3,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from simulator.arrivals import ARRIVALS_MAX, PROFILE_POINTS, arrival_times_s
 from simulator.streams import Streams
 
-RELAXED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=50)
 CONSTANT = PROFILE_POINTS["constant"]
 
 

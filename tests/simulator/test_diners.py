@@ -6,7 +6,7 @@ from statistics import fmean
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -50,7 +50,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
 
 
 @given(scenarios(), st.integers(0, 2**40))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_one_seed_gives_one_timetable_sorted_numbered_and_right_to_the_cent(scenario: Scenario, seed: int) -> None:
     timetable = make_timetable(scenario, DEMO_MENU, seed)
     assert timetable == make_timetable(scenario, DEMO_MENU, seed)
@@ -70,7 +70,7 @@ def _check_diner(diner: Diner, scenario: Scenario) -> None:
 
 
 @given(scenarios(), st.integers(0, 2**40))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 def test_a_timetable_written_and_read_again_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, scenario: Scenario, seed: int
 ) -> None:

@@ -36,29 +36,29 @@ def test_the_mean_stay_is_the_integral_of_its_tail() -> None:
 
 
 def test_a_queue_that_varies_settles_at_its_stationary_law() -> None:
-    chances = queueing.varying_queue(lambda at: 6.0, 1.0, 5, 0.5, [60.0], places=60)[0]
+    chances = queueing.varying_queue(lambda at: 6.0, 1.0, [(0.0, 5)], 0.5, [60.0], places=60)[0, 0]
     assert chances.sum() == pytest.approx(1.0, abs=1e-6)
     waiting = float(np.maximum(0, np.arange(61) - 5) @ chances)
     assert waiting == pytest.approx(6.0 * queueing.MMcM(6.0, 1.0, 5, 0.5).wait, rel=1e-5)
 
 
-def test_varying_servers_are_the_plain_queue_while_none_is_added_or_taken_away() -> None:
+def test_servers_that_vary_are_the_plain_queue_while_none_is_added_or_taken_away() -> None:
     def rate(at: float) -> float:
         return 4.0 + 3.0 * math.sin(0.3 * at)
 
     times = [2.0, 5.0, 9.0]
-    plain = queueing.varying_queue(rate, 1.0, 3, 0.5, times, places=50)
-    same = queueing.varying_servers(rate, 1.0, [(0.0, 3), (4.0, 3)], 0.5, times, places=50)
+    plain = queueing.varying_queue(rate, 1.0, [(0.0, 3)], 0.5, times, places=50)[:, 0]
+    same = queueing.varying_queue(rate, 1.0, [(0.0, 3), (4.0, 3)], 0.5, times, places=50)
     assert same.shape == (3, 1, 51)
     assert same[:, 0] == pytest.approx(plain, abs=1e-5)
-    more = queueing.varying_servers(rate, 1.0, [(0.0, 3), (5.0, 40)], 0.5, times, places=50)
+    more = queueing.varying_queue(rate, 1.0, [(0.0, 3), (5.0, 40)], 0.5, times, places=50)
     assert more[:2, 0] == pytest.approx(plain[:2], abs=1e-5)
     assert more[2].sum(axis=0) @ np.arange(51) < plain[2] @ np.arange(51) - 1
 
 
 def test_who_is_served_where_servers_are_taken_away_is_served_to_the_end() -> None:
     times = [3.0, 4.0, 6.0]
-    found = queueing.varying_servers(
+    found = queueing.varying_queue(
         lambda at: 3.0 if at < 3.0 else 0.0, 1.0, [(0.0, 30), (3.0, 1)], 0.5, times, places=40
     )
     means = found.sum(axis=1) @ np.arange(41)
@@ -70,11 +70,14 @@ def test_who_is_served_where_servers_are_taken_away_is_served_to_the_end() -> No
 
 def test_a_server_of_speeds_is_the_plain_queue_at_one_speed_and_keeps_what_it_began() -> None:
     times = [2.0, 5.0, 9.0]
-    plain = queueing.varying_queue(lambda at: 0.8, 1.0, 1, 0.0, times, places=50)
+    plain = queueing.varying_queue(lambda at: 0.8, 1.0, [(0.0, 1)], 0.0, times, places=50)[:, 0]
     same = queueing.server_of_speeds(0.8, [(0.0, 1.0), (4.0, 1.0)], times, places=50)
     assert same == pytest.approx(plain, abs=1e-6)
     # From 4 on nothing that begins ever ends: one service may still end, and whoever comes then finds the server stuck.
-    arrivals, busy = 0.8, 1 - float(queueing.varying_queue(lambda at: 0.8, 1.0, 1, 0.0, [4.0], places=50)[0, 0])
+    arrivals, busy = (
+        0.8,
+        1 - float(queueing.varying_queue(lambda at: 0.8, 1.0, [(0.0, 1)], 0.0, [4.0], places=50)[0, 0, 0]),
+    )
     before, after = queueing.server_of_speeds(arrivals, [(0.0, 1.0), (4.0, 0.0)], [4.0, 60.0], places=120)
     numbers = np.arange(121)
     assert float((after - before) @ numbers) == pytest.approx(arrivals * 56 - busy, rel=1e-6)

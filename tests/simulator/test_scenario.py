@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -37,7 +37,7 @@ from simulator.scenario import (
     with_changes,
 )
 
-RELAXED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=50)
 SMALL = "name: small\nduration_s: 30\ndiners: {arrivals: {rate_per_s: 5}}\n"
 SHIPPED = shipped_scenarios()
 NAMES = [

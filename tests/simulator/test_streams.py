@@ -3,14 +3,14 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from simulator.distributions import between, choice, distinct, exponential, geometric, lognormal, whole_between
 from simulator.streams import Streams
 
-RELAXED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(max_examples=50)
 UNIFORMS = st.floats(0, 1, exclude_min=True, exclude_max=True)
 SAMPLE = [Streams(7).uniform("test", diner=number) for number in range(4000)]
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.scenario import Scenario, find_scenario, load_scenario
@@ -230,7 +230,7 @@ orders_strategy = st.lists(
 
 
 @given(orders_strategy, st.integers(0, 1000))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 def test_the_fitted_factor_replays_every_order_of_a_small_trace_once(orders: list[TraceOrder], seed: int) -> None:
     scenario = load_scenario("name: small\nduration_s: 30\ndiners: {arrivals: {rate_per_s: 1}}\n")
     timetable = trace_timetable(orders, scenario, seed)

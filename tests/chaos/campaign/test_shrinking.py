@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaos.campaign.shrinking import RUNS_MAX, Shrunken, shrink
 from simulator.cluster.schedule import PlannedOrder, Schedule, Strike
 
-SOME = settings(max_examples=60, deadline=None)
+SOME = settings(max_examples=60)
 
 
 def strikes(schedule: Schedule) -> set[int]:

@@ -18,6 +18,7 @@ model:
   seating: {dining_s: 20, dining_shape: deterministic, patience_s: 5}
   kitchen: [{name: wok, cooks: 1, setup_s: 0.7, variation: 0}]
 """
+ASKED = ["plan", "--engine", "simpy", "--replications", "4", "--workers", "1"]
 
 
 def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
@@ -25,22 +26,7 @@ def test_a_plan_tells_its_doubt_and_refuses_to_begin_at_no_limit(
 ) -> None:
     path = tmp_path / "kitchen.yaml"
     path.write_text(KITCHEN, encoding="utf-8")
-    common = [
-        "plan",
-        str(path),
-        "--engine",
-        "simpy",
-        "--replications",
-        "4",
-        "--workers",
-        "1",
-        "--keep",
-        "meal_p95<=2.5",
-        "--most-reneged",
-        "1",
-        "--least-told",
-        "0.5",
-    ]
+    common = [*ASKED, str(path), "--keep", "meal_p95<=2.5", "--most-reneged", "1", "--least-told", "0.5"]
     assert main([*common, "--find", "stores.tables", "--from", "2", "--to", "26", "--step", "24", "--json"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
@@ -57,20 +43,7 @@ def test_a_plan_tells_that_a_queue_still_grew_and_which_bound_that_nobody_said_i
 ) -> None:
     path = tmp_path / "kitchen.yaml"
     path.write_text(KITCHEN.replace("patience_s: 5", "patience_s: 5000"), encoding="utf-8")
-    common = [
-        "plan",
-        str(path),
-        "--engine",
-        "simpy",
-        "--replications",
-        "4",
-        "--workers",
-        "1",
-        "--least-told",
-        "0.9",
-        "--find",
-        "stores.tables",
-    ]
+    common = [*ASKED, str(path), "--least-told", "0.9", "--find", "stores.tables"]
     assert main([*common, "--from", "50", "--to", "50", "--keep", "meal_p95<=100", "--json"]) == 0
     said = capsys.readouterr()
     growing = "at 50 the queue in the kitchen still grew when the evening ended; ask again with a longer duration_s"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos.faults import held_proxy
@@ -159,7 +159,7 @@ def loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(planned=PLANNED, data=st.data())
 def test_faults_of_one_link_compose_and_part_in_any_order(
     loop: asyncio.Runner, planned: list[tuple[str, tuple[str, Any]]], data: st.DataObject

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaos.judge import Verdict, judge_run
 
 ORDERS = st.lists(st.sampled_from(["R2", "R1", "RC", "indefinite"]), min_size=1, max_size=12)
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=15)
 
 
 def build(make_run: Any, kinds: list[str], folder: str) -> tuple[Any, list[str]]:

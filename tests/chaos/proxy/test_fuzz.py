@@ -38,7 +38,6 @@ PATIENCE_S = 30.0
 GROWTH_BYTES_MAX = 12 * 1024 * 1024
 FUZZ = settings(
     max_examples=100,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -70,7 +70,7 @@ def asked(operation: Any, mode: GenerationMode, store: Pair, known: dict[str, st
     headers = headers_of(who)
 
     @seed(SEED)
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode), of_a_known_check=st.booleans())
     def ask(case: Any, of_a_known_check: bool) -> None:
         if mode.is_positive and of_a_known_check:

@@ -332,7 +332,7 @@ def evening(seed, length):
     return log, kitchen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.sampled_from((1, 4, 9, 30)), st.booleans())
 def test_however_the_log_comes_the_display_shows_what_the_rules_say(seed, size, restart):
     """Any evening, in batches of any size, repeated in part, with restarts between them."""

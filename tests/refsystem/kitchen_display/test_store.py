@@ -165,7 +165,7 @@ def test_a_cursor_moved_outside_the_transaction_loses_tickets(tmp_path, records,
     assert found == {KitchenStore: ["a"], Variant: []}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12), st.integers(1, 3), st.booleans()), max_size=12))
 def test_however_batches_come_tickets_are_those_of_the_log_up_to_the_cursor(steps):
     """Any batches of one log, repeated, overlapping, with gaps, across restarts and stale senders."""

@@ -248,7 +248,7 @@ class AnyDay(RuleBasedStateMachine):
 
 
 TestAnyDay = AnyDay.TestCase
-TestAnyDay.settings = settings(deadline=None, max_examples=50, stateful_step_count=40, derandomize=True)
+TestAnyDay.settings = settings(max_examples=50, stateful_step_count=40, derandomize=True)
 
 
 def test_a_long_day_is_followed_and_left_again_in_time_that_grows_with_what_is_left() -> None:

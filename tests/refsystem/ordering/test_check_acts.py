@@ -26,7 +26,7 @@ from refsystem.ordering.check_acts import (
 from refsystem.ordering.errors import ACT_INVALID, KEY_MISSING, OrderRejected
 from refsystem.ordering.order import parse_id, parse_key
 
-PROPERTY = settings(deadline=None, max_examples=150, derandomize=True)
+PROPERTY = settings(max_examples=150, derandomize=True)
 KEY = uuid(99)
 BODIES: dict[str, dict[str, Any]] = {
     "transfer": {"check_id": uuid(1), "table": "7"},

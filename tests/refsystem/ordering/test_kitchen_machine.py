@@ -149,4 +149,4 @@ class AnyEvening(RuleBasedStateMachine):
 
 
 TestAnyEvening = AnyEvening.TestCase
-TestAnyEvening.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestAnyEvening.settings = settings(max_examples=60, stateful_step_count=25)

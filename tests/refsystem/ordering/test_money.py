@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refsystem.ordering.money import AMOUNT_MINOR_MAX, allocate, basis_points_of, share_of, split_evenly
 
-PROPERTY = settings(deadline=None, max_examples=100, derandomize=True)
+PROPERTY = settings(max_examples=100, derandomize=True)
 amounts = st.integers(0, AMOUNT_MINOR_MAX)
 
 

@@ -234,7 +234,7 @@ class Store(RuleBasedStateMachine):
 
 
 TestStore = Store.TestCase
-TestStore.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+TestStore.settings = settings(max_examples=120, stateful_step_count=30)
 
 
 # --- broken variants -------------------------------------------------------------------------------------------------
@@ -309,7 +309,6 @@ def test_every_part_of_the_rule_is_needed(broken: type[Store]) -> None:
     found = settings(
         max_examples=5_000,
         stateful_step_count=40,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.generate],

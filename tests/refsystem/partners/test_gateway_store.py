@@ -196,7 +196,7 @@ class Books(RuleBasedStateMachine):
 
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestBooks.settings = settings(max_examples=30, stateful_step_count=30)
 
 
 def test_a_file_that_was_left_in_the_middle_of_a_request_has_none_of_it(tmp_path, monkeypatch):

@@ -93,7 +93,7 @@ def test_a_status_request_is_answered_before_what_waits_and_between_the_bytes_of
         assert ready.answers == JOB.printed_answer
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, len(DATA) * 2), max_size=8), st.sampled_from(["gb18030", "utf-8"]))
 def test_it_does_not_matter_how_the_bytes_are_cut_into_packets(cuts, encoding):
     data = render_kitchen_slip(SLIP, JOB, Layout(80, encoding)) + STATUS_REQUESTS
@@ -107,7 +107,7 @@ def test_it_does_not_matter_how_the_bytes_are_cut_into_packets(cuts, encoding):
     assert whole.take_ready() == parts.take_ready()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_it(data):
     printer = Printer(FULL, line_us=1)

@@ -116,7 +116,7 @@ def test_a_copy_is_marked_at_its_top_and_has_an_id_of_its_own():
 TEXT = st.text(max_size=60) | st.text("麻婆豆腐 ab\x1b@\x1dV\x00\x10\x04\x01\n\t\u00d7é¥\u202e\u0301", max_size=60)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXT, TEXT, TEXT, st.sampled_from(LAYOUTS), st.integers(0, 2))
 def test_no_text_is_a_command_and_no_line_is_longer_than_the_paper(name, note, table, layout, copy):
     slip = KitchenSlip(note, table, name, note, name, (KitchenLine(name, note, 3, table),), note, name)
@@ -137,7 +137,7 @@ def test_no_text_is_a_command_and_no_line_is_longer_than_the_paper(name, note, t
             assert printable(text).replace(" ", "") in joined
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXT, st.integers(2, 48), st.sampled_from(["gb18030", "utf-8"]))
 def test_wrapping_keeps_every_character_and_the_width(text, columns, encoding):
     clean = printable(text)

@@ -192,7 +192,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(STEPS)
 def test_receivers_follow_every_fork_and_keys_are_shown_once(steps: list[tuple[Any, ...]]) -> None:
     store = Store()

@@ -53,7 +53,7 @@ TOLD = {"reverse-before-commit"}
 schedules = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 2**32 - 1)), max_size=80)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(schedules)
 def test_the_ledger_is_the_book_after_any_schedule(schedule: list[tuple[str, int]]) -> None:
     run([("order", 1), ("pay", 1), *schedule])

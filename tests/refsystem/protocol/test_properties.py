@@ -30,7 +30,7 @@ from refsystem.protocol.messages import (
 )
 from refsystem.protocol.uplink import Accepted, Batch, FeedSender, Gap, HashMismatch, StaleSender, judge_batch
 
-PROPERTY = settings(deadline=None, max_examples=80, derandomize=True)
+PROPERTY = settings(max_examples=80, derandomize=True)
 
 KEYS = ("k1", "k2", "k3", "k4")
 

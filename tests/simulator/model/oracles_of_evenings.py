@@ -89,7 +89,7 @@ def peak(bench: Bench) -> Iterator[Claim]:
         **tables_of(1 / service, patience_s=1 / leaving, patience_shape="exponential"),
     )  # fmt: skip
     counts = np.array([_inside(run, "at", "left", MOMENTS) for _, run in runs])
-    chances = _peak(rate, service, servers, leaving, MOMENTS)
+    chances = _varying(rate, service, ((0.0, servers),), leaving, MOMENTS)[:, 0]
     means = chances @ np.arange(chances.shape[1])
     yield Claim("M_t/M/c+M number over the peak", float(means.mean()), counts.mean(axis=1).tolist())
     for at in (14.0, 22.0, 32.0, 46.0, 58.0):
@@ -100,13 +100,6 @@ def peak(bench: Bench) -> Iterator[Claim]:
         waiting = float(chances[place, servers + 1 :].sum())
         waits = counts[:, place] > servers
         yield Claim(f"M_t/M/c+M somebody waits at {at:g} s", waiting, waits.astype(float).tolist())
-
-
-@cache
-def _peak(
-    rate: float, service: float, servers: int, leaving: float, moments: tuple[float, ...]
-) -> npt.NDArray[np.float64]:
-    return queueing.varying_queue(_rate(rate), service, servers, leaving, moments, places=90)
 
 
 def sections(bench: Bench) -> Iterator[Claim]:
@@ -145,7 +138,7 @@ def _sitting(run: Run, moments: Sequence[float]) -> npt.NDArray[np.int64]:
 def _varying(
     rate: float, service: float, servers: tuple[tuple[float, int], ...], leaving: float, moments: tuple[float, ...]
 ) -> npt.NDArray[np.float64]:
-    return queueing.varying_servers(_rate(rate), service, servers, leaving, moments, places=90)
+    return queueing.varying_queue(_rate(rate), service, servers, leaving, moments, places=90)
 
 
 def slowed(bench: Bench) -> Iterator[Claim]:
